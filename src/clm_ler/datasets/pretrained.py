@@ -1,0 +1,81 @@
+"""A Hugging Face directory (model or tokenizer) as a catalog entry."""
+
+import importlib
+import shutil
+import tempfile
+import uuid
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from kedro.io import AbstractDataset
+from kedro.io.core import get_protocol_and_path
+
+
+class PretrainedDataset(AbstractDataset[Any, Any]):
+    """Save with ``save_pretrained``, load with ``from_pretrained``.
+
+    Anything with the two methods fits: a model, a tokenizer, a configuration. The directory is
+    written aside and renamed, so that a reader never sees half a model.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        loader: str,
+        load_args: dict[str, Any] | None = None,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the directory.
+
+        Args:
+            filepath: A local folder or an fsspec URL such as ``s3://bucket/model``.
+            loader: The dotted name of a class with ``from_pretrained``.
+            load_args: Passed on to ``from_pretrained``.
+            credentials: Passed on to the fsspec file system.
+            metadata: Free-form; ignored here.
+        """
+        self._protocol, path = get_protocol_and_path(filepath)
+        self._filepath = PurePosixPath(path)
+        self._filesystem = fsspec.filesystem(self._protocol, **(credentials or {}))
+        self._loader = loader
+        self._load_args = load_args or {}
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Return what the loader makes of the directory."""
+        module, _, name = self._loader.rpartition(".")
+        loader = getattr(importlib.import_module(module), name)
+        if self._protocol == "file":
+            return loader.from_pretrained(str(self._filepath), **self._load_args)
+        with tempfile.TemporaryDirectory() as directory:
+            self._filesystem.get(f"{self._filepath}/", directory, recursive=True)
+            return loader.from_pretrained(directory, **self._load_args)
+
+    def save(self, data: Any) -> None:
+        """Write the directory, replacing an earlier one."""
+        if self._protocol != "file":
+            with tempfile.TemporaryDirectory() as directory:
+                data.save_pretrained(directory)
+                if self._exists():
+                    self._filesystem.rm(str(self._filepath), recursive=True)
+                self._filesystem.put(f"{directory}/", str(self._filepath), recursive=True)
+            return
+        target = Path(self._filepath)
+        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+        data.save_pretrained(aside)
+        if target.exists():
+            shutil.rmtree(target)
+        aside.rename(target)
+
+    def _exists(self) -> bool:
+        return bool(self._filesystem.exists(str(self._filepath)))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": str(self._filepath),
+            "protocol": self._protocol,
+            "loader": self._loader,
+        }

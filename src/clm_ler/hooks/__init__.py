@@ -1,0 +1,5 @@
+"""Kedro hooks, one class per concern."""
+
+from clm_ler.hooks.spark import SparkHooks
+
+PROJECT_HOOKS = (SparkHooks(),)

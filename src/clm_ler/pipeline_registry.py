@@ -1,0 +1,22 @@
+"""The project's pipelines."""
+
+from kedro.framework.project import find_pipelines
+from kedro.pipeline import Pipeline
+
+CHAIN = (
+    "cohort",
+    "split",
+    "preprocess",
+    "vocab",
+    "umls_mapping",
+    "pretrain",
+    "finetune",
+    "ehrshot_eval",
+)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return the pipelines by name; ``__default__`` is the whole chain on the simulated hospital."""
+    pipelines = find_pipelines(raise_errors=True)
+    pipelines["__default__"] = sum((pipelines[name] for name in CHAIN), Pipeline([]))
+    return pipelines

@@ -1,0 +1,5 @@
+"""A simulated hospital."""
+
+from clm_ler.pipelines.cohort.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,5 @@
+"""Masked language modelling."""
+
+from clm_ler.pipelines.pretrain.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,15 @@
+"""Project settings, read by Kedro."""
+
+from clm_ler.hooks import PROJECT_HOOKS
+from clm_ler.tables.engine import connection
+
+HOOKS = PROJECT_HOOKS
+# Both plugins write files into the project on every run.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
+    "custom_resolvers": {"connection": connection},
+}
