@@ -1,0 +1,36 @@
+# make run    set up and run the whole chain on the simulated hospital
+# make test   set up and run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A torch that is already there is used as it is: it is gigabytes, and built for its machine.
+HAS_TORCH := $(shell $(PYTHON) -c "import importlib.util as u; print(u.find_spec('torch') and 'yes' or '')" 2>/dev/null)
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.installed
+	$(BIN)/kedro run
+
+test: $(VENV)/.installed-dev lint
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/constraints.txt: constraints.txt
+	$(PYTHON) -m venv $(if $(HAS_TORCH),--system-site-packages) $(VENV)
+	$(if $(HAS_TORCH),grep -v '^torch==' constraints.txt,cat constraints.txt) > $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable ".[dev]"
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
