@@ -11,6 +11,8 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from clm_ler.datasets.location import dataset_location
+
 SIMULATION_TAG = "simulation"
 
 
@@ -32,7 +34,7 @@ class SimulationGuard:
                 "not simulated. Run the other pipelines only, for example "
                 "--pipelines=split,preprocess,vocab,pretrain, or give another --params=storage=DIR."
             )
-        self._locations = [place for name in names if (place := _location(catalog[name]))]
+        self._locations = [place for name in names if (place := dataset_location(catalog[name]))]
         for location in self._locations:
             _write_receipt(location, finished=False)
 
@@ -51,16 +53,6 @@ class SimulationGuard:
         for location in self._locations:
             _write_receipt(location, finished=True)
         self._locations = []
-
-
-def _location(dataset: Any) -> str | None:
-    """Return the dataset's path or URL, None where it has none (memory, a database table)."""
-    path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
-    if path is None:
-        return None
-    protocol = getattr(dataset, "_protocol", None) or getattr(dataset, "_fs_prefix", "")
-    protocol = protocol.removesuffix("://")
-    return str(path) if "://" in str(path) or not protocol else f"{protocol}://{path}"
 
 
 def _receipt_path(path: str) -> str:
@@ -91,7 +83,7 @@ def _write_receipt(location: str, finished: bool) -> None:
 
 
 def _holds_foreign_files(dataset: Any) -> bool:
-    location = _location(dataset)
+    location = dataset_location(dataset)
     if location is None:
         return bool(dataset.exists())
     filesystem, path = fsspec.url_to_fs(location)

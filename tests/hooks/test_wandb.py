@@ -1,0 +1,95 @@
+import json
+import sys
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.plotly import JSONDataset as FigureDataset
+
+from clm_ler.hooks.wandb import WandbHooks
+
+SECRET = 987654321123
+
+
+def summarise(sequences: pd.DataFrame) -> tuple[pd.DataFrame, dict, go.Figure]:
+    return sequences, {"accuracy": 0.5}, go.Figure(go.Bar(x=["a"], y=[1]))
+
+
+PIPELINE = Pipeline(
+    [Node(summarise, "sequences", ["encoded", "metrics", "curves"], name="summarise")]
+)
+
+
+class Context:
+    params = {"seed": 42}
+
+    def __init__(self, folder, mode):
+        self.config_loader = {
+            "wandb": {"mode": mode, "project": "clm-ler", "dir": str(folder), "tags": ["tag"]}
+        }
+
+
+def track(tmp_path, mode):
+    catalog = DataCatalog(
+        {
+            "sequences": ParquetDataset(
+                filepath=str(tmp_path / "sequences.parquet"), metadata={"wandb": "dataset"}
+            ),
+            "encoded": ParquetDataset(
+                filepath=str(tmp_path / "encoded.parquet"), metadata={"wandb": "dataset"}
+            ),
+            "metrics": JSONDataset(
+                filepath=str(tmp_path / "metrics.json"), metadata={"wandb": "metrics"}
+            ),
+            "curves": FigureDataset(
+                filepath=str(tmp_path / "curves.json"), metadata={"wandb": "figure"}
+            ),
+        }
+    )
+    catalog.save("sequences", pd.DataFrame({"person_id": [SECRET]}))
+    manager = _create_hook_manager()
+    _register_hooks(manager, (WandbHooks(),))
+    manager.hook.after_context_created(context=Context(tmp_path, mode))
+    run_params = {"env": None, "pipeline_names": ["vocab"]}
+    manager.hook.before_pipeline_run(run_params=run_params, pipeline=PIPELINE, catalog=catalog)
+    SequentialRunner().run(PIPELINE, catalog, hook_manager=manager)
+    manager.hook.after_pipeline_run(
+        run_params=run_params, run_result={}, pipeline=PIPELINE, catalog=catalog
+    )
+
+
+@pytest.fixture(scope="module")
+def offline_run(tmp_path_factory):
+    """The bytes of everything that an offline run would send."""
+    folder = tmp_path_factory.mktemp("wandb")
+    track(folder, "offline")
+    files = [path for path in (folder / "wandb").rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_offline_run_holds_parameters_metrics_figures_and_references(offline_run):
+    log = next(content for name, content in offline_run.items() if name.endswith(".wandb"))
+    for expected in (b"accuracy", b"curves", b"encoded", b"seed", b"inputs", b"tag"):
+        assert expected in log
+
+
+def test_no_person_level_value_is_sent(offline_run):
+    secret = str(SECRET).encode()
+    little_endian = SECRET.to_bytes(8, "little")
+    assert offline_run
+    for content in offline_run.values():
+        assert secret not in content
+        assert little_endian not in content
+
+
+def test_nothing_is_imported_or_written_while_tracking_is_off(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    track(tmp_path, "disabled")
+    assert not (tmp_path / "wandb").exists()
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 0.5}
