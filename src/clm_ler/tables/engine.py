@@ -1,6 +1,9 @@
 """Where the table engines differ, and nowhere else."""
 
+import os
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import ibis.expr.types as ir
 from ibis import BaseBackend
@@ -60,3 +63,32 @@ def read_literal_text(
         else:
             options["all_varchar"] = True
     return backend.read_csv(path, **options)
+
+
+def open_s3(backend: BaseBackend) -> None:
+    """Let DuckDB read and write ``s3://`` addresses with the credentials that AWS tools find.
+
+    The ``httpfs`` extension is taken from its package where that is installed, so that no
+    network but the store's is needed; DuckDB fetches it by itself elsewhere.
+    """
+    from botocore.session import Session
+
+    session = Session()
+    with suppress(ImportError):
+        from duckdb_extensions import import_extension
+
+        import_extension("httpfs", con=backend.con)
+    backend.raw_sql("LOAD httpfs")
+    endpoint = urlsplit(
+        os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    )
+    secret = {"TYPE": "s3", "REGION": session.get_config_variable("region") or "us-east-1"}
+    if credentials := session.get_credentials():
+        frozen = credentials.get_frozen_credentials()
+        secret |= {"KEY_ID": frozen.access_key, "SECRET": frozen.secret_key}
+        secret |= {"SESSION_TOKEN": frozen.token} if frozen.token else {}
+    if endpoint.netloc:
+        secret |= {"ENDPOINT": endpoint.netloc, "URL_STYLE": "path"}
+        secret |= {"USE_SSL": str(endpoint.scheme == "https").lower()}
+    options = ", ".join(f"{name} '{value}'" for name, value in secret.items())
+    backend.raw_sql(f"CREATE OR REPLACE SECRET clm_s3 ({options})")
