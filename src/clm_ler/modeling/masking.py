@@ -1,0 +1,80 @@
+"""Masked language modelling: which tokens are hidden, what is put there, what is to be told."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from clm_ler.modeling.store import Tokens
+from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
+
+NO_BIN = -100  # ignored by torch's cross entropy
+
+
+@dataclass(frozen=True)
+class MaskingOptions:
+    """How tokens are masked (Devlin et al. 2019, section 3.1).
+
+    Attributes:
+        prediction_fraction: Share of the tokens that become targets.
+        masking_fraction: Share of the targets that are replaced by ``[MASK]``.
+        random_replacement_fraction: Share of the targets replaced by a random token; the rest stay.
+        mask_demographics: Whether baseline tokens may be targets too.
+    """
+
+    prediction_fraction: float = 0.15
+    masking_fraction: float = 0.8
+    random_replacement_fraction: float = 0.1
+    mask_demographics: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is to be predicted.
+
+    Attributes:
+        index: int64 [m], positions in the flat columns of the tokens, ascending.
+        labels: int64 [m], the token ids that stood there.
+        bin_labels: int64 [m], their lab bins from 1, ``NO_BIN`` where the token had none.
+    """
+
+    index: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    bin_labels: npt.NDArray[np.int64]
+
+
+def mask_tokens(
+    tokens: Tokens, vocabulary: Vocabulary, options: MaskingOptions, rng: np.random.Generator
+) -> tuple[Tokens, Targets]:
+    """Return the tokens with some of them masked, and the targets: at least one, if any may be.
+
+    Never a target: specials, ``[UNK]`` (nothing to learn there), demographics unless the options say
+    so. Where a token is masked its lab bin is too: type B + 1 stands at every ``[MASK]``, so that
+    not even whether the token was a lab shows; a random token in the place of a lab gets a random bin.
+    """
+    ids, types = tokens.input_ids.copy(), tokens.token_type_ids.copy()
+    draws = rng.random(len(ids), dtype=np.float32)
+    draws[~_maskable(vocabulary, options)[ids]] = np.inf
+    threshold = max(options.prediction_fraction, draws.min(initial=1.0))
+    index = np.flatnonzero(draws <= threshold)
+    labels, bins = ids[index].astype(np.int64), types[index].astype(np.int64)
+
+    action = rng.random(len(index))
+    masked = action < options.masking_fraction
+    ids[index[masked]] = vocabulary.mask
+    types[index[masked]] = vocabulary.bins + 1
+
+    random = ~masked & (action < options.masking_fraction + options.random_replacement_fraction)
+    codes = np.flatnonzero(_maskable(vocabulary, MaskingOptions()))
+    ids[index[random]] = codes[rng.integers(0, len(codes), random.sum())]
+    binned = random & (bins > 0)
+    types[index[binned]] = rng.integers(1, vocabulary.bins, binned.sum(), endpoint=True)
+    targets = Targets(index, labels, np.where(bins > 0, bins, NO_BIN))
+    return replace(tokens, input_ids=ids, token_type_ids=types), targets
+
+
+def _maskable(vocabulary: Vocabulary, options: MaskingOptions) -> npt.NDArray[np.bool_]:
+    """Return for each token id whether it may be a target, [size]."""
+    maskable = np.ones(vocabulary.size, bool)
+    maskable[: len(SPECIAL_TOKENS)] = False
+    return maskable & (options.mask_demographics | ~vocabulary.is_demographic)

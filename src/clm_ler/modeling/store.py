@@ -1,0 +1,157 @@
+"""Encoded sequences as flat columns over memory-mapped Arrow."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BIRTH_UNKNOWN = int(np.iinfo(np.int32).min)
+TokenColumn = Literal["input_ids", "token_type_ids", "position_ids"]
+TOKEN_COLUMNS: tuple[TokenColumn, ...] = ("input_ids", "token_type_ids", "position_ids")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Ragged rows: the tokens of row ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` of each column.
+
+    Attributes:
+        offsets: int64 [n + 1].
+        input_ids: int32 [t].
+        token_type_ids: uint8 [t], the lab bin from 1, 0 where there is none.
+        position_ids: int32 [t], days from 1; 0 for the baseline.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    input_ids: npt.NDArray[np.int32]
+    token_type_ids: npt.NDArray[np.uint8]
+    position_ids: npt.NDArray[np.int32]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Number of tokens of each row, [n]."""
+        return np.diff(self.offsets)
+
+
+class _Chunk(NamedTuple):
+    """The flat columns of one Arrow record batch, as views."""
+
+    input_ids: npt.NDArray[np.int32]
+    token_type_ids: npt.NDArray[np.uint8]
+    position_ids: npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Rows of ``encoded_sequences``: small columns per person in memory, tokens left where they lie.
+
+    The token columns of a large data set are many Arrow chunks; joining them would copy them, so they
+    are read with ``take`` and ``gather``, which look like one flat column.
+
+    Attributes:
+        person_id: int64 [n].
+        birth_to_start: int32 [n], days from birth to the first event; ``BIRTH_UNKNOWN`` where unknown.
+        lengths: int32 [n], tokens of each row, baseline included.
+        split: ``train``, ``valid`` or ``test`` of each row, [n], as an Arrow array.
+    """
+
+    person_id: npt.NDArray[np.int64]
+    birth_to_start: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int32]
+    split: pa.ChunkedArray
+    _starts: npt.NDArray[np.int64]
+    _chunk_rows: npt.NDArray[np.int64]
+    _chunks: list[_Chunk]
+
+    def __len__(self) -> int:
+        return len(self.person_id)
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, split: str | None = None) -> Self:
+        """Return the rows of ``encoded_sequences``, or those of one split, without copying a token.
+
+        Args:
+            table: The columns of ``encoded_sequences``, memory-mapped or in memory.
+            split: Keep the rows of this split only.
+
+        Raises:
+            ValueError: If no row is left.
+        """
+        keep = np.ones(len(table), bool) if split is None else _equals(table["split"], split)
+        if not keep.any():
+            raise ValueError(
+                f"encoded_sequences has no row{f' of split {split}' if split else ''}."
+            )
+        batches = [batch for batch in table.to_batches() if batch.num_rows]
+        bounds = [batch["input_ids"].offsets.to_numpy() for batch in batches]
+        edges = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        # Rows that are kept before each chunk: a row's chunk is found by bisection.
+        kept_before = np.concatenate([[0], np.cumsum(keep)])[edges]
+        small = table.select(["person_id", "split", "birth_to_start"]).filter(pa.array(keep))
+        return cls(
+            person_id=small["person_id"].to_numpy(),
+            birth_to_start=pc.fill_null(small["birth_to_start"], BIRTH_UNKNOWN).to_numpy(),
+            lengths=np.concatenate([np.diff(b) for b in bounds])[keep].astype(np.int32),
+            split=small["split"],
+            _starts=np.concatenate([b[:-1] for b in bounds])[keep].astype(np.int64),
+            _chunk_rows=kept_before,
+            _chunks=[_chunk(batch) for batch in batches],
+        )
+
+    def take(
+        self, column: TokenColumn, rows: npt.NDArray[np.integer], index: npt.NDArray[np.integer]
+    ) -> npt.NDArray[Any]:
+        """Return one token value per pair: position ``index[i]`` of row ``rows[i]``, [len(rows)].
+
+        Fastest where the rows are in ascending order.
+        """
+        at = self._starts[rows] + index
+        chunks = np.searchsorted(self._chunk_rows, rows, side="right") - 1
+        runs = [0, *(np.flatnonzero(np.diff(chunks)) + 1), len(at)] if len(at) else []
+        dtype = getattr(self._chunks[0], column).dtype
+        values = np.empty(len(at), dtype)
+        for first, last in pairwise(runs):
+            source = getattr(self._chunks[chunks[first]], column)
+            np.take(source, at[first:last], out=values[first:last], mode="clip")
+        return values
+
+    def gather(
+        self,
+        rows: npt.NDArray[np.integer],
+        starts: npt.NDArray[np.integer] | int = 0,
+        lengths: npt.NDArray[np.integer] | None = None,
+    ) -> Tokens:
+        """Return stretches of rows: ``lengths[i]`` tokens from position ``starts[i]`` of ``rows[i]``.
+
+        Args:
+            rows: Row numbers of this store, [m].
+            starts: First position in each row, [m] or one for all.
+            lengths: Number of tokens of each, [m]; by default the whole row.
+        """
+        lengths = self.lengths[rows] if lengths is None else lengths
+        offsets = ragged_offsets(lengths)
+        index = ragged_arange(offsets) + np.repeat(np.broadcast_to(starts, len(rows)), lengths)
+        owner = np.repeat(rows, lengths)
+        ids, types, days = (self.take(column, owner, index) for column in TOKEN_COLUMNS)
+        return Tokens(offsets, ids, types, days.astype(np.int32))
+
+
+def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return where each ragged row starts and the last one ends, int64 [n + 1]."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def ragged_arange(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return 0, 1, 2 ... anew for each ragged row, [t]."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+
+
+def _equals(column: pa.ChunkedArray, value: str) -> npt.NDArray[np.bool_]:
+    return pc.equal(column, value).to_numpy()
+
+
+def _chunk(batch: pa.RecordBatch) -> _Chunk:
+    return _Chunk(*(batch[column].values.to_numpy(zero_copy_only=True) for column in TOKEN_COLUMNS))

@@ -1,0 +1,82 @@
+"""What the torch side needs to know of a tokenizer, as arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+PAD, UNK, CLS, MASK = "[PAD]", "[UNK]", "[CLS]", "[MASK]"
+SPECIAL_TOKENS = (PAD, UNK, CLS, MASK)
+DEMOGRAPHICS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
+OLDEST_AGE = 120
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Ids of the special tokens, of the ages, and of what may be masked.
+
+    Attributes:
+        size: Number of tokens, specials included.
+        bins: Number of lab bins B. A token type is 0 (no bin), 1 to B, or B + 1 where it is masked.
+        pad: Id of ``[PAD]``; likewise ``unk``, ``cls``, ``mask``.
+        age_ids: int32 [OLDEST_AGE + 1], the token id of each age in whole years.
+        is_age: bool [size], True for the age tokens.
+        is_demographic: bool [size], True for the tokens of the baseline (ages included).
+    """
+
+    size: int
+    bins: int
+    pad: int
+    unk: int
+    cls: int
+    mask: int
+    age_ids: npt.NDArray[np.int32]
+    is_age: npt.NDArray[np.bool_]
+    is_demographic: npt.NDArray[np.bool_]
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Any) -> Self:
+        """Return the vocabulary of a tokenizer that the pipeline ``vocab`` has built."""
+        return cls.from_tokens(tokenizer.get_vocab(), len(tokenizer.init_kwargs["bin_labels"]))
+
+    @classmethod
+    def from_tokens(cls, ids: Mapping[str, int], bins: int) -> Self:
+        """Return the vocabulary of a mapping of tokens to ids, the specials among them.
+
+        Raises:
+            ValueError: If a special token is missing.
+        """
+        if missing := [token for token in SPECIAL_TOKENS if token not in ids]:
+            raise ValueError(f"The vocabulary has no {', '.join(missing)}.")
+        is_age, is_demographic = np.zeros((2, len(ids)), dtype=bool)
+        for token, index in ids.items():
+            kind = token.split(":", 1)[0]
+            is_age[index] = kind == "AGE"
+            is_demographic[index] = kind in DEMOGRAPHICS
+        return cls(
+            size=len(ids),
+            bins=bins,
+            pad=ids[PAD],
+            unk=ids[UNK],
+            cls=ids[CLS],
+            mask=ids[MASK],
+            age_ids=_age_ids(ids),
+            is_age=is_age,
+            is_demographic=is_demographic,
+        )
+
+
+def _age_ids(ids: Mapping[str, int]) -> npt.NDArray[np.int32]:
+    """Return the id of every age; one without a token takes the nearest age that has one.
+
+    The younger of two equally near ones; the single token ``AGE`` where that is what the vocabulary
+    has; ``[UNK]`` where it has no age at all.
+    """
+    ages = np.arange(OLDEST_AGE + 1)
+    known = np.array([age for age in ages if f"AGE:{age}" in ids])
+    if not known.size:
+        return np.full(len(ages), ids.get("AGE", ids[UNK]), dtype=np.int32)
+    nearest = known[np.abs(ages[:, None] - known).argmin(axis=1)]
+    return np.array([ids[f"AGE:{age}"] for age in nearest], dtype=np.int32)
