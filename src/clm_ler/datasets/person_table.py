@@ -1,0 +1,279 @@
+"""A person-level table as a directory of Parquet files by person bucket."""
+
+import hashlib
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+from fsspec.utils import get_protocol
+from ibis import BaseBackend
+from kedro.io import DatasetError
+from kedro_datasets.ibis import FileDataset
+
+logger = logging.getLogger(__name__)
+
+_PRIME = 2**31 - 1
+_MULTIPLIER = 1_226_874_159
+_BYTES_PER_ROW = 1024  # of working memory; see docs/preprocessing.md
+_PARQUET = {"compression": "zstd", "parquet_version": "V2"}
+
+
+def person_bucket(person_id: ir.IntegerValue, buckets: int) -> ir.IntegerValue:
+    """Return a person's bucket: one step of the Lehmer generator, modulo a power of two.
+
+    The same on every engine. Bucket ``b`` of ``k`` is the union of ``b`` and ``b + k`` of ``2k``,
+    so that tables with different numbers of buckets still align.
+    """
+    return (person_id.cast("int64") % _PRIME * _MULTIPLIER % _PRIME).abs() % buckets
+
+
+@dataclass(frozen=True)
+class _Buckets:
+    """The files of a stored table: one tuple of addresses for each bucket."""
+
+    files: tuple[tuple[str, ...], ...]
+
+    def read(self, backend: BaseBackend, leaf: ops.DatabaseTable, bucket: int, of: int) -> ir.Table:
+        """Return the rows of one bucket out of ``of``, which is at least the table's own number."""
+        files = self.files[bucket % len(self.files)]
+        if not files:
+            return leaf.to_expr().limit(0)
+        table = _read(backend, files, f"{leaf.name}_bucket")
+        if of == len(self.files):
+            return table
+        return table.filter(person_bucket(table.person_id, of) == bucket)
+
+
+_STORED: dict[str, _Buckets] = {}  # by name of the view that `load` opened
+
+
+class PersonTableDataset(FileDataset):
+    """Parquet files by person bucket, so that memory is bounded whatever the number of persons.
+
+    ``load`` gives the whole table, lazily. ``save`` takes an expression over other stored person
+    tables that looks at one person at a time, and evaluates it on DuckDB bucket by bucket: the
+    node that made the expression knows nothing of it. Tables without buckets (units, percentiles)
+    are read whole each time. An expression over raw tables is evaluated once and partitioned.
+
+    Readers follow a manifest that is written last: they see the old table or the new one. A bucket
+    that the same expression has already written from the same rows is kept, so that a run that was
+    killed goes on where it stopped.
+    """
+
+    MANIFEST: ClassVar[str] = "_manifest.json"
+
+    def __init__(self, *, filepath: str, from_raw: bool = False, **kwargs: Any) -> None:
+        """Describe the directory.
+
+        Args:
+            filepath: A local folder or an address such as ``s3://bucket/sequences``.
+            from_raw: The saved expression also reads raw tables, which have no buckets:
+                evaluate it whole, once. DuckDB's joins and partitioned writes spill to disk.
+            kwargs: As for ``ibis.FileDataset``.
+        """
+        super().__init__(filepath=filepath, **kwargs)
+        self._from_raw = from_raw
+        self._path = self._fs_prefix + str(self._filepath)
+        self._files = fsspec.filesystem(get_protocol(self._path))
+
+    def load(self) -> ir.Table:
+        """Return the whole table."""
+        if not self._exists():
+            raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
+        buckets = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))["files"]
+        stored = _Buckets(
+            tuple(tuple(f"{self._path}/{name}" for name in names) for names in buckets)
+        )
+        name = f"person_table_{uuid.uuid4().hex}"
+        _STORED[name] = stored
+        return _read(self.connection, [file for files in stored.files for file in files], name)
+
+    def save(self, data: ir.Table) -> None:
+        """Write the table; a reader sees it when it is complete."""
+        started = time.monotonic()
+        stored = {
+            leaf: _STORED[leaf.name]
+            for leaf in data.op().find(ops.DatabaseTable)
+            if leaf.name in _STORED
+        }
+        self._files.makedirs(self._path, exist_ok=True)
+        if self.connection.name == "pyspark":
+            files = self._partition_on_spark(data)
+        elif self._from_raw or not stored:
+            files = self._partition(data)
+        else:
+            files = self._evaluate_by_bucket(data, stored)
+        self._publish(files)
+        logger.info("%s: written in %.1f s", self._name, time.monotonic() - started)
+
+    @property
+    def _name(self) -> str:
+        return self._path.rpartition("/")[2]
+
+    def _partition(self, data: ir.Table) -> list[list[str]]:
+        """Evaluate the expression once and write each row to the bucket of its person."""
+        buckets = self._suitable_buckets(data)
+        target = uuid.uuid4().hex
+        rows = data.mutate(bucket=person_bucket(data.person_id, buckets))
+        self._to_parquet(rows, f"{self._path}/{target}", partition_by="bucket")
+        return self._partitioned_files(data, target, buckets)
+
+    def _partition_on_spark(self, data: ir.Table) -> list[list[str]]:
+        """Do the same as one Spark job."""
+        session = self.connection._session
+        buckets = _power_of_two(int(session.conf.get("spark.sql.shuffle.partitions")))
+        target = uuid.uuid4().hex
+        rows = data.mutate(bucket=person_bucket(data.person_id, buckets))
+        self.connection._run_pre_execute_hooks(rows)
+        frame = session.sql(self.connection.compile(rows)).repartition(buckets, "bucket")
+        frame.write.partitionBy("bucket").parquet(f"{self._path}/{target}", compression="zstd")
+        return self._partitioned_files(data, target, buckets)
+
+    def _partitioned_files(self, data: ir.Table, target: str, buckets: int) -> list[list[str]]:
+        files = [
+            [
+                f"{target}/bucket={bucket}/{Path(file).name}"
+                for file in sorted(
+                    self._files.glob(f"{self._path}/{target}/bucket={bucket}/*.parquet")
+                )
+            ]
+            for bucket in range(buckets)
+        ]
+        if not any(files):  # a table without rows still has columns
+            files[0] = [f"{target}/empty.parquet"]
+            _write_empty(data, f"{self._path}/{files[0][0]}", self._files)
+        return files
+
+    def _evaluate_by_bucket(
+        self, data: ir.Table, stored: dict[ops.DatabaseTable, _Buckets]
+    ) -> list[list[str]]:
+        """Evaluate the expression for the persons of one bucket after the other."""
+        buckets = max(len(table.files) for table in stored.values())
+        text = _canonical_sql(data)
+        whole = [leaf for leaf in _leaves(data) if leaf not in stored]
+        whole_content = [self._content(leaf.to_expr()) for leaf in whole]
+        files, started = [], time.monotonic()
+        for bucket in range(buckets):
+            parts = {
+                leaf: table.read(self.connection, leaf, bucket, buckets)
+                for leaf, table in stored.items()
+            }
+            content = [self._content(part) for part in parts.values()]
+            key = hashlib.sha256(repr((text, content, whole_content)).encode()).hexdigest()[:32]
+            file = f"bucket={bucket}/{key}.parquet"
+            if not self._files.exists(f"{self._path}/{file}"):
+                swapped = data.op().replace({leaf: part.op() for leaf, part in parts.items()})
+                self._write_aside(swapped.to_expr(), file)
+            files.append([file])
+            elapsed = time.monotonic() - started
+            left = elapsed / (bucket + 1) * (buckets - bucket - 1)
+            logger.info(
+                "%s: bucket %d of %d, about %.0f s left", self._name, bucket + 1, buckets, left
+            )
+        return files
+
+    def _write_aside(self, data: ir.Table, file: str) -> None:
+        target = f"{self._path}/{file}"
+        self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+        if self._fs_prefix:  # an object appears when its upload is complete
+            self._to_parquet(data, target)
+            return
+        self._to_parquet(data, f"{target}.part")
+        Path(f"{target}.part").replace(target)
+
+    def _to_parquet(self, data: ir.Table, path: str, **options: Any) -> None:
+        self.connection.to_parquet(data, path, **(_PARQUET | self._save_args | options))
+
+    def _content(self, table: ir.Table) -> list[Any]:
+        """Return a digest of a table's rows, whatever their order."""
+        sql = self.connection.compile(table)
+        query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({sql}) AS rows"
+        self.connection._run_pre_execute_hooks(table)
+        return list(self.connection.raw_sql(query).fetchone())
+
+    def _suitable_buckets(self, data: ir.Table) -> int:
+        """Return how many buckets keep the work on one of them within the memory limit."""
+        plan = self.connection.raw_sql(
+            f"EXPLAIN (FORMAT json) {self.connection.compile(data)}"
+        ).fetchone()[1]
+        rows = max(_cardinalities(json.loads(plan)), default=1)
+        limit = self.connection.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0]
+        return _power_of_two(-(-rows * _BYTES_PER_ROW // _bytes(limit)))
+
+    def _publish(self, files: list[list[str]]) -> None:
+        """Replace the manifest, then remove what it no longer lists."""
+        manifest = f"{self._path}/{self.MANIFEST}"
+        text = json.dumps({"buckets": len(files), "files": files}, indent=1).encode()
+        if self._fs_prefix:
+            self._files.pipe_file(manifest, text)
+        else:
+            aside = Path(f"{manifest}.{uuid.uuid4().hex}")
+            aside.write_bytes(text)
+            aside.replace(manifest)
+        root = self._files._strip_protocol(self._path)
+        listed = {f"{root}/{name}" for names in files for name in names}
+        for file in self._files.find(root):
+            if file not in listed and not file.endswith(self.MANIFEST):
+                self._files.rm_file(file)
+
+    def _exists(self) -> bool:
+        return bool(self._files.exists(f"{self._path}/{self.MANIFEST}"))
+
+
+def _read(backend: BaseBackend, files: Any, name: str) -> ir.Table:
+    if backend.name == "duckdb":
+        return backend.read_parquet(list(files), table_name=name, hive_partitioning=False)
+    backend._session.read.parquet(*files).createOrReplaceTempView(name)
+    return backend.table(name)
+
+
+def _write_empty(data: ir.Table, path: str, files: fsspec.AbstractFileSystem) -> None:
+    import pyarrow.parquet as pq
+
+    files.makedirs(path.rpartition("/")[0], exist_ok=True)
+    with files.open(path, "wb") as stream:
+        pq.write_table(data.schema().to_pyarrow().empty_table(), stream)
+
+
+def _leaves(data: ir.Table) -> tuple[ops.PhysicalTable, ...]:
+    return data.op().find(ops.PhysicalTable)
+
+
+def _canonical_sql(data: ir.Table) -> str:
+    """Return the SQL of an expression without the random names of its tables.
+
+    Python functions inside cannot be compared: such an expression is like no other.
+    """
+    unnamed = {
+        leaf: ops.UnboundTable(name=f"t{number}", schema=leaf.schema)
+        for number, leaf in enumerate(_leaves(data))
+    }
+    nonce = uuid.uuid4().hex if data.op().find(ops.ScalarUDF) else ""
+    return ibis.to_sql(data.op().replace(unnamed).to_expr(), dialect="duckdb") + nonce
+
+
+def _cardinalities(plan: Any) -> list[int]:
+    """Return every row estimate in a plan that DuckDB explained as JSON."""
+    if isinstance(plan, list):
+        return [rows for part in plan for rows in _cardinalities(part)]
+    own = plan.get("extra_info", {}).get("Estimated Cardinality")
+    return [int(own)] * (own is not None) + _cardinalities(plan.get("children", []))
+
+
+def _bytes(size: str) -> int:
+    """Return the bytes of a size as DuckDB prints it, such as ``1.8 GiB``."""
+    number, unit = size.split()
+    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))
+
+
+def _power_of_two(number: int) -> int:
+    """Return the smallest power of two that is not less than ``number``."""
+    return 1 << max(number - 1, 0).bit_length()

@@ -1,0 +1,113 @@
+"""A user's own tables through SQL expressions in configuration."""
+
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.types as ir
+import sqlglot
+from ibis import BaseBackend
+from pydantic import BaseModel, ConfigDict, Field
+from sqlglot import exp
+
+_VIEW = "source_rows"
+
+
+class TableSource(BaseModel):
+    """How one table is read: SQL in the Spark dialect, run as it is on either engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    select_expr: tuple[str, ...] = Field(
+        description="Expressions, each with its name; a later one may use an earlier name."
+    )
+    filter_expr: str | None = Field(
+        default=None, description="Condition on a row, by selected names or the table's own."
+    )
+
+
+def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], name: str) -> ir.Table:
+    """Return the selected columns under the project's names, and whether each row passes the filter.
+
+    Args:
+        table: The raw table.
+        source: Its expressions.
+        renames: CLM-LER's column names to the project's, such as ``date`` to ``time``. Columns
+            under other names are left out.
+        name: The table's name, for messages.
+
+    Returns:
+        A table of the renamed columns and ``passes``, a boolean without nulls.
+
+    Raises:
+        ValueError: If an expression is no SQL, uses a column that the table lacks, or a column
+            is missing in the selection.
+    """
+    columns = _expand_names(source.select_expr, table.columns, name)
+    wanted = {target: columns.get(target, columns.get(given)) for given, target in renames.items()}
+    missing = [given for given, target in renames.items() if wanted[target] is None]
+    if missing:
+        raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
+    condition = exp.true()
+    if source.filter_expr:
+        condition = _substitute(_parse(source.filter_expr, name), columns)
+    wanted["passes"] = exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
+    for expression in wanted.values():
+        _check_columns(expression, table.columns, name)
+    query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(_VIEW)
+    backend = ibis.get_backend(table)
+    return table.alias(_VIEW).sql(_text(query, backend))
+
+
+def _parse(text: str, name: str) -> exp.Expression:
+    try:
+        return sqlglot.parse_one(text, read="spark")
+    except sqlglot.ParseError as error:
+        raise ValueError(f"{name}: cannot read the expression {text!r} as Spark SQL.") from error
+
+
+def _expand_names(
+    expressions: tuple[str, ...], columns: tuple[str, ...], name: str
+) -> dict[str, exp.Expression]:
+    """Return the selected expressions by name, earlier names replaced by what they stand for.
+
+    A column of the table comes before an earlier name, as in Spark.
+    """
+    selected: dict[str, exp.Expression] = {}
+    for text in expressions:
+        parsed = _parse(text, name)
+        if isinstance(parsed, exp.Star):
+            selected |= {column: exp.column(column, quoted=True) for column in columns}
+            continue
+        earlier = {alias: value for alias, value in selected.items() if alias not in columns}
+        value = parsed.this if isinstance(parsed, exp.Alias) else parsed
+        selected[parsed.alias_or_name] = _substitute(value, earlier)
+    return selected
+
+
+def _substitute(expression: exp.Expression, values: Mapping[str, exp.Expression]) -> exp.Expression:
+    def replace(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Column) and node.name in values:
+            return exp.paren(values[node.name].copy())
+        return node
+
+    return expression.transform(replace)
+
+
+def _check_columns(expression: exp.Expression, columns: tuple[str, ...], name: str) -> None:
+    known = {column.lower() for column in columns}
+    for column in expression.find_all(exp.Column):
+        if column.name.lower() not in known:
+            raise ValueError(
+                f"{name}: there is no column {column.name!r} in the table; "
+                f"its columns are {', '.join(columns)}."
+            )
+
+
+def _text(query: exp.Expression, backend: BaseBackend) -> str:
+    """Return the query in the engine's dialect; what cannot be parsed becomes null on both."""
+    for node in query.find_all(exp.StrToTime, exp.Cast):
+        if isinstance(node, exp.StrToTime):
+            node.set("safe", True)
+        elif node.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
+            node.set("to", exp.DataType.build("timestamp"))
+    return query.sql(dialect="duckdb" if backend.name == "duckdb" else "spark")
