@@ -1,0 +1,109 @@
+"""What a trained model says of samples: one vector each, or the probability of each class.
+
+A sample is a row of a store and how many of its leading positions may be seen (``ends``): nothing
+behind them is ever read, so no event after a prediction time can change a result.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clm_ler.modeling.batches import Batch, collate, plan_batches
+from clm_ler.modeling.calibration import probabilities_of
+from clm_ler.modeling.modeling_clm_ler import (
+    ClmLerForSequenceClassification,
+    ClmLerModel,
+)
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.windows import WindowOptions, Windows, cut, evaluation_windows
+
+Integers = NDArray[np.integer]
+Floats = NDArray[np.float32]
+
+TOKENS_PER_BATCH = 8192
+
+
+@torch.inference_mode()
+def embed(
+    model: ClmLerModel,
+    store: TokenStore,
+    rows: Integers,
+    ends: Integers | None,
+    vocabulary: Vocabulary,
+    window: WindowOptions,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> Floats:
+    """Return the pooled embedding of each sample's most recent window, float32 ``[n, hidden]``.
+
+    Args:
+        model: The encoder, on the device where the work is to be done.
+        store: The encoded persons.
+        rows: The store's row of each sample, ``[n]``; a row may occur more than once.
+        ends: How many leading positions of the row each sample may see, baseline included; ``None``
+            for the whole row.
+        vocabulary: What the store was encoded with.
+        window: The size of a window.
+        tokens_per_batch: The most positions of a batch, padding included.
+    """
+    windows = evaluation_windows(store, rows, window, ends)
+    vectors = np.empty((len(rows), model.config.hidden_size), np.float32)
+    model.eval()
+    for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
+        vectors[index] = model(**batch).pooler_output.float().cpu().numpy()
+    return vectors
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: ClmLerForSequenceClassification,
+    store: TokenStore,
+    rows: Integers,
+    ends: Integers | None,
+    vocabulary: Vocabulary,
+    window: WindowOptions,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> Floats:
+    """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
+    windows = evaluation_windows(store, rows, window, ends)
+    logits = np.empty((len(rows), model.classifier.out_features), np.float32)
+    model.eval()
+    for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
+        logits[index] = model(**batch).logits.float().cpu().numpy()
+    return logits
+
+
+def predict_proba(
+    model: ClmLerForSequenceClassification,
+    store: TokenStore,
+    rows: Integers,
+    ends: Integers | None,
+    vocabulary: Vocabulary,
+    window: WindowOptions,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> NDArray[np.float64]:
+    """Return calibrated probabilities, float64 ``[n, num_labels]``; arguments as :func:`embed`.
+
+    The logits are divided by ``model.config.temperature`` (1 where it is not set). The classes of a
+    row sum to 1, unless the model's problem type is multi-label: then each column is a task.
+    """
+    logits = predict_logits(model, store, rows, ends, vocabulary, window, tokens_per_batch)
+    multi_label = model.config.problem_type == "multi_label_classification"
+    return probabilities_of(logits, getattr(model.config, "temperature", 1.0), multi_label)
+
+
+def _batches(
+    store: TokenStore,
+    windows: Windows,
+    vocabulary: Vocabulary,
+    tokens_per_batch: int,
+    device: torch.device,
+) -> Iterator[tuple[Integers, Batch]]:
+    """Yield which windows make a batch, and its tensors. The plan depends on their lengths only."""
+    plan = plan_batches(windows.lengths, tokens_per_batch)
+    for number in range(len(plan)):
+        index = plan[number]
+        batch = collate(cut(store, windows[index], vocabulary), vocabulary)
+        yield index, {name: values.to(device) for name, values in batch.items()}

@@ -1,0 +1,140 @@
+"""What comes after the last visible position must not change a bit of any result."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.counts import ages, count_features
+from clm_ler.modeling.inference import embed, predict_logits, predict_proba
+from clm_ler.modeling.modeling_clm_ler import ClmLerForSequenceClassification
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.windows import WindowOptions
+
+TOKENS = [*SPECIAL_TOKENS, "AGE:40", "AGE:41", "GENDER:F", *(f"ICD10CM:{n}" for n in range(20))]
+VOCABULARY = Vocabulary.from_tokens({token: i for i, token in enumerate(TOKENS)}, bins=10)
+FIRST_CODE = TOKENS.index("ICD10CM:0")
+WINDOW = WindowOptions(max_length=16)
+
+
+def make_store(histories: list[list[tuple[int, int, int]]]) -> TokenStore:
+    """A store of persons, each a list of (day, token, lab bin) after the baseline."""
+    baseline = [(0, TOKENS.index("AGE:40"), 0), (0, TOKENS.index("GENDER:F"), 0)]
+    columns = list(
+        zip(*[zip(*(baseline + events), strict=True) for events in histories], strict=True)
+    )
+    days, tokens, bins = columns
+    table = pa.table(
+        {
+            "person_id": pa.array(range(len(histories)), pa.int64()),
+            "split": ["train"] * len(histories),
+            "birth_to_start": pa.array([40 * 365] * len(histories), pa.int32()),
+            "input_ids": pa.array(tokens, pa.list_(pa.int32())),
+            "token_type_ids": pa.array(bins, pa.list_(pa.uint8())),
+            "position_ids": pa.array(days, pa.list_(pa.int32())),
+        }
+    )
+    return TokenStore.from_arrow(table)
+
+
+def random_history(rng: np.random.Generator, events: int) -> list[tuple[int, int, int]]:
+    days = np.sort(rng.integers(1, 400, events))
+    tokens = rng.integers(FIRST_CODE, len(TOKENS), events)
+    return list(
+        zip(days.tolist(), tokens.tolist(), rng.integers(0, 11, events).tolist(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> ClmLerForSequenceClassification:
+    torch.manual_seed(0)
+    config = ClmLerConfig(
+        vocab_size=len(TOKENS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=0.5,
+    )
+    return ClmLerForSequenceClassification(config)
+
+
+@pytest.mark.parametrize("change", ["change", "add", "delete"])
+def test_nothing_after_the_end_changes_a_bit(model, change):
+    rng = np.random.default_rng(1)
+    past = [random_history(rng, int(n)) for n in rng.integers(0, 40, 30)]
+    future = {
+        "change": [random_history(rng, 25) for _ in past],
+        "add": [random_history(rng, 60) for _ in past],
+        "delete": [[] for _ in past],
+    }[change]
+    rows, ends = np.arange(len(past)), np.array([2 + len(history) for history in past])
+    before = make_store([a + random_history(rng, 25) for a in past])
+    after = make_store([a + b for a, b in zip(past, future, strict=True)])
+    for store in (before, after):
+        assert predict_logits(model, store, rows, ends, VOCABULARY, WINDOW).std() > 0
+    arguments = (rows, ends, VOCABULARY, WINDOW, 64)
+    assert np.array_equal(
+        predict_logits(model, before, *arguments), predict_logits(model, after, *arguments)
+    )
+    assert np.array_equal(
+        embed(model.clm_ler, before, *arguments), embed(model.clm_ler, after, *arguments)
+    )
+    counts = [
+        count_features(store, rows, ends, len(TOKENS), lab_bins=10, time_bins=(30,))
+        for store in (before, after)
+    ]
+    assert (counts[0] != counts[1]).nnz == 0
+
+
+def test_batches_do_not_change_the_results(model):
+    rng = np.random.default_rng(2)
+    store = make_store([random_history(rng, int(n)) for n in rng.integers(0, 40, 30)])
+    rows = rng.integers(0, 30, 50)
+    small, large = (
+        predict_logits(model, store, rows, None, VOCABULARY, WINDOW, budget)
+        for budget in (16, 4096)
+    )
+    assert small == pytest.approx(large, abs=1e-5)
+
+
+def test_probabilities_use_the_temperature_and_the_kind_of_problem(model):
+    store = make_store([[(1, FIRST_CODE, 0)], [(1, FIRST_CODE + 1, 3)]])
+    arguments = (store, np.arange(2), None, VOCABULARY, WINDOW)
+    plain = predict_proba(model, *arguments)
+    assert plain.sum(axis=1) == pytest.approx(1)
+    model.config.temperature = 4.0
+    softer = predict_proba(model, *arguments)
+    del model.config.temperature
+    assert softer.max() < plain.max()
+    model.config.problem_type = "multi_label_classification"
+    assert predict_proba(model, *arguments).sum() != pytest.approx(2)
+    model.config.problem_type = None
+
+
+def test_counts_by_lab_bin_and_period():
+    store = make_store(
+        [[(1, FIRST_CODE, 0), (80, FIRST_CODE, 2), (100, FIRST_CODE, 2), (300, 9, 0)]]
+    )
+    rows, size = np.array([0, 0]), len(TOKENS)
+    plain = count_features(store, rows, np.array([5, 6]), size)
+    assert plain[0, FIRST_CODE] == 3
+    assert plain[1].sum() == 6
+    binned = count_features(store, rows[:1], np.array([5]), size, lab_bins=10, time_bins=(30,))
+    recent, earlier = 2 * size + FIRST_CODE, 11 * size + FIRST_CODE
+    assert binned.shape == (1, 2 * 11 * size)
+    assert binned[0, recent] == 2  # days 80 and 100, seen from day 100
+    assert binned[0, earlier] == 1
+    later = count_features(
+        store, rows[:1], np.array([5]), size, time_bins=(30,), days=np.array([115])
+    )
+    assert later[0, FIRST_CODE] == 1  # only day 100 is within 30 days of day 115
+
+
+def test_age_on_the_day_of_the_prediction():
+    store = make_store([[(1, FIRST_CODE, 0), (366, FIRST_CODE, 0)]])
+    rows = np.array([0, 0, 0])
+    years = ages(store, rows, np.array([0, 3, 4])) * 365.25 / 365
+    assert years == pytest.approx([40, 40, 41])
