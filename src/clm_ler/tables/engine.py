@@ -5,7 +5,9 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis import BaseBackend
 
 
@@ -33,6 +35,16 @@ def connection(engine: str, memory_limit: str, threads: int, storage: str) -> di
         "temp_directory": "data/tmp" if "://" in storage else f"{storage}/tmp",
     }
     return settings | ({"threads": threads} if threads else {})
+
+
+def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
+    """Return rows made in Python as a table in which a missing number is null in every engine.
+
+    Spark is handed such tables through pandas, where a missing number is NaN.
+    """
+    table = ibis.memtable(pa.Table.from_pylist(rows, schema=schema.to_pyarrow()), schema=schema)
+    numbers = [name for name, kind in schema.items() if kind.is_floating()]
+    return table.mutate({name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers})
 
 
 def read_literal_text(
