@@ -1,8 +1,27 @@
 """The wiring of ``cohort``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.cohort import nodes
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Return the pipeline."""
-    return Pipeline([])
+    """Return the pipeline; every node only ever writes simulated data."""
+    parameters = ["params:cohort", "params:seed"]
+    return Pipeline(
+        [
+            Node(nodes.simulate_patients, parameters, "patient", name="simulate_patients"),
+            Node(nodes.simulate_diagnoses, parameters, "diagnosis", name="simulate_diagnoses"),
+            Node(
+                nodes.simulate_prescriptions,
+                parameters,
+                "prescription",
+                name="simulate_prescriptions",
+            ),
+            Node(nodes.simulate_procedures, parameters, "procedure", name="simulate_procedures"),
+            Node(nodes.simulate_labs, parameters, "lab", name="simulate_labs"),
+            Node(nodes.simulate_labels, parameters, "raw_labels", name="simulate_labels"),
+            Node(nodes.simulate_truth, parameters, "cohort_truth", name="simulate_truth"),
+        ],
+        tags="simulation",
+    )

@@ -1,0 +1,71 @@
+"""A table that is written chunk after chunk and read back as an Ibis table."""
+
+import uuid
+from typing import Any
+
+import fsspec
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from kedro_datasets.ibis import FileDataset
+
+
+class ChunkedTableDataset(FileDataset):
+    """A stream of record batches, saved without ever being held in memory.
+
+    ``save`` takes a ``pyarrow.RecordBatchReader`` (or a ``pyarrow.Table``) and writes each batch as
+    it comes: ``parquet`` into a directory with a file per batch, ``csv`` into one file. The result
+    is written aside and put in place when it is complete. ``load`` gives an Ibis table; the columns
+    of a CSV file are all text, because its reader must not guess types that differ by engine.
+    """
+
+    def load(self) -> ir.Table:
+        """Return the stored table."""
+        path = self._fs_prefix + str(self._get_load_path())
+        if self._file_format == "parquet":
+            return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
+        text = (
+            {"inferSchema": False} if self.connection.name == "pyspark" else {"all_varchar": True}
+        )
+        return self.connection.read_csv(path, **text, **self._load_args)
+
+    def save(self, data: pa.RecordBatchReader | pa.Table) -> None:
+        """Write every batch, then replace what was there before."""
+        batches = data.to_reader() if isinstance(data, pa.Table) else data
+        write = _write_parquet if self._file_format == "parquet" else _write_csv
+        target = self._fs_prefix + str(self._get_save_path())
+        filesystem, path = fsspec.core.url_to_fs(target, **self._fs_args)
+        aside = _beside(path)
+        try:
+            write(batches, filesystem, aside)
+            if filesystem.exists(path):
+                filesystem.rm(path, recursive=True)
+            filesystem.mv(aside, path, recursive=True)
+        except BaseException:
+            if filesystem.exists(aside):
+                filesystem.rm(aside, recursive=True)
+            raise
+
+
+def _beside(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}-{uuid.uuid4().hex}"
+
+
+def _write_parquet(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
+    filesystem.makedirs(path)
+    for number, batch in enumerate(batches):
+        with filesystem.open(f"{path}/part-{number:06d}.parquet", "wb") as file:
+            pq.write_table(pa.Table.from_batches([batch]), file, compression="zstd")
+
+
+def _write_csv(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
+    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    with (
+        filesystem.open(path, "wb") as file,
+        pyarrow.csv.CSVWriter(file, batches.schema, write_options=options) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)

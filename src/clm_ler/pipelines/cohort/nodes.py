@@ -1,0 +1,65 @@
+"""Simulate a hospital: five raw tables, labels with their true probabilities."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from clm_ler.pipelines.cohort import hospital, labels
+from clm_ler.pipelines.cohort.options import CohortOptions
+
+logger = logging.getLogger(__name__)
+
+ChunkTable = Callable[[CohortOptions, int, int], pa.Table]
+
+
+def simulate_patients(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the patients: who they are, one row each."""
+    return _stream(hospital.patient_table, options, seed)
+
+
+def simulate_diagnoses(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the coded diagnoses (ICD-9-CM, from October 2015 ICD-10-CM)."""
+    return _stream(hospital.diagnosis_table, options, seed)
+
+
+def simulate_prescriptions(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the prescriptions (RxNorm concepts and NDC packages)."""
+    return _stream(hospital.prescription_table, options, seed)
+
+
+def simulate_procedures(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the procedures (CPT4 and HCPCS)."""
+    return _stream(hospital.procedure_table, options, seed)
+
+
+def simulate_labs(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the lab results (LOINC), values and units as text."""
+    return _stream(hospital.lab_table, options, seed)
+
+
+def simulate_labels(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the labels for fine-tuning: person_id, prediction_time, label, task."""
+    return _stream(lambda *chunk: labels.raw_labels(labels.draw_labels(*chunk)), options, seed)
+
+
+def simulate_truth(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the probability of every label but 0, given the hidden state."""
+    return _stream(lambda *chunk: labels.truth(labels.draw_labels(*chunk)), options, seed)
+
+
+def _stream(table: ChunkTable, options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return one record batch per chunk of persons, made when it is asked for."""
+    chunks = -(-options.persons // options.chunk_persons)
+    first = table(options, seed, 0)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        began = time.monotonic()
+        for chunk in range(chunks):
+            made = first if chunk == 0 else table(options, seed, chunk)
+            yield from made.combine_chunks().to_batches()
+            left = (time.monotonic() - began) / (chunk + 1) * (chunks - chunk - 1)
+            logger.info("chunk %d of %d, about %.0f s left", chunk + 1, chunks, left)
+
+    return pa.RecordBatchReader.from_batches(first.schema, batches())

@@ -1,0 +1,32 @@
+"""The parameters of ``cohort``."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SiteOptions(BaseModel):
+    """The EHRSHOT-format site."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    persons: int = Field(600, ge=30, description="Patients of the EHRSHOT-format site.")
+    events_per_person: int = Field(
+        200, ge=50, description="Mean events a patient; the real benchmark has about 6200."
+    )
+
+
+class CohortOptions(BaseModel):
+    """The simulated hospital and the EHRSHOT-format site beside it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    persons: int = Field(2000, ge=1, description="Persons of the hospital.")
+    years: int = Field(12, ge=3, le=40, description="Years that the records reach back.")
+    chunk_persons: int = Field(
+        1000,
+        ge=50,
+        description="Persons simulated at a time, and in one file: it bounds the memory. "
+        "The content of a chunk depends on the seed and this size, never on `persons`.",
+    )
+    ehrshot: SiteOptions = Field(
+        default_factory=lambda: SiteOptions(), description="The EHRSHOT-format site."
+    )
