@@ -204,7 +204,7 @@ class PersonTableDataset(FileDataset):
         plan = self.connection.raw_sql(
             f"EXPLAIN (FORMAT json) {self.connection.compile(data)}"
         ).fetchone()[1]
-        rows = max(_cardinalities(json.loads(plan)), default=1)
+        rows = max(_cardinalities(json.loads(plan)))
         limit = self.connection.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0]
         return _power_of_two(-(-rows * _BYTES_PER_ROW // _bytes(limit)))
 
@@ -264,8 +264,8 @@ def _cardinalities(plan: Any) -> list[int]:
     """Return every row estimate in a plan that DuckDB explained as JSON."""
     if isinstance(plan, list):
         return [rows for part in plan for rows in _cardinalities(part)]
-    own = plan.get("extra_info", {}).get("Estimated Cardinality")
-    return [int(own)] * (own is not None) + _cardinalities(plan.get("children", []))
+    own = int(plan.get("extra_info", {}).get("Estimated Cardinality", 0))
+    return [own, *_cardinalities(plan.get("children", []))]
 
 
 def _bytes(size: str) -> int:

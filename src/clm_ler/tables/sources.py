@@ -9,8 +9,6 @@ from ibis import BaseBackend
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
-_VIEW = "source_rows"
-
 
 class TableSource(BaseModel):
     """How one table is read: SQL in the Spark dialect, run as it is on either engine."""
@@ -53,9 +51,10 @@ def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], nam
     wanted["passes"] = exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
     for expression in wanted.values():
         _check_columns(expression, table.columns, name)
-    query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(_VIEW)
+    view = f"{name}_rows"
+    query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     backend = ibis.get_backend(table)
-    return table.alias(_VIEW).sql(_text(query, backend))
+    return table.alias(view).sql(_text(query, backend))
 
 
 def _parse(text: str, name: str) -> exp.Expression:

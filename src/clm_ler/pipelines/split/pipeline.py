@@ -1,8 +1,26 @@
 """The wiring of ``split``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.preprocess.nodes import select_demographics
+from clm_ler.pipelines.split.nodes import assign_splits
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline([])
+    return Pipeline(
+        [
+            Node(
+                select_demographics,
+                inputs=["patient", "params:preprocess"],
+                outputs="demographics",
+                name="select_demographics",
+            ),
+            Node(
+                assign_splits,
+                inputs=["demographics", "params:split"],
+                outputs="person_splits",
+                name="assign_splits",
+            ),
+        ]
+    )
