@@ -8,6 +8,7 @@ interval, given the hidden state, has a closed form. Times are days since 1970-0
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import expit
@@ -583,7 +584,10 @@ class Persons:
 
 
 def onsets(
-    birth: np.ndarray, factors: dict[str, np.ndarray], rng: np.random.Generator
+    birth: np.ndarray,
+    factors: dict[str, np.ndarray],
+    referral: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw when each condition begins, in days, [n, conditions]; infinite where it never does.
 
@@ -597,6 +601,7 @@ def onsets(
         hazard = np.exp(risk)[:, None] * (
             condition.rate * expit((ages[:-1] - condition.age) / condition.spread)
         )
+        hazard *= referral.get(condition.name, 1.0)
         for name, ratio in condition.after.items():
             hazard *= np.where(onset_age[:, [CONDITION[name]]] < ages[:-1], ratio, 1.0)
         onset_age[:, index] = _first_passage(hazard, rng.exponential(size=len(birth)))
@@ -702,13 +707,23 @@ def draw_persons(
     start: np.ndarray,
     end: np.ndarray,
     rng: np.random.Generator,
+    referral: Mapping[str, float] = MappingProxyType({}),
 ) -> Persons:
-    """Draw the hidden state of persons with given births and windows of observation."""
+    """Draw the hidden state of persons with given births and windows of observation.
+
+    Args:
+        person_id: One for each person.
+        birth: Their days of birth.
+        start: The first day each is seen.
+        end: The last.
+        rng: A random stream.
+        referral: How many times more often a site sees some conditions.
+    """
     n = len(person_id)
     smoking = (rng.random(n) < 0.3) * rng.uniform(0.5, 1.5, n)
     factors = {"male": (rng.random(n) < 0.48).astype(float), "smoking": smoking}
     factors |= {name: rng.standard_normal(n) for name in FACTORS[2:]}
-    onset = onsets(birth, factors, rng)
+    onset = onsets(birth, factors, referral, rng)
     pace = rng.lognormal(0, 0.4, onset.shape) / _recognition("years")
     return Persons(
         person_id=person_id,

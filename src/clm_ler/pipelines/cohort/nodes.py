@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from clm_ler.pipelines.cohort import hospital, labels
 from clm_ler.pipelines.cohort.options import CohortOptions
+from clm_ler.pipelines.cohort.umls_site import miniature_umls
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,14 @@ def simulate_labels(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
 def simulate_truth(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
     """Return the probability of every label but 0, given the hidden state."""
     return _stream(lambda *chunk: labels.truth(labels.draw_labels(*chunk)), options, seed)
+
+
+def simulate_umls() -> tuple[pa.Table, ...]:
+    """Return MRCONSO, MRSAT, MRREL, MRCOLS and MRFILES of a miniature UMLS."""
+    files = miniature_umls()
+    return tuple(
+        files[f"{name}.RRF"] for name in ("MRCONSO", "MRSAT", "MRREL", "MRCOLS", "MRFILES")
+    )
 
 
 def _stream(table: ChunkTable, options: CohortOptions, seed: int) -> pa.RecordBatchReader:

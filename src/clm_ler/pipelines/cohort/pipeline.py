@@ -22,6 +22,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(nodes.simulate_labs, parameters, "lab", name="simulate_labs"),
             Node(nodes.simulate_labels, parameters, "raw_labels", name="simulate_labels"),
             Node(nodes.simulate_truth, parameters, "cohort_truth", name="simulate_truth"),
+            Node(
+                nodes.simulate_umls,
+                None,
+                ["umls_conso", "umls_sat", "umls_rel", "umls_cols", "umls_files"],
+                name="simulate_umls",
+            ),
         ],
         tags="simulation",
     )
