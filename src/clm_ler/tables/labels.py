@@ -1,0 +1,174 @@
+"""Labels of any origin in one table, and the samples that they make with token sequences."""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+from pydantic import BaseModel, ConfigDict, Field
+
+from clm_ler.tables.sources import TableSource, select
+
+MEDS_VALUES = ("boolean_value", "integer_value")
+
+
+class LabelOptions(BaseModel):
+    """How a label table is read: SQL in the Spark dialect.
+
+    MEDS label files, and what ACES writes, need no expression: they are known by ``subject_id``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inclusion_criteria: str = Field("true", description="Condition on a row of the label table.")
+    positive_class_criteria: str | None = Field(
+        None,
+        description="The class of a row: a condition (true = 1), or a number from 0. "
+        "By default the column `label`, or the value of a MEDS label.",
+    )
+    prediction_time: str = Field(
+        "prediction_time",
+        description="Until when, inclusive, the history may be seen; null: all of it.",
+    )
+    task: str = Field("task", description="The task's name: a column, or a constant in quotes.")
+    num_classes: int = Field(2, ge=2, description="Labels run from 0 to this minus 1.")
+
+
+def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
+    """Return ``person_id, prediction_time, label, task`` of the included rows.
+
+    Raises:
+        ValueError: With the number of rows, if labels are missing or outside 0 to
+            ``num_classes - 1``, prediction times do not parse, a person has two labels of one task
+            at the same second, or no row is included.
+    """
+    rows = _select(raw_labels, options).filter(_.passes)
+    text = rows.prediction_time
+    labels = rows.select(
+        person_id=rows.person_id.cast("int64"),
+        prediction_time=text.try_cast("timestamp")
+        if text.type().is_string()
+        else text.cast("timestamp"),
+        label=rows.label.cast("int32"),
+        task=rows.task.cast("string"),
+        unparsed=text.notnull(),
+    )
+    labels = labels.mutate(unparsed=_.unparsed & _.prediction_time.isnull())
+    _raise_on(_label_faults(labels, options.num_classes))
+    return labels.drop("unparsed")
+
+
+def _select(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
+    is_meds = "subject_id" in raw_labels.columns
+    values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
+    default = f"COALESCE({', '.join(values)})" if is_meds and values else "label"
+    source = TableSource(
+        select_expr=(
+            f"{'subject_id' if is_meds else 'person_id'} AS person_id",
+            f"{options.prediction_time} AS prediction_time",
+            f"{options.positive_class_criteria or default} AS label",
+            f"{options.task} AS task",
+        ),
+        filter_expr=options.inclusion_criteria,
+    )
+    names = ("person_id", "prediction_time", "label", "task")
+    return select(raw_labels, source, {name: name for name in names}, "raw_labels")
+
+
+def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
+    key = ["person_id", "task", _.prediction_time.epoch_seconds().name("second")]
+    repeated = labels.group_by(key).agg(rows=_.count()).filter(_.rows > 1)
+    counts = labels.agg(
+        rows=_.count(),
+        unlabelled=_.label.isnull().sum(),
+        outside=(~_.label.between(0, num_classes - 1)).sum(),
+        unparsed=_.unparsed.sum(),
+        nobody=_.person_id.isnull().sum(),
+    )
+    found = {**_first_row(counts), **_first_row(repeated.agg(repeated=_.rows.sum()))}
+    return {
+        "no row meets inclusion_criteria": int(not found["rows"]),
+        "rows have no label": found["unlabelled"],
+        f"rows have a label outside 0 to {num_classes - 1}": found["outside"],
+        "rows have a prediction time that does not parse": found["unparsed"],
+        "rows have no person": found["nobody"],
+        "rows share person, prediction time and task with another": found["repeated"],
+    }
+
+
+def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
+    """Return one row per label: what it sees of the person's sequence, decided on timestamps.
+
+    Returns:
+        The columns of ``labels``; ``sample_id`` (one per person and prediction time); ``split``;
+        ``n_positions``, how many leading positions of the sequence have ``date <= prediction_time``;
+        ``n_events``, those of them that are no baseline; and ``prediction_day`` in the sequence's
+        own count (null where the whole history is seen). The last four are null for persons
+        without a sequence.
+    """
+    baseline = sequences.day_position_tokens.filter(lambda day: day == 0).length()
+    first = sequences.date[ibis.least(baseline, sequences.date.length() - 1)]
+    histories = sequences.select(
+        "split", "date", known_id="person_id", baseline=baseline, first=first
+    )
+    rows = labels.left_join(histories, labels.person_id == histories.known_id)
+    seen = rows.date.filter(lambda date: ~(date > rows.prediction_time).fill_null(False)).length()
+    second = rows.prediction_time.epoch_seconds().cast("int64").cast("string").fill_null("all")
+    day = rows.prediction_time.date().delta(rows.first.date(), unit="day") + 1
+    return rows.select(
+        sample_id=(rows.person_id.cast("string") + ":" + second).hexdigest("md5"),
+        person_id=rows.person_id,
+        prediction_time=rows.prediction_time,
+        label=rows.label,
+        task=rows.task,
+        split=rows.split,
+        n_positions=seen.cast("int32"),
+        n_events=(seen - rows.baseline).cast("int32"),
+        prediction_day=day.cast("int32"),
+    )
+
+
+def usable_samples(candidates: ir.Table, max_loss: float, num_classes: int) -> ir.Table:
+    """Return the samples that see at least one event.
+
+    Raises:
+        ValueError: With counts, if more than ``max_loss`` of the labels belong to persons without
+            events or lie before the first event, or a split lacks a class.
+    """
+    found = _first_row(
+        candidates.agg(
+            rows=_.count(),
+            without_events=_.split.isnull().sum(),
+            before_first=(_.n_events <= 0).sum(),
+        )
+    )
+    lost = {
+        "rows belong to persons without events": found["without_events"],
+        "rows lie before the person's first event": found["before_first"],
+    }
+    if sum(lost.values()) > max_loss * found["rows"]:
+        _raise_on(lost, f" More than max_loss = {max_loss} of {found['rows']} rows would be lost.")
+    samples = candidates.filter(_.n_events > 0)
+    _raise_on(_missing_classes(samples, num_classes))
+    return samples
+
+
+def _missing_classes(samples: ir.Table, num_classes: int) -> dict[str, int]:
+    """Return how many classes are missing, by task and split: 2 to 10 rows in all."""
+    classes = samples.group_by(["task", "split"]).agg(present=_.label.nunique())
+    counts = {(row.task, row.split): row.present for row in classes.execute().itertuples()}
+    return {
+        f"of {num_classes} classes are missing in task {task!r}, split {split!r}": num_classes
+        - counts.get((task, split), 0)
+        for task in sorted({task for task, _ in counts})
+        for split in ("train", "valid", "test")
+    }
+
+
+def _first_row(table: ir.Table) -> dict[str, int]:
+    """Return the values of a table of one row; 0 for null."""
+    return {name: int(values[0] or 0) for name, values in table.to_pyarrow().to_pydict().items()}
+
+
+def _raise_on(faults: dict[str, int], advice: str = "") -> None:
+    found = [f"{count} {what}" for what, count in faults.items() if count]
+    if found:
+        raise ValueError(f"labels: {'; '.join(found)}.{advice}")

@@ -1,0 +1,165 @@
+import uuid
+from datetime import datetime
+
+import ibis
+import pytest
+
+from clm_ler.tables.labels import LabelOptions, label_samples, select_labels, usable_samples
+
+NOON = datetime(2020, 1, 1, 12)
+LATER = datetime(2020, 1, 9)
+LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int32", "task": "string"}
+BIRTH = datetime(1980, 5, 5)
+
+
+DUCKDB = ibis.duckdb.connect()
+
+
+def raw(rows, schema=None, backend=DUCKDB):
+    """A table of an engine, as the catalog gives it."""
+    schema = LABELS if schema is None else schema
+    table = ibis.memtable([dict(zip(schema, row, strict=True)) for row in rows], schema=schema)
+    return backend.create_view(f"t{uuid.uuid4().hex}", table)
+
+
+def result(table, *columns):
+    return sorted(table.select(*columns).execute().itertuples(index=False, name=None))
+
+
+def test_sql_chooses_rows_and_classes():
+    table = raw(
+        [
+            (1, "2020-01-01T12:00:00", 8.1, "clinic"),
+            (2, "2020-01-01 12:00:00", 5.0, "clinic"),
+            (3, None, 5.0, "other"),
+        ],
+        {"patient": "int64", "seen": "string", "hba1c": "float64", "site": "string"},
+    ).rename(person_id="patient")
+    options = LabelOptions(
+        inclusion_criteria="site = 'clinic'",
+        positive_class_criteria="hba1c >= 6.5",
+        prediction_time="seen",
+        task="'diabetes'",
+    )
+    labels = select_labels(table, options)
+    assert labels.columns == ("person_id", "prediction_time", "label", "task")
+    assert result(labels, "person_id", "label", "task") == [(1, 1, "diabetes"), (2, 0, "diabetes")]
+    assert labels.prediction_time.execute().tolist() == [NOON, NOON]
+
+
+def test_a_case_expression_gives_several_classes():
+    table = raw([(1, None, 0, "t"), (2, None, 5, "t"), (3, None, 9, "t")])
+    criteria = "CASE WHEN label > 7 THEN 2 WHEN label > 3 THEN 1 ELSE 0 END"
+    labels = select_labels(table, LabelOptions(positive_class_criteria=criteria, num_classes=3))
+    assert result(labels, "person_id", "label") == [(1, 0), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize("values", [{"boolean_value": "boolean"}, {"integer_value": "int64"}])
+def test_meds_and_aces_label_files_need_no_expression(values):
+    schema = {"subject_id": "int64", "prediction_time": "timestamp", **values}
+    labels = select_labels(
+        raw([(1, NOON, True), (2, NOON, False)], schema), LabelOptions(task="'t'")
+    )
+    assert result(labels, "person_id", "label") == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(1, NOON, 0, "t"), (1, NOON, 1, "t"), (2, NOON, 0, "t")], "2 rows share person"),
+        ([(1, None, 0, "t"), (1, None, 0, "t")], "2 rows share person"),
+        ([(1, NOON, 2, "t"), (2, NOON, -1, "t")], "2 rows have a label outside 0 to 1"),
+        ([(1, NOON, None, "t")], "1 rows have no label"),
+        ([(None, NOON, 1, "t")], "1 rows have no person"),
+        ([], "no row meets inclusion_criteria"),
+    ],
+)
+def test_faulty_labels_are_counted(rows, message):
+    with pytest.raises(ValueError, match=message):
+        select_labels(raw(rows), LabelOptions())
+
+
+def test_unparsable_times_are_counted_but_missing_ones_are_allowed():
+    schema = LABELS | {"prediction_time": "string"}
+    rows = [(1, "the other day", 0, "t"), (2, None, 1, "t"), (3, "2020-01-01", 1, "t")]
+    with pytest.raises(ValueError, match="1 rows have a prediction time that does not parse"):
+        select_labels(raw(rows, schema), LabelOptions())
+    assert len(select_labels(raw(rows[1:], schema), LabelOptions()).execute()) == 2
+
+
+def sequences(*people, backend=DUCKDB):
+    schema = {
+        "person_id": "int64",
+        "split": "string",
+        "day_position_tokens": "array<int32>",
+        "date": "array<timestamp>",
+    }
+    rows = [
+        (number, split, [0, 0, *days], [BIRTH, BIRTH, *dates])
+        for number, split, days, dates in people
+    ]
+    return raw(rows, schema, backend)
+
+
+def test_a_sample_sees_what_is_not_later_to_the_second():
+    dates = [datetime(2020, 1, 1, 11), NOON, datetime(2020, 1, 1, 12, 0, 1), datetime(2020, 2, 1)]
+    table = sequences((1, "train", [1, 1, 1, 32], dates))
+    labels = raw([(1, NOON, 0, "t"), (1, None, 1, "t"), (1, datetime(2020, 1, 3), 1, "t")])
+    seen = label_samples(labels, table)
+    columns = ("n_positions", "n_events", "label")
+    assert result(seen, *columns) == [(4, 2, 0), (5, 3, 1), (6, 4, 1)]
+    by_positions = seen.execute().set_index("n_positions").prediction_day
+    assert by_positions[4] == 1
+    assert by_positions[5] == 3
+    assert by_positions.isnull()[6]
+    assert seen.sample_id.nunique().execute() == 3
+
+
+def test_one_sample_may_have_several_tasks():
+    table = sequences((1, "train", [1], [NOON]))
+    labels = raw([(1, NOON, 0, "a"), (1, NOON, 1, "b")])
+    assert label_samples(labels, table).sample_id.nunique().execute() == 1
+
+
+@pytest.fixture
+def people():
+    return sequences(*((n, ("train", "valid", "test")[n // 2], [1], [NOON]) for n in range(6)))
+
+
+def test_labels_that_see_nothing_are_counted_and_dropped_within_max_loss(people):
+    usable = [(n, NOON, n % 2, "t") for n in range(6)]
+    lost = [(9, NOON, 0, "t"), (0, datetime(2019, 1, 1), 0, "t")]
+    candidates = label_samples(raw(usable + lost), people)
+    with pytest.raises(
+        ValueError, match="1 rows belong to persons without events; 1 rows lie before"
+    ):
+        usable_samples(candidates, max_loss=0.2, num_classes=2)
+    samples = usable_samples(candidates, max_loss=0.25, num_classes=2)
+    assert result(samples, "person_id", "n_positions") == [(n, 3) for n in range(6)]
+
+
+def test_a_class_that_a_split_lacks_is_named(people):
+    labels = raw([(n, NOON, int(n == 1), "t") for n in range(6)])
+    with pytest.raises(ValueError, match="1 of 2 classes are missing in task 't', split 'valid'"):
+        usable_samples(label_samples(labels, people), max_loss=0, num_classes=2)
+
+
+@pytest.mark.spark
+def test_both_engines_make_the_same_samples():
+    from pyspark.sql import SparkSession
+
+    settings = {"spark.sql.shuffle.partitions": 1, "spark.ui.enabled": False}
+    SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    schema = LABELS | {"prediction_time": "string"}
+    rows = [(n, "2020-01-01T12:00:00", n % 2, "t") for n in range(12)]
+    people = [(n, ("train", "valid", "test")[n // 4], [1, 9], [NOON, LATER]) for n in range(12)]
+    samples = []
+    for backend in (DUCKDB, ibis.pyspark.connect()):
+        labels = select_labels(
+            raw(rows, schema, backend), LabelOptions(inclusion_criteria="label < 2")
+        )
+        candidates = label_samples(labels, sequences(*people, backend=backend))
+        table = usable_samples(candidates, max_loss=0, num_classes=2)
+        samples.append(result(table, "sample_id", "label", "split", "n_positions", "n_events"))
+    assert samples[0] == samples[1]
+    assert len(samples[0]) == 12
