@@ -69,6 +69,7 @@ class PersonTableDataset(FileDataset):
     """
 
     MANIFEST: ClassVar[str] = "_manifest.json"
+    SUFFIX: ClassVar[str] = ".parquet"
 
     def __init__(self, *, filepath: str, from_raw: bool = False, **kwargs: Any) -> None:
         """Describe the directory.
@@ -86,15 +87,17 @@ class PersonTableDataset(FileDataset):
 
     def load(self) -> ir.Table:
         """Return the whole table."""
-        if not self._exists():
-            raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
-        buckets = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))["files"]
-        stored = _Buckets(
-            tuple(tuple(f"{self._path}/{name}" for name in names) for names in buckets)
-        )
+        stored = self._stored()
         name = f"person_table_{uuid.uuid4().hex}"
         _STORED[name] = stored
         return _read(self.connection, [file for files in stored.files for file in files], name)
+
+    def _stored(self) -> _Buckets:
+        """Return the files that the manifest lists."""
+        if not self._exists():
+            raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
+        buckets = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))["files"]
+        return _Buckets(tuple(tuple(f"{self._path}/{name}" for name in names) for names in buckets))
 
     def save(self, data: ir.Table) -> None:
         """Write the table; a reader sees it when it is complete."""
@@ -168,7 +171,7 @@ class PersonTableDataset(FileDataset):
             }
             content = [self._content(part) for part in parts.values()]
             key = hashlib.sha256(repr((text, content, whole_content)).encode()).hexdigest()[:32]
-            file = f"bucket={bucket}/{key}.parquet"
+            file = f"bucket={bucket}/{key}{self.SUFFIX}"
             if not self._files.exists(f"{self._path}/{file}"):
                 swapped = data.op().replace({leaf: part.op() for leaf, part in parts.items()})
                 self._write_aside(swapped.to_expr(), file)
@@ -184,10 +187,13 @@ class PersonTableDataset(FileDataset):
         target = f"{self._path}/{file}"
         self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
         if self._fs_prefix:  # an object appears when its upload is complete
-            self._to_parquet(data, target)
+            self._write_bucket(data, target)
             return
-        self._to_parquet(data, f"{target}.part")
+        self._write_bucket(data, f"{target}.part")
         Path(f"{target}.part").replace(target)
+
+    def _write_bucket(self, data: ir.Table, path: str) -> None:
+        self._to_parquet(data, path)
 
     def _to_parquet(self, data: ir.Table, path: str, **options: Any) -> None:
         self.connection.to_parquet(data, path, **(_PARQUET | self._save_args | options))

@@ -1,8 +1,49 @@
 """The wiring of ``vocab``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.vocab.nodes import (
+    build_tokenizer,
+    count_tokens,
+    encode_sequences,
+    plot_coverage,
+    report_vocabulary,
+)
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline([])
+    return Pipeline(
+        [
+            Node(
+                count_tokens,
+                inputs=["sequences", "params:vocab"],
+                outputs="token_counts",
+                name="count_tokens",
+            ),
+            Node(
+                build_tokenizer,
+                inputs=["token_counts", "lab_percentiles", "params:vocab"],
+                outputs="tokenizer",
+                name="build_tokenizer",
+            ),
+            Node(
+                encode_sequences,
+                inputs=["sequences", "tokenizer"],
+                outputs="encoded_sequences",
+                name="encode_sequences",
+            ),
+            Node(
+                report_vocabulary,
+                inputs=["sequences", "tokenizer", "params:vocab"],
+                outputs="vocabulary_report",
+                name="report_vocabulary",
+            ),
+            Node(
+                plot_coverage,
+                inputs="vocabulary_report",
+                outputs="vocabulary_figure",
+                name="plot_coverage",
+            ),
+        ]
+    )

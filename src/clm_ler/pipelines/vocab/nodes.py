@@ -1,0 +1,235 @@
+"""Sequences to a vocabulary and integer columns."""
+
+from collections import Counter
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import plotly.graph_objects as go
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+from clm_ler.modeling.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKENS, UNK
+from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.tables.engine import map_arrow
+from clm_ler.tables.labs import bin_labels
+from clm_ler.tables.tokens import ENCODED, TokenCodec, parents, split_bins
+
+SPLITS = ("train", "valid", "test")
+
+
+def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
+    """Return ``token``, ``count`` and ``persons`` of every token text of the fitted persons."""
+    fitted = sequences if options.fit_on == "all" else sequences.filter(_.split == "train")
+    return (
+        fitted.select("person_id", token=_.sorted_event_tokens.unnest())
+        .group_by("person_id", "token")
+        .agg(count=_.count())
+        .group_by("token")
+        .agg(count=_["count"].sum(), persons=_.count())
+        .order_by(ibis.desc("count"), "token")
+    )
+
+
+def build_tokenizer(
+    token_counts: ir.Table, lab_percentiles: ir.Table, options: VocabOptions
+) -> PreTrainedTokenizerFast:
+    """Return a word-level tokenizer whose words are whole tokens: special ones, then by frequency.
+
+    ``[PAD]`` is 0, ``[UNK]`` 1, ``[CLS]`` 2, ``[MASK]`` 3; the rest by count descending, ties by
+    text. Every age is a word, because a window may start at an age at which nobody's record does.
+    """
+    labels = _bin_labels(lab_percentiles) if options.split_percentile_tokens else []
+    counts = _fold(_count_words(token_counts, labels, options), options)
+    kept = [word for word, n in counts.items() if n >= options.min_count or _is_age(word)]
+    words = [*SPECIAL_TOKENS, *sorted(kept, key=lambda word: (-counts[word], word))]
+    ids = {word: index for index, word in enumerate(words[: options.vocabulary_size])}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(ids, unk_token=UNK)),
+        pad_token=PAD,
+        unk_token=UNK,
+        cls_token=CLS,
+        mask_token=MASK,
+        clean_up_tokenization_spaces=False,
+        bin_labels=labels,
+        parent_systems=list(options.parent_systems),
+    )
+
+
+def _bin_labels(lab_percentiles: ir.Table) -> list[str]:
+    """Return the names of the lab bins; none where no lab has percentiles."""
+    boundaries = lab_percentiles.boundaries.length().max().to_pyarrow().as_py()
+    return bin_labels(boundaries + 1) if boundaries else []
+
+
+def _is_age(word: str) -> bool:
+    return word == "AGE" or word.startswith("AGE:")
+
+
+def _count_words(token_counts: ir.Table, labels: list[str], options: VocabOptions) -> Counter[str]:
+    """Return the counts of the words that token texts become: without bins, ages as chosen."""
+    table = token_counts.select("token", "count").to_pyarrow()
+    words, _bins = split_bins(table["token"].combine_chunks(), labels)
+    counts: Counter[str] = Counter()
+    if not options.single_age_token:
+        counts.update({f"AGE:{age}": 0 for age in range(OLDEST_AGE + 1)})
+    for word, count in zip(words.to_pylist(), table["count"].to_pylist(), strict=True):
+        counts["AGE" if options.single_age_token and _is_age(word) else word] += count
+    return counts
+
+
+def _fold(counts: Counter[str], options: VocabOptions) -> Counter[str]:
+    """Return the counts with those of rare codes added to their next broader code, repeatedly.
+
+    Rare is what ``min_count`` or ``vocabulary_size`` would leave out.
+    """
+    if not options.parent_systems:
+        return counts
+    room = options.vocabulary_size - len(SPECIAL_TOKENS)
+    ranked = sorted(counts.values(), reverse=True)
+    cut_off = max([options.min_count, *ranked[room - 1 : room]])
+    folded = counts.copy()
+    by_length = sorted(counts, key=len, reverse=True)
+    longest = len(by_length[0]) if by_length else 0
+    for length in range(longest, 0, -1):  # children first: their sums may be frequent enough
+        rare = [word for word, n in folded.items() if len(word) == length and n < cut_off]
+        broader = parents(pa.array(rare, pa.string()), options.parent_systems).to_pylist()
+        for word, parent in zip(rare, broader, strict=True):
+            if parent is not None:
+                folded[parent] += folded.pop(word)
+    return folded
+
+
+def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:
+    """Return the sequences as numbers: one row per person, lists of equal length.
+
+    Returns:
+        ``person_id``, ``split``, ``input_ids`` (``[UNK]`` where a token is not in the vocabulary),
+        ``token_type_ids`` (lab bin from 1, else 0), ``position_ids`` (days from 1; 0 for the
+        baseline) and ``birth_to_start``: days from birth to the first event, null where the birth
+        is unknown, that is, where no ``AGE`` leads the baseline.
+    """
+    codec = TokenCodec.from_tokenizer(tokenizer)
+    encoded = map_arrow(sequences, codec.encode_lists, "sorted_event_tokens", ENCODED)
+    baseline = encoded.day_position_tokens.filter(lambda day: day == 0).length()
+    lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
+    born = encoded.sorted_event_tokens[0].startswith("AGE:")
+    return encoded.select(
+        "person_id",
+        "split",
+        "input_ids",
+        "token_type_ids",
+        position_ids=encoded.day_position_tokens,
+        birth_to_start=ibis.cases((born, lived.cast("int32"))),
+    )
+
+
+def report_vocabulary(
+    sequences: ir.Table, tokenizer: PreTrainedTokenizerFast, options: VocabOptions
+) -> dict[str, Any]:
+    """Return what the vocabulary holds, what it covers in each split, and what it misses.
+
+    Returns:
+        ``size``, ``lab_bins``, ``tokens_per_system``; ``coverage`` by split and system (``all``
+        among them): ``tokens``, ``persons`` who have any, and the shares ``tokens_covered``,
+        ``persons_reached`` (at least one of their tokens is known) and ``persons_covered`` (all
+        are); ``drift``: the change of ``tokens_covered`` from train to valid and to test;
+        ``largest_uncovered``: token texts with their count over all splits.
+    """
+    tokens = sequences.select("person_id", "split", token=_.sorted_event_tokens.unnest())
+    words = _judge_words(tokens.group_by("token").agg(count=_.count()), tokenizer)
+    known = ibis.memtable(words.select(["token", "system", "known"]))
+    rows = _count_coverage(tokens.join(known, "token")).to_pyarrow().to_pylist()
+    coverage: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
+    for row in rows:
+        coverage[row["split"]][row["system"]] = _shares(row)
+    missed = words.filter(~pc.field("known")).sort_by(
+        [("count", "descending"), ("token", "ascending")]
+    )
+    systems = Counter(word.split(":", 1)[0] for word in tokenizer.get_vocab() if ":" in word)
+    return {
+        "size": len(tokenizer),
+        "lab_bins": len(tokenizer.init_kwargs["bin_labels"]),
+        "tokens_per_system": dict(sorted(systems.items())),
+        "coverage": coverage,
+        "drift": {split: _drift(coverage["train"], coverage[split]) for split in SPLITS[1:]},
+        "largest_uncovered": missed.select(["token", "count"])
+        .slice(0, options.uncovered_codes)
+        .to_pylist(),
+    }
+
+
+def _judge_words(counts: ir.Table, tokenizer: PreTrainedTokenizerFast) -> pa.Table:
+    """Return ``token``, ``count``, ``system`` and whether the token is ``known``."""
+    table = counts.to_pyarrow().select(["token", "count"])
+    texts = table["token"].combine_chunks()
+    ids, _bins = TokenCodec.from_tokenizer(tokenizer).lookup(texts)
+    table = table.append_column("known", pc.not_equal(ids, tokenizer.unk_token_id))
+    return table.append_column(
+        "system", pc.list_element(pc.split_pattern(texts, ":", max_splits=1), 0)
+    )
+
+
+def _count_coverage(tokens: ir.Table) -> ir.Table:
+    """Return tokens and persons, and the known among them, per split and system and over all."""
+    by_system = tokens.group_by("split", "person_id", "system").agg(
+        tokens=_.count(), known=_.known.cast("int64").sum()
+    )
+    overall = (
+        by_system.group_by("split", "person_id")
+        .agg(system=ibis.literal("all"), tokens=_.tokens.sum(), known=_.known.sum())
+        .select(by_system.columns)
+    )
+    return (
+        by_system.union(overall)
+        .group_by("split", "system")
+        .agg(
+            tokens=_.tokens.sum(),
+            known=_.known.sum(),
+            persons=_.count(),
+            reached=(_.known > 0).cast("int64").sum(),
+            covered=(_.known == _.tokens).cast("int64").sum(),
+        )
+        .order_by("split", "system")
+    )
+
+
+def _shares(row: dict[str, Any]) -> dict[str, float]:
+    return {
+        "tokens": row["tokens"],
+        "persons": row["persons"],
+        "tokens_covered": row["known"] / row["tokens"],
+        "persons_reached": row["reached"] / row["persons"],
+        "persons_covered": row["covered"] / row["persons"],
+    }
+
+
+def _drift(train: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
+    return {
+        system: other[system]["tokens_covered"] - shares["tokens_covered"]
+        for system, shares in train.items()
+        if system in other
+    }
+
+
+def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
+    """Return the share of tokens that the vocabulary covers, per system and split."""
+    bars = [
+        go.Bar(
+            name=split,
+            x=list(systems),
+            y=[shares["tokens_covered"] for shares in systems.values()],
+        )
+        for split, systems in vocabulary_report["coverage"].items()
+    ]
+    figure = go.Figure(bars)
+    figure.update_layout(
+        title="Share of tokens that the vocabulary covers",
+        xaxis_title="Code system",
+        yaxis={"title": "Share of tokens", "tickformat": ".1%"},
+    )
+    return figure
