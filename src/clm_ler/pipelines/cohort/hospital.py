@@ -1,5 +1,7 @@
 """The main site: the facts of the clinic as five raw tables, with the faults of real extracts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,7 +96,7 @@ def clock(time: np.ndarray) -> pa.Array:
     )
 
 
-def choose(options: list[str | None], index: np.ndarray) -> pa.Array:
+def choose(options: Sequence[str | None], index: np.ndarray) -> pa.Array:
     """Return the chosen text of each row."""
     return pa.array(options, pa.string()).take(pa.array(index))
 

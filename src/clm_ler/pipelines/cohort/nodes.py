@@ -1,4 +1,4 @@
-"""Simulate a hospital: five raw tables, labels with their true probabilities."""
+"""Simulate a hospital, a benchmark folder from another site, and the UMLS that links their codes."""
 
 import logging
 import time
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from clm_ler.pipelines.cohort import hospital, labels
+from clm_ler.pipelines.cohort import ehrshot_site, hospital, labels
+from clm_ler.pipelines.cohort.ehrshot_tasks import draw_benchmark
 from clm_ler.pipelines.cohort.options import CohortOptions
 from clm_ler.pipelines.cohort.umls_site import miniature_umls
 
@@ -50,6 +51,28 @@ def simulate_truth(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
     return _stream(lambda *chunk: labels.truth(labels.draw_labels(*chunk)), options, seed)
 
 
+def simulate_ehrshot_events(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return ``ehrshot.csv``: every event of the EHRSHOT-format site."""
+
+    def table(_: CohortOptions, seed: int, chunk: int) -> pa.Table:
+        return ehrshot_site.event_table(options.ehrshot, seed, chunk)
+
+    return _stream(table, options, seed, ehrshot_site.chunks(options.ehrshot))
+
+
+def simulate_ehrshot_splits(options: CohortOptions, seed: int) -> pa.Table:
+    """Return ``person_id_map.csv``: a third of the patients each in train, val and test."""
+    return ehrshot_site.split_table(options.ehrshot, seed)
+
+
+def simulate_ehrshot_benchmark(
+    options: CohortOptions, seed: int
+) -> tuple[dict[str, pa.Table], dict[str, dict], pa.Table]:
+    """Return the 15 tasks: labels and few-shot drawings by task, and the true probabilities."""
+    benchmark = draw_benchmark(options.ehrshot, seed)
+    return benchmark.labels, benchmark.shots, benchmark.truth
+
+
 def simulate_umls() -> tuple[pa.Table, ...]:
     """Return MRCONSO, MRSAT, MRREL, MRCOLS and MRFILES of a miniature UMLS."""
     files = miniature_umls()
@@ -58,9 +81,11 @@ def simulate_umls() -> tuple[pa.Table, ...]:
     )
 
 
-def _stream(table: ChunkTable, options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+def _stream(
+    table: ChunkTable, options: CohortOptions, seed: int, chunks: int | None = None
+) -> pa.RecordBatchReader:
     """Return one record batch per chunk of persons, made when it is asked for."""
-    chunks = -(-options.persons // options.chunk_persons)
+    chunks = chunks or -(-options.persons // options.chunk_persons)
     first = table(options, seed, 0)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -69,6 +94,6 @@ def _stream(table: ChunkTable, options: CohortOptions, seed: int) -> pa.RecordBa
             made = first if chunk == 0 else table(options, seed, chunk)
             yield from made.combine_chunks().to_batches()
             left = (time.monotonic() - began) / (chunk + 1) * (chunks - chunk - 1)
-            logger.info("chunk %d of %d, about %.0f s left", chunk + 1, chunks, left)
+            logger.info("Chunk %d of %d, about %.0f s left", chunk + 1, chunks, left)
 
     return pa.RecordBatchReader.from_batches(first.schema, batches())

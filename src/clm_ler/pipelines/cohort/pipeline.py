@@ -23,6 +23,24 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(nodes.simulate_labels, parameters, "raw_labels", name="simulate_labels"),
             Node(nodes.simulate_truth, parameters, "cohort_truth", name="simulate_truth"),
             Node(
+                nodes.simulate_ehrshot_events,
+                parameters,
+                "ehrshot_events",
+                name="simulate_ehrshot_events",
+            ),
+            Node(
+                nodes.simulate_ehrshot_splits,
+                parameters,
+                "ehrshot_splits",
+                name="simulate_ehrshot_splits",
+            ),
+            Node(
+                nodes.simulate_ehrshot_benchmark,
+                parameters,
+                ["ehrshot_labels", "ehrshot_shots", "ehrshot_truth"],
+                name="simulate_ehrshot_benchmark",
+            ),
+            Node(
                 nodes.simulate_umls,
                 None,
                 ["umls_conso", "umls_sat", "umls_rel", "umls_cols", "umls_files"],
