@@ -65,14 +65,19 @@ def concept_links(rel: ir.Table, relations: Sequence[str], suppressed: bool) -> 
     Returns:
         Distinct ``cui``, ``linked_cui``, ``relation`` (``parent`` or a RELA), ``system`` (SAB).
     """
-    current = _current(rel.filter(rel.CUI1 != rel.CUI2), suppressed)
-    parents = current.filter(current.REL == "PAR").select(
-        cui="CUI1", linked_cui="CUI2", relation=ibis.literal("parent"), system="SAB"
+    rows = _current(rel.filter(rel.CUI1 != rel.CUI2), suppressed)
+    parent = rows.REL == "PAR"
+    return (
+        rows.mutate(parent=parent)
+        .filter(parent | rows.RELA.isin(relations))
+        .select(
+            cui=lambda t: ibis.ifelse(t.parent, t.CUI1, t.CUI2),
+            linked_cui=lambda t: ibis.ifelse(t.parent, t.CUI2, t.CUI1),
+            relation=lambda t: ibis.ifelse(t.parent, "parent", t.RELA),
+            system="SAB",
+        )
+        .distinct()
     )
-    related = current.filter(current.RELA.isin(relations)).select(
-        cui="CUI2", linked_cui="CUI1", relation="RELA", system="SAB"
-    )
-    return parents.union(related, distinct=True)
 
 
 def _current(rows: ir.Table, suppressed: bool) -> ir.Table:

@@ -197,7 +197,12 @@ def report_translations(
             system: report.coverage(rows) for system, rows in translated.groupby("source_system")
         },
         "systems_without_umls_name": {
-            side: sorted(set(systems[side]) - set(named[side])) for side in named
+            side: sorted(
+                system
+                for system in set(systems[side]) - set(named[side])
+                if system.upper() not in DEMOGRAPHIC_SYSTEMS
+            )
+            for side in named
         },
         "untranslated": report.most_frequent(missing.drop(columns="vocab_token"), options.listed),
         "ambiguous": {
