@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from clm_ler.modeling.masking import MaskingOptions, mask_tokens
-from clm_ler.modeling.store import Tokens, TokenStore, ragged_arange
+from clm_ler.modeling.store import Tokens, TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import (
     WindowOptions,
@@ -243,19 +243,20 @@ def collate(tokens: Tokens, vocabulary: Vocabulary) -> Batch:
     ``input_ids``, ``token_type_ids`` and ``position_ids`` are int64 (days; 0 for ``[CLS]``, the
     baseline and padding), ``attention_mask`` is bool, True at real tokens.
     """
-    shape = (len(tokens.lengths), int(tokens.lengths.max(initial=0)))
-    places = _padded_places(tokens, shape[1])
+    lengths = tokens.lengths
+    shape = (len(lengths), int(lengths.max(initial=0)))
+    real = np.arange(shape[1]) < lengths[:, None]
 
-    def padded(values: npt.NDArray[Any], fill: int, dtype: type = np.int64) -> torch.Tensor:
-        grid: npt.NDArray[Any] = np.full(shape[0] * shape[1], fill, dtype)
-        grid[places] = values
-        return torch.from_numpy(grid.reshape(shape))
+    def padded(values: npt.NDArray[np.integer], fill: int) -> torch.Tensor:
+        grid = np.full(shape, fill, np.int64)
+        grid[real] = values
+        return torch.from_numpy(grid)
 
     return {
         "input_ids": padded(tokens.input_ids, vocabulary.pad),
         "token_type_ids": padded(tokens.token_type_ids, 0),
         "position_ids": padded(tokens.position_ids, 0),
-        "attention_mask": padded(np.ones(len(places), bool), 0, np.bool_),
+        "attention_mask": torch.from_numpy(real),
     }
 
 
@@ -284,7 +285,7 @@ def mlm_batch(
     tokens = cut(store, index.windows, vocabulary)
     tokens, targets = mask_tokens(tokens, vocabulary, options, random_stream(seed, *words))
     batch = collate(tokens, vocabulary)
-    places = _padded_places(tokens, batch["input_ids"].shape[1])
+    places = np.flatnonzero(batch["attention_mask"].numpy())
     return batch | {
         "masked_index": torch.from_numpy(places[targets.index]),
         "labels": torch.from_numpy(targets.labels),
@@ -328,19 +329,15 @@ def mlm_evaluation_loader(
     seed: int,
     processes: int = 1,
     workers: int = 0,
+    rows: npt.NDArray[np.integer] | None = None,
 ) -> DataLoader[Batch]:
-    """Return the evaluation batches: most recent windows, fixed order, fixed masks."""
-    windows = evaluation_windows(store, np.arange(len(store)), window)
+    """Return the evaluation batches of all or some rows: latest windows, fixed order and masks."""
+    rows = np.arange(len(store)) if rows is None else rows
+    windows = evaluation_windows(store, rows, window)
     batches = PlannedBatches(
         lambda epoch: windows, tokens_per_batch, seed=seed, shuffle=False, processes=processes
     )
     make = partial(
         mlm_batch, store=store, vocabulary=vocabulary, options=masking, seed=seed, fixed_masks=True
     )
-    return make_loader(make, batches, len(store), workers)
-
-
-def _padded_places(tokens: Tokens, width: int) -> npt.NDArray[np.int64]:
-    """Return where each token stands in the padded batch, flattened, [t]."""
-    rows = np.repeat(np.arange(len(tokens.lengths)) * width, tokens.lengths)
-    return rows + ragged_arange(tokens.offsets)
+    return make_loader(make, batches, len(rows), workers)

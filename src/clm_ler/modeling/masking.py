@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clm_ler.modeling.store import Tokens
-from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.vocabulary import Vocabulary
 
 NO_BIN = -100  # ignored by torch's cross entropy
 
@@ -54,27 +54,27 @@ def mask_tokens(
     """
     ids, types = tokens.input_ids.copy(), tokens.token_type_ids.copy()
     draws = rng.random(len(ids), dtype=np.float32)
-    draws[~_maskable(vocabulary, options)[ids]] = np.inf
+    draws[~maskable_tokens(vocabulary, options)[ids]] = np.inf
     threshold = max(options.prediction_fraction, draws.min(initial=1.0))
     index = np.flatnonzero(draws <= threshold)
     labels, bins = ids[index].astype(np.int64), types[index].astype(np.int64)
 
     action = rng.random(len(index))
-    masked = action < options.masking_fraction
-    ids[index[masked]] = vocabulary.mask
-    types[index[masked]] = vocabulary.bins + 1
+    masked = index[action < options.masking_fraction]
+    ids[masked], types[masked] = vocabulary.mask, vocabulary.bins + 1
 
-    random = ~masked & (action < options.masking_fraction + options.random_replacement_fraction)
-    codes = np.flatnonzero(_maskable(vocabulary, MaskingOptions()))
-    ids[index[random]] = codes[rng.integers(0, len(codes), random.sum())]
-    binned = random & (bins > 0)
-    types[index[binned]] = rng.integers(1, vocabulary.bins, binned.sum(), endpoint=True)
+    swapped = (action >= options.masking_fraction) & (
+        action < options.masking_fraction + options.random_replacement_fraction
+    )
+    ids[index[swapped]] = rng.choice(vocabulary.codes, swapped.sum())
+    binned = index[swapped & (bins > 0)]
+    types[binned] = rng.integers(1, vocabulary.bins, len(binned), endpoint=True)
     targets = Targets(index, labels, np.where(bins > 0, bins, NO_BIN))
     return replace(tokens, input_ids=ids, token_type_ids=types), targets
 
 
-def _maskable(vocabulary: Vocabulary, options: MaskingOptions) -> npt.NDArray[np.bool_]:
+def maskable_tokens(vocabulary: Vocabulary, options: MaskingOptions) -> npt.NDArray[np.bool_]:
     """Return for each token id whether it may be a target, [size]."""
-    maskable = np.ones(vocabulary.size, bool)
-    maskable[: len(SPECIAL_TOKENS)] = False
-    return maskable & (options.mask_demographics | ~vocabulary.is_demographic)
+    if options.mask_demographics:
+        return vocabulary.is_code | vocabulary.is_demographic
+    return vocabulary.is_code

@@ -108,15 +108,7 @@ class TokenStore:
 
         Fastest where the rows are in ascending order.
         """
-        at = self._starts[rows] + index
-        chunks = np.searchsorted(self._chunk_rows, rows, side="right") - 1
-        runs = [0, *(np.flatnonzero(np.diff(chunks)) + 1), len(at)] if len(at) else []
-        dtype = getattr(self._chunks[0], column).dtype
-        values = np.empty(len(at), dtype)
-        for first, last in pairwise(runs):
-            source = getattr(self._chunks[chunks[first]], column)
-            np.take(source, at[first:last], out=values[first:last], mode="clip")
-        return values
+        return self._read(column, self._starts[rows] + index, *self._runs(rows))
 
     def gather(
         self,
@@ -133,10 +125,35 @@ class TokenStore:
         """
         lengths = self.lengths[rows] if lengths is None else lengths
         offsets = ragged_offsets(lengths)
-        index = ragged_arange(offsets) + np.repeat(np.broadcast_to(starts, len(rows)), lengths)
-        owner = np.repeat(rows, lengths)
-        ids, types, days = (self.take(column, owner, index) for column in TOKEN_COLUMNS)
+        index = np.repeat(self._starts[rows] + starts - offsets[:-1], lengths)
+        index += np.arange(len(index))
+        chunks, bounds = self._runs(rows)
+        ids, types, days = (
+            self._read(column, index, chunks, offsets[bounds]) for column in TOKEN_COLUMNS
+        )
         return Tokens(offsets, ids, types, days.astype(np.int32))
+
+    def _runs(
+        self, rows: npt.NDArray[np.integer]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the chunk of each run of rows that lie in one, [k], and where runs begin, [k + 1]."""
+        chunks = np.searchsorted(self._chunk_rows, rows, side="right") - 1
+        heads = np.flatnonzero(np.diff(chunks, prepend=-1))
+        return chunks[heads], np.append(heads, len(rows))
+
+    def _read(
+        self,
+        column: TokenColumn,
+        index: npt.NDArray[np.int64],
+        chunks: npt.NDArray[np.intp],
+        bounds: npt.NDArray[np.integer],
+    ) -> npt.NDArray[Any]:
+        """Return the values at ``index[bounds[i]:bounds[i + 1]]`` of chunk ``chunks[i]``."""
+        values = np.empty(len(index), getattr(self._chunks[0], column).dtype)
+        for chunk, (first, last) in zip(chunks, pairwise(bounds), strict=True):
+            source = getattr(self._chunks[chunk], column)
+            np.take(source, index[first:last], out=values[first:last], mode="clip")
+        return values
 
 
 def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

@@ -24,6 +24,8 @@ class Vocabulary:
         age_ids: int32 [OLDEST_AGE + 1], the token id of each age in whole years.
         is_age: bool [size], True for the age tokens.
         is_demographic: bool [size], True for the tokens of the baseline (ages included).
+        is_code: bool [size], True for what is neither special nor demographic.
+        codes: int32, the ids of those.
     """
 
     size: int
@@ -35,6 +37,8 @@ class Vocabulary:
     age_ids: npt.NDArray[np.int32]
     is_age: npt.NDArray[np.bool_]
     is_demographic: npt.NDArray[np.bool_]
+    is_code: npt.NDArray[np.bool_]
+    codes: npt.NDArray[np.int32]
 
     @classmethod
     def from_tokenizer(cls, tokenizer: Any) -> Self:
@@ -55,6 +59,8 @@ class Vocabulary:
             kind = token.split(":", 1)[0]
             is_age[index] = kind == "AGE"
             is_demographic[index] = kind in DEMOGRAPHICS
+        is_code = ~is_demographic
+        is_code[[ids[token] for token in SPECIAL_TOKENS]] = False
         return cls(
             size=len(ids),
             bins=bins,
@@ -65,6 +71,8 @@ class Vocabulary:
             age_ids=_age_ids(ids),
             is_age=is_age,
             is_demographic=is_demographic,
+            is_code=is_code,
+            codes=np.flatnonzero(is_code).astype(np.int32),
         )
 
 

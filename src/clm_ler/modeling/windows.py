@@ -15,8 +15,6 @@ from clm_ler.modeling.store import (
     BIRTH_UNKNOWN,
     Tokens,
     TokenStore,
-    ragged_arange,
-    ragged_offsets,
 )
 from clm_ler.modeling.vocabulary import Vocabulary
 
@@ -123,25 +121,31 @@ def cut(store: TokenStore, windows: Windows, vocabulary: Vocabulary) -> Tokens:
     known. A window without any event tells no age: its ``AGE`` is ``[UNK]``, because the one in the
     store is that of an event which may lie after the prediction time.
     """
-    lengths = windows.lengths
-    offsets = ragged_offsets(lengths)
-    local = ragged_arange(offsets)
-    of_events = local > np.repeat(windows.baseline, lengths)
-    skipped = np.repeat(windows.firsts - windows.baseline, lengths)
-    index = np.maximum(local - 1 + of_events * skipped, 0)
-    owner = np.repeat(windows.rows, lengths)
-    ids = store.take("input_ids", owner, index)
-    types = store.take("token_type_ids", owner, index)
-    days = store.take("position_ids", owner, index).astype(np.int32)
-
     first_days = _days_at(store, windows.rows, windows.firsts, windows.events > 0)
-    days = np.where(of_events, days - np.repeat(first_days - 1, lengths), 0).astype(np.int32)
+    # Two stretches a row. The first begins before the row: that place is for [CLS].
+    starts = _interleave(np.full(len(windows), -1), windows.firsts)
+    lengths = _interleave(windows.baseline + 1, windows.events)
+    tokens = store.gather(np.repeat(windows.rows, 2), starts, lengths)
+    offsets, ids, types = tokens.offsets[::2], tokens.input_ids, tokens.token_type_ids
+    skipped = _interleave(np.zeros_like(first_days), first_days - 1)
+    days = tokens.position_ids - np.repeat(skipped, lengths)
     heads = offsets[:-1]
-    ids[heads], types[heads] = vocabulary.cls, 0
-    ages = np.flatnonzero(vocabulary.is_age[ids])
-    window_of = np.searchsorted(offsets, ages, side="right") - 1
-    ids[ages] = _age_tokens(store, windows[window_of], first_days[window_of], ids[ages], vocabulary)
+    ids[heads], types[heads], days[heads] = vocabulary.cls, 0, 0
+
+    places = np.flatnonzero(days == 0)
+    places = places[vocabulary.is_age[ids[places]]]
+    window_of = np.searchsorted(offsets, places, side="right") - 1
+    ids[places] = _age_tokens(
+        store, windows[window_of], first_days[window_of], ids[places], vocabulary
+    )
     return Tokens(offsets, ids, types, days)
+
+
+def _interleave(
+    first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
+) -> npt.NDArray[np.int32]:
+    """Return first[0], second[0], first[1], second[1] ..."""
+    return np.stack([first, second], axis=1).ravel().astype(np.int32)
 
 
 def _age_tokens(
