@@ -6,6 +6,7 @@ precision, so that 7.2 and 7200 * 0.001 are one value in every engine.
 """
 
 import logging
+from itertools import pairwise
 from typing import Literal
 
 import ibis
@@ -19,6 +20,7 @@ from clm_ler.tables.units import UnitOptions, convert_unit
 logger = logging.getLogger(__name__)
 
 LAB = ("system", "code")
+LARGEST_VALUE = 1e18  # far above any count per litre, and safe in single precision
 UNIT_CONVERSIONS = ibis.schema(
     {
         "system": "string",
@@ -57,23 +59,43 @@ class LabOptions(BaseModel):
     )
 
 
-def classify_lab_events(lab_events: ir.Table) -> ir.Table:
-    """Return the events with ``loss_reason``: null where a result can be used as it stands.
+def _is_number(value: ir.NumericValue) -> ir.BooleanValue:
+    """Return whether the value is a number, and none that no laboratory would write."""
+    return value.notnull() & (value.abs() < LARGEST_VALUE)  # false for NaN and infinity too
+
+
+def _unusable(lab_events: ir.Table) -> list[tuple[ir.BooleanValue, str]]:
+    """Return why a result cannot be used as it stands: condition and reason, the first one counts.
 
     A LOINC code is digits, a hyphen and a check digit. ``0000-0``, the filler of some extracts, is
     none. Other systems' codes are taken as they are.
     """
     loinc = lab_events.code.re_search(r"^[0-9]{1,7}-[0-9]$") & (lab_events.code != "0000-0")
-    value = lab_events.value
-    return lab_events.mutate(
-        loss_reason=ibis.cases(
-            (lab_events.code.isnull() | lab_events.system.isnull(), "no code"),
-            ((lab_events.system == "LOINC") & ~loinc, "not a LOINC code"),
-            (lab_events.unit.isnull() | (lab_events.unit.strip() == ""), "no unit"),
-            (value.isnull() | value.isnan() | value.isinf(), "not a number"),
-            else_=ibis.null(str),
-        )
+    return [
+        (lab_events.code.isnull() | lab_events.system.isnull(), "no code"),
+        ((lab_events.system == "LOINC") & ~loinc, "not a LOINC code"),
+        (lab_events.unit.isnull() | (lab_events.unit.strip() == ""), "no unit"),
+        (~_is_number(lab_events.value), "not a number"),
+    ]
+
+
+def classify_lab_events(
+    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
+) -> ir.Table:
+    """Return the events with ``loss_reason``: why a result gets no token, null where it gets one."""
+    units = unit_conversions.select(
+        *LAB, "unit", known_unit=_.unit, converts=_.status != "unconvertible"
     )
+    labs = lab_percentiles.select(*LAB, binned=ibis.literal(True))
+    rows = lab_events.left_join(units, [*LAB, "unit"])
+    rows = rows.select(*lab_events.columns, "known_unit", "converts").left_join(labs, LAB)
+    reason = ibis.cases(
+        *_unusable(rows),
+        (rows.known_unit.isnull(), "lab or unit not seen in fitting"),
+        (~rows.converts, "unit cannot be converted"),
+        (rows.binned.isnull(), "lab has too few results or values"),
+    )
+    return rows.select(*lab_events.columns, loss_reason=reason)
 
 
 def count_lab_values(
@@ -86,7 +108,7 @@ def count_lab_values(
     """
     fitted = (person_splits.split == "train") if options.fit_on == "train" else ibis.literal(True)
     persons = person_splits.select("person_id", fitted=fitted)
-    usable = classify_lab_events(lab_events).filter(_.loss_reason.isnull())
+    usable = lab_events.filter(ibis.cases(*_unusable(lab_events)).isnull())
     return usable.join(persons, "person_id").aggregate(
         by=[*LAB, "unit", "value"], n=_.count(), n_fit=_.fitted.cast("int64").sum()
     )
@@ -113,12 +135,30 @@ def fit_unit_conversions(lab_value_counts: ir.Table, options: LabOptions) -> ir.
     rows = units.mutate(rank=rank).order_by(*LAB, "rank").to_pyarrow().to_pylist()
     bases = {(row["system"], row["code"]): row for row in rows if row["rank"] == 0 and row["n"]}
     conversions = [
-        _conversion_row(row, bases[row["system"], row["code"]], options.units)
+        _conversion_row(row, base, options.units)
         for row in rows
-        if (row["system"], row["code"]) in bases
+        if (base := bases.get((row["system"], row["code"])))
     ]
     _warn(conversions)
     return small_table(conversions, UNIT_CONVERSIONS)
+
+
+def extend_unit_conversions(
+    unit_conversions: ir.Table, lab_events: ir.Table, options: LabOptions
+) -> ir.Table:
+    """Return the fitted conversions and those of the units that only ``lab_events`` has, with n = 0.
+
+    For another site's results: base units stay as fitted; how its units turn into them is physics.
+    """
+    bases = unit_conversions.select(*LAB, "base_unit").distinct()
+    seen = lab_events.select(*LAB, "unit").distinct().filter(_.unit.notnull())
+    new = seen.join(bases, LAB).anti_join(unit_conversions, [*LAB, "unit"])
+    rows = new.order_by(*LAB, "unit").to_pyarrow().to_pylist()
+    conversions = [
+        _conversion_row(row | {"n": 0, "median": None}, {"unit": row["base_unit"]}, options.units)
+        for row in rows
+    ]
+    return unit_conversions.union(small_table(conversions, UNIT_CONVERSIONS))
 
 
 def _spread(lab_value_counts: ir.Table) -> ir.Table:
@@ -240,7 +280,7 @@ def bin_labels(bins: int) -> list[str]:
     (['0-25', '25-50', '50-75', '75-100'], ['0-33.33', '33.33-66.67', '66.67-100'])
     """
     edges = [f"{100 * k / bins:.2f}".rstrip("0").rstrip(".") for k in range(bins + 1)]
-    return [f"{low}-{high}" for low, high in zip(edges, edges[1:], strict=False)]
+    return [f"{low}-{high}" for low, high in pairwise(edges)]
 
 
 def lab_tokens(
@@ -250,17 +290,25 @@ def lab_tokens(
 
     A value below the first boundary is in the first bin, one at or above the last in the last.
     """
-    usable = classify_lab_events(lab_events).filter(_.loss_reason.isnull())
-    values = convert_values(usable.drop("loss_reason"), unit_conversions)
-    bounds = lab_percentiles.select(*LAB, edges=_.boundaries.cast("array<float32>"))
-    binned = values.join(bounds, LAB).mutate(single=_.value.cast("float32"))
-    below = binned.edges.filter(lambda edge: edge <= binned.single).length()
-    labels = ibis.array(bin_labels(_bins(lab_percentiles)))
-    return binned.select(
-        "person_id", "time", token=_.system + ":" + _.code + ":" + labels[below.cast("int64")]
+    labels = bin_labels(_bins(lab_percentiles))
+    edges = {
+        f"edge_{k}": lab_percentiles.boundaries[k].cast("float32") for k in range(len(labels) - 1)
+    }
+    known = unit_conversions.filter(_.status != "unconvertible")
+    # All that is known of a unit of a lab in one small table: the events are joined once.
+    rules = known.join(lab_percentiles.select(*LAB, **edges), LAB).select(
+        *LAB, "unit", "factor", "offset", *edges
     )
+    usable = lab_events.filter(_is_number(lab_events.value))
+    values = usable.join(rules, [*LAB, "unit"])
+    value = (values.value * values.factor + values.offset).cast("float32")
+    label = ibis.cases(
+        *((value < values[edge], label) for edge, label in zip(edges, labels, strict=False)),
+        else_=labels[-1],
+    )
+    return values.select("person_id", "time", token=values.system + ":" + values.code + ":" + label)
 
 
 def _bins(lab_percentiles: ir.Table) -> int:
-    """Return the number of bins that the boundaries make; 1 where no lab has any."""
-    return int(lab_percentiles.boundaries.length().max().to_pyarrow().as_py() or 0) + 1
+    """Return the number of bins that the boundaries make; any number where no lab has any."""
+    return int(lab_percentiles.boundaries.length().max().to_pyarrow().as_py() or 1) + 1

@@ -1,0 +1,49 @@
+import uuid
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+@pytest.fixture(scope="session")
+def spark():
+    from pyspark.sql import SparkSession
+
+    options = {
+        "spark.master": "local[2]",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    session = SparkSession.builder.appName("tests").config(map=options).getOrCreate()
+    yield ibis.pyspark.connect(session)
+    session.stop()
+
+
+@pytest.fixture
+def backend(request):
+    """DuckDB; each engine in turn where a test is marked `both_engines` (tests/engines.py)."""
+    if getattr(request, "param", "duckdb") == "duckdb":
+        return ibis.duckdb.connect()
+    return request.getfixturevalue("spark")
+
+
+@pytest.fixture
+def as_table(backend, tmp_path):
+    """Rows to a table of the engine, through Parquet as in a catalog: nulls are nulls."""
+
+    def make(rows, schema):
+        schema = ibis.schema(schema).to_pyarrow()
+        if not isinstance(rows, pa.Table):
+            rows = pa.Table.from_pylist(
+                [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+            )
+        path = tmp_path / f"{uuid.uuid4().hex}.parquet"
+        pq.write_table(rows.cast(schema), path)
+        return backend.read_parquet(path)
+
+    return make
