@@ -389,6 +389,7 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
     # The loss is divided by num_items_in_batch here, so Trainer must not divide it again.
     accepts_loss_kwargs = True
     _tied_weights_keys = {"code_head.decoder.weight": "clm_ler.embeddings.codes.weight"}
+    _keys_to_ignore_on_save = ["code_head.decoder.weight"]
 
     def __init__(self, config: ClmLerConfig) -> None:
         super().__init__(config)

@@ -1,0 +1,104 @@
+"""A directory in which a training can be killed at any moment and continued.
+
+    fingerprint.json    what is trained: data, tokenizer, parameters, seed
+    initial/            the weights it starts from
+    checkpoint-100/     Trainer's files, and ``complete`` once all of them are written
+    result/             the best model and the history; there once training is over
+
+Checkpoints are working files: Trainer writes optimizer, scheduler and random state with
+``torch.save``, and they are read back with ``weights_only=True``, which runs no code. They hold
+weights and moments, no rows of data. Nothing of them goes into an artifact.
+"""
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers.trainer_utils import sort_checkpoints
+
+COMPLETE = "complete"
+FINGERPRINT = "fingerprint.json"
+INITIAL = "initial"
+RESULT = "result"
+
+
+class ChangedRunError(ValueError):
+    """The directory holds the training of something else."""
+
+
+def open_run(directory: Path, fingerprint: Mapping[str, Any], overwrite: bool) -> None:
+    """Make the directory ready for a training of this fingerprint.
+
+    One that was begun is kept, so that it can go on; a finished one too, unless ``overwrite`` is
+    set, which starts it again. Checkpoints that were not written to their end are removed.
+
+    Raises:
+        ChangedRunError: If the directory holds a training of other data or parameters that has
+            got as far as a checkpoint, and ``overwrite`` is not set.
+    """
+    changes = differences(read_json(directory / FINGERPRINT) or {}, fingerprint)
+    worth_keeping = is_finished(directory) or bool(last_checkpoint(directory))
+    if changes and worth_keeping and not overwrite:
+        raise ChangedRunError("; ".join(changes))
+    directory.mkdir(parents=True, exist_ok=True)
+    start_again = bool(changes) or (overwrite and is_finished(directory))
+    for checkpoint in map(Path, sort_checkpoints(str(directory))):
+        if start_again or not (checkpoint / COMPLETE).exists():
+            shutil.rmtree(checkpoint)
+    if start_again:
+        for name in (INITIAL, RESULT):
+            shutil.rmtree(directory / name, ignore_errors=True)
+    write_json(directory / FINGERPRINT, fingerprint)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what changed between two nested mappings, one ``name: before -> now`` per leaf."""
+    changes: list[str] = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changes += differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            changes.append(f"{prefix}{name}: {old} -> {new}")
+    return changes
+
+
+def last_checkpoint(directory: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end."""
+    checkpoints = sort_checkpoints(str(directory)) if directory.is_dir() else []
+    whole = [path for path in checkpoints if (Path(path) / COMPLETE).exists()]
+    return whole[-1] if whole else None
+
+
+def is_finished(directory: Path) -> bool:
+    """Return whether the training is over."""
+    return (directory / RESULT).is_dir()
+
+
+def save_directory(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a directory that is there as a whole or not at all.
+
+    Args:
+        target: Where it shall be; an earlier one is replaced.
+        write: Writes the content into the empty directory it is given.
+    """
+    aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    aside.mkdir(parents=True)
+    write(aside)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.replace(target)
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, ``None`` where there is none."""
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file that is there as a whole or not at all."""
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    aside.write_text(json.dumps(content, indent=2, sort_keys=True))
+    aside.replace(path)

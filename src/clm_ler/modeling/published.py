@@ -1,0 +1,175 @@
+"""The flavours of the published CLM-LER, ``bert`` and ``longformer``, trained by the same loop.
+
+Days are learned absolute positions (``position_embedding_type: absolute``) and lab bins are token
+types. Only the forward pass differs from Transformers': it takes our batches and computes logits at
+the masked positions only. The weights are those of the stock classes, which load the saved model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    BertConfig,
+    BertForMaskedLM,
+    LongformerConfig,
+    LongformerForMaskedLM,
+    PreTrainedModel,
+)
+
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.modeling_clm_ler import (
+    ClmLerForMaskedLM,
+    MaskedCodesOutput,
+    count_targets,
+    summed_cross_entropy,
+)
+
+
+class BertForMaskedCodes(BertForMaskedLM):
+    """BERT on our batches."""
+
+    accepts_loss_kwargs = True
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+        masked_index: Tensor,
+        labels: Tensor,
+        bin_labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> MaskedCodesOutput:
+        """Predict the masked codes; lab bins are inputs only. See ``ClmLerForMaskedLM.forward``."""
+        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids)[0]
+        logits = self.cls(hidden.flatten(0, 1)[masked_index])
+        return _masked_codes(logits, labels, num_items_in_batch)
+
+
+class LongformerForMaskedCodes(LongformerForMaskedLM):
+    """Longformer on our batches; attention is local, but for ``[CLS]``."""
+
+    accepts_loss_kwargs = True
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+        masked_index: Tensor,
+        labels: Tensor,
+        bin_labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> MaskedCodesOutput:
+        """Predict the masked codes; lab bins are inputs only. See ``ClmLerForMaskedLM.forward``."""
+        everywhere = input_ids.new_zeros(input_ids.shape)
+        everywhere[:, 0] = 1
+        hidden = self.longformer(
+            input_ids,
+            attention_mask=attention_mask.long(),
+            global_attention_mask=everywhere,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+        )[0]
+        logits = self.lm_head(hidden.flatten(0, 1)[masked_index])
+        return _masked_codes(logits, labels, num_items_in_batch)
+
+
+def _masked_codes(
+    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
+) -> MaskedCodesOutput:
+    items = count_targets(labels) if num_items_in_batch is None else num_items_in_batch
+    return MaskedCodesOutput(loss=summed_cross_entropy(logits, labels) / items, logits=logits)
+
+
+FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {
+    "clm_ler": (ClmLerConfig, ClmLerForMaskedLM),
+    "bert": (BertConfig, BertForMaskedCodes),
+    "longformer": (LongformerConfig, LongformerForMaskedCodes),
+}
+
+
+def build_masked_lm(
+    model_type: str, vocab_size: int, num_lab_bins: int, options: Mapping[str, Any]
+) -> PreTrainedModel:
+    """Return a model with random weights.
+
+    Args:
+        model_type: One of :data:`FLAVOURS`.
+        vocab_size: Number of tokens, special ones included.
+        num_lab_bins: Lab bins B; 0 where labs are tokens of their own.
+        options: Attributes of the configuration by name, among others.
+    """
+    config_class, model_class = FLAVOURS[model_type]
+    known = {field.name for field in fields(config_class)}
+    chosen = {name: value for name, value in options.items() if name in known and value is not None}
+    chosen.setdefault("intermediate_size", 4 * options["hidden_size"])
+    chosen |= {"vocab_size": vocab_size, "pad_token_id": 0}
+    if model_type == "clm_ler":
+        config = config_class(num_lab_bins=num_lab_bins, **chosen)
+    else:
+        config = config_class(type_vocab_size=num_lab_bins + 2, **chosen)
+    return model_class(config)
+
+
+def continue_from(
+    model: PreTrainedModel,
+    vocabulary: Mapping[str, int],
+    earlier: PreTrainedModel,
+    earlier_vocabulary: Mapping[str, int],
+) -> None:
+    """Give a model the weights of an earlier one, token by token where it concerns the vocabulary.
+
+    Tokens that are new keep their random weights.
+
+    Raises:
+        ValueError: If the earlier model knows tokens that are gone, or has other sizes.
+    """
+    if gone := earlier_vocabulary.keys() - vocabulary.keys():
+        raise ValueError(
+            f"The vocabulary lacks {len(gone)} of the {len(earlier_vocabulary)} tokens of "
+            "pretrain.input_model; it may grow, not shrink."
+        )
+    tokens = list(earlier_vocabulary)
+    new_rows = torch.tensor([vocabulary[token] for token in tokens])
+    old_rows = torch.tensor([earlier_vocabulary[token] for token in tokens])
+    by_token = _vocabulary_parameters(model)
+    before = dict(earlier.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name not in before or (
+                name not in by_token and parameter.shape != before[name].shape
+            ):
+                raise ValueError(f"pretrain.input_model has other sizes: see {name}.")
+            if name in by_token:
+                parameter[new_rows] = before[name][old_rows]
+            else:
+                parameter.copy_(before[name])
+
+
+def _vocabulary_parameters(model: PreTrainedModel) -> set[str]:
+    """Return the names of the parameters that have one row per token."""
+    modules = (model.get_input_embeddings(), model.get_output_embeddings())
+    own = {id(parameter) for module in modules for parameter in module.parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in own}
+
+
+def load_masked_lm(directory: str | Path, **options: Any) -> PreTrainedModel:
+    """Load a saved model of any flavour so that it takes our batches.
+
+    Args:
+        directory: What ``save_pretrained`` wrote.
+        options: Passed on to ``from_pretrained``, such as ``attn_implementation``.
+    """
+    model_type = AutoConfig.from_pretrained(directory).model_type
+    if model_type not in FLAVOURS:
+        raise ValueError(f"{model_type!r} is none of {', '.join(FLAVOURS)}.")
+    model: PreTrainedModel = FLAVOURS[model_type][1].from_pretrained(directory, **options)
+    return model

@@ -1,0 +1,71 @@
+"""What a training is of, in a form that can be compared."""
+
+import hashlib
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from transformers import PreTrainedTokenizerBase
+
+from clm_ler.modeling.store import TOKEN_COLUMNS
+from clm_ler.pipelines.pretrain.options import PretrainOptions
+
+# What may change between the start of a training and its continuation.
+NOT_COMPARED = {
+    "checkpoints",
+    "overwrite",
+    "save_total_limit",
+    "dataloader_num_workers",
+    "eval_persons",
+    "license",
+    "preset",
+    "presets",
+}
+
+
+def describe_run(
+    encoded_sequences: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    options: PretrainOptions,
+    seed: int,
+) -> dict[str, Any]:
+    """Return everything that decides the outcome of a training: data, tokenizer, parameters, seed."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())).encode()
+    return {
+        "data": describe_data(encoded_sequences) | {"sha256": hash_content(encoded_sequences)},
+        "tokenizer": {"tokens": len(tokenizer), "sha256": hashlib.sha256(vocabulary).hexdigest()},
+        "parameters": options.model_dump(mode="json", exclude=NOT_COMPARED),
+        "seed": seed,
+    }
+
+
+def describe_data(encoded_sequences: pa.Table) -> dict[str, Any]:
+    """Return the persons of each split, and the tokens of all."""
+    splits = pc.value_counts(encoded_sequences["split"].combine_chunks()).to_pylist()
+    lengths = pc.list_value_length(encoded_sequences["input_ids"])
+    return {
+        "persons": {entry["values"]: entry["counts"] for entry in splits},
+        "tokens": pc.sum(lengths).as_py(),
+    }
+
+
+def hash_content(table: pa.Table) -> str:
+    """Return the SHA-256 of the rows in their order, however they are cut into chunks."""
+    total = hashlib.sha256()
+    for name in ("person_id", "split", "birth_to_start", *TOKEN_COLUMNS):
+        column = hashlib.sha256()
+        for chunk in table[name].chunks:
+            if name in TOKEN_COLUMNS:
+                column.update(pc.list_value_length(chunk).to_numpy(zero_copy_only=False))
+                chunk = chunk.flatten()
+            values = pc.fill_null(chunk, 0) if name == "birth_to_start" else chunk
+            column.update(_bytes(values))
+        total.update(column.digest())
+    return total.hexdigest()
+
+
+def _bytes(values: pa.Array) -> Any:
+    if pa.types.is_integer(values.type):
+        return values.to_numpy(zero_copy_only=False)
+    return "\n".join(values.to_pylist()).encode()
