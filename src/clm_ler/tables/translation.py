@@ -53,27 +53,32 @@ def same_code(sources: ir.Table, targets: ir.Table) -> ir.Table:
     return _candidates(sources.join(targets, KEY), 0)
 
 
-def same_concept(sources: ir.Table, targets: ir.Table, concepts: ir.Table) -> ir.Table:
-    """Return the tokens whose code stands for a concept (``cui``) of the source code."""
-    ends = concepts_of(targets, concepts).drop("system")
-    return _candidates(concepts_of(sources, concepts).join(ends, "cui"), 0)
+def concepts_of(codes: ir.Table, concepts: ir.Table) -> ir.Table:
+    """Return the codes' concepts (``cui``) in place of their spelling."""
+    return codes.join(concepts, KEY).drop("code").distinct()
 
 
-def linked_concept(
-    sources: ir.Table, targets: ir.Table, concepts: ir.Table, links: ir.Table, steps: int
-) -> ir.Table:
+def same_concept(starts: ir.Table, ends: ir.Table) -> ir.Table:
+    """Return the tokens whose code stands for a concept of the source code.
+
+    Args:
+        starts: The concepts of sources (:func:`concepts_of`).
+        ends: The concepts of targets.
+    """
+    return _candidates(starts.join(ends.drop("system"), "cui"), 0)
+
+
+def linked_concept(starts: ir.Table, ends: ir.Table, links: ir.Table, steps: int) -> ir.Table:
     """Return the tokens whose concept is at most ``steps`` links from one of the source code's.
 
     Where the links name their ``system``, only those of the source code's own are followed.
     """
     by = [name for name in ("cui", "system") if name in links.columns]
-    ends = concepts_of(targets, concepts).drop("system")
-    reached = concepts_of(sources, concepts)
-    found = []
+    onward = links.select(*by, "linked_cui").distinct()
+    reached, found = starts, []
     for distance in range(1, steps + 1):
-        onward = links.select(*by, "linked_cui").distinct()
         reached = reached.join(onward, by).drop("cui").rename(cui="linked_cui").distinct()
-        found.append(_candidates(reached.join(ends, "cui"), distance))
+        found.append(_candidates(reached.join(ends.drop("system"), "cui"), distance))
     return reduce(ir.Table.union, found)
 
 
@@ -93,11 +98,6 @@ def equivalent_code(sources: ir.Table, targets: ir.Table, maps: ir.Table) -> ir.
     """Return the tokens of the codes that ``maps`` names (``system``, ``code``, ``to_*``)."""
     mapped = sources.join(maps, KEY).select(*SOURCE, "distance", system="to_system", code="to_code")
     return mapped.join(targets, KEY).select(*CANDIDATE).distinct()
-
-
-def concepts_of(codes: ir.Table, concepts: ir.Table) -> ir.Table:
-    """Return the concepts that the codes stand for, in place of the codes."""
-    return codes.join(concepts, KEY).drop("code").distinct()
 
 
 def _candidates(joined: ir.Table, distance: int) -> ir.Table:

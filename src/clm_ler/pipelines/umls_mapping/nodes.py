@@ -19,7 +19,7 @@ from clm_ler.tables import omop_vocabulary, translation, umls
 from clm_ler.tables.codes import canonical_code
 
 DEMOGRAPHIC_SYSTEMS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
-LAB_BIN = re.compile(r":\d+-\d+$")
+LAB_BIN = re.compile(r"(?<=:)([^:]+):\d+-\d+$")  # LOINC:4548-4:30-40
 
 
 def extract_concepts(umls_conso: ir.Table, options: TranslationOptions) -> ir.Table:
@@ -76,15 +76,47 @@ def count_source_codes(ehrshot_events: ir.Table) -> ir.Table:
     return parts.group_by("system", "code").agg(events=lambda t: t.count())
 
 
-def find_candidates(
-    source_codes: ir.Table,
-    tokenizer: PreTrainedTokenizerBase,
+def name_codes(
+    source_codes: ir.Table, tokenizer: PreTrainedTokenizerBase, options: TranslationOptions
+) -> tuple[ir.Table, ir.Table]:
+    """Return the data's codes and the vocabulary's in one naming: ``system`` and ``code``."""
+    tokens = vocabulary_codes(tokenizer.get_vocab())
+    return (
+        translation.name_sources(source_codes, options.data_to_umls_source_map),
+        translation.name_targets(tokens, options.vocab_to_umls_source_map),
+    )
+
+
+def find_concepts(
+    named_sources: ir.Table,
+    named_targets: ir.Table,
     umls_concepts: ir.Table,
     umls_attributes: ir.Table,
-    umls_relations: ir.Table,
     omop_concept: ir.Table,
     omop_concept_relationship: ir.Table,
+) -> tuple[ir.Table, ir.Table]:
+    """Return the concepts of the data's codes and of the vocabulary's, by ``terminology``."""
+    standard = omop_vocabulary.concept_codes(omop_concept, omop_concept_relationship)
+    concepts = (
+        umls_concepts.union(umls_attributes)
+        .mutate(terminology=ibis.literal("umls"))
+        .union(standard.mutate(terminology=ibis.literal("omop")))
+    )
+    return (
+        translation.concepts_of(named_sources, concepts),
+        translation.concepts_of(named_targets, concepts),
+    )
+
+
+def find_candidates(
+    named_sources: ir.Table,
+    named_targets: ir.Table,
+    source_concepts: ir.Table,
+    target_concepts: ir.Table,
+    umls_relations: ir.Table,
+    omop_concept_relationship: ir.Table,
     icd_maps: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
     options: TranslationOptions,
 ) -> ir.Table:
     """Return every token that each code of the data may become, with the method that leads there.
@@ -93,31 +125,23 @@ def find_candidates(
     method's place in the order of preference, from 1), ``distance`` (within the method) and
     ``frequency_rank`` (the token's id: tokens are ordered by frequency).
     """
-    vocabulary = tokenizer.get_vocab()
-    sources = translation.name_sources(source_codes, options.data_to_umls_source_map)
-    targets = translation.name_targets(
-        vocabulary_codes(vocabulary), options.vocab_to_umls_source_map
-    )
-    concepts = umls_concepts.union(umls_attributes)
+    umls_ends = (_within("umls", source_concepts), _within("umls", target_concepts))
+    omop_ends = (_within("omop", source_concepts), _within("omop", target_concepts))
     parents = umls_relations.filter(umls_relations.relation == "parent")
     relations = umls_relations.filter(umls_relations.relation != "parent").drop("system")
-    standard = omop_vocabulary.concept_codes(omop_concept, omop_concept_relationship)
     is_a = omop_vocabulary.concept_links(omop_concept_relationship)
+    steps = options.parent_steps
     ways = {
-        "demographic": _demographics(source_codes, vocabulary, options),
-        "direct": translation.same_code(sources, targets),
-        "same_cui": translation.same_concept(sources, targets, concepts),
-        "omop_maps_to": translation.same_concept(sources, targets, standard),
-        "relation": translation.linked_concept(
-            sources, targets, concepts, relations, options.relation_steps
+        "demographic": _demographics(named_sources, tokenizer.get_vocab(), options),
+        "direct": translation.same_code(named_sources, named_targets),
+        "same_cui": translation.same_concept(*umls_ends),
+        "omop_maps_to": translation.same_concept(*omop_ends),
+        "relation": translation.linked_concept(*umls_ends, relations, options.relation_steps),
+        "icd_gem": translation.equivalent_code(named_sources, named_targets, icd_maps),
+        "parent": translation.linked_concept(*umls_ends, parents, steps).union(
+            translation.category_code(named_sources, named_targets, steps)
         ),
-        "icd_gem": translation.equivalent_code(sources, targets, icd_maps),
-        "parent": translation.linked_concept(
-            sources, targets, concepts, parents, options.parent_steps
-        ).union(translation.category_code(sources, targets, options.parent_steps)),
-        "omop_is_a": translation.linked_concept(
-            sources, targets, standard, is_a, options.parent_steps
-        ),
+        "omop_is_a": translation.linked_concept(*omop_ends, is_a, steps),
     }
     ranked = [
         ways[method].mutate(method=ibis.literal(method), rank=ibis.literal(rank, "int64"))
@@ -130,6 +154,10 @@ def find_candidates(
     )
 
 
+def _within(terminology: str, concepts: ir.Table) -> ir.Table:
+    return concepts.filter(concepts.terminology == terminology).drop("terminology")
+
+
 def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     """Return the codes among the tokens: ``vocab_token``, ``frequency_rank``, ``system``, ``code``.
 
@@ -140,7 +168,7 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
         system, separator, _ = token.partition(":")
         if separator and system not in DEMOGRAPHIC_SYSTEMS:
-            ranks.setdefault(LAB_BIN.sub("", token), rank)
+            ranks.setdefault(LAB_BIN.sub(r"\1", token), rank)
     rows = [(token, rank, *token.split(":", 1)) for token, rank in ranks.items()]
     schema = {
         "vocab_token": "string",
@@ -244,7 +272,7 @@ def plot_translations(translation_report: dict[str, Any]) -> go.Figure:
 
 
 def _demographics(
-    source_codes: ir.Table, vocabulary: dict[str, int], options: TranslationOptions
+    named_sources: ir.Table, vocabulary: dict[str, int], options: TranslationOptions
 ) -> ir.Table:
     """Return the tokens that the parameters name for gender, race and ethnicity.
 
@@ -273,6 +301,8 @@ def _demographics(
         "frequency_rank": "int64",
     }
     tokens = ibis.memtable(rows, schema=schema)
-    codes = source_codes.select(name=source_codes.system.upper(), system="system", code="code")
-    joined = codes.join(tokens, ["name", "code"]).rename(source_system="system", source_code="code")
-    return joined.mutate(distance=ibis.literal(0, "int64")).select(*translation.CANDIDATE)
+    codes = named_sources.select(
+        *translation.SOURCE, name=lambda t: t.source_system.upper(), code="source_code"
+    )
+    joined = codes.join(tokens, ["name", "code"]).mutate(distance=ibis.literal(0, "int64"))
+    return joined.select(*translation.CANDIDATE).distinct()
