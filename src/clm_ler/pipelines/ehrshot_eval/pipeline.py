@@ -1,8 +1,111 @@
 """The wiring of ``ehrshot_eval``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.ehrshot_eval import nodes
+from clm_ler.pipelines.vocab.nodes import encode_sequences
+from clm_ler.tables.ehrshot import read_events
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline([])
+    options = "params:ehrshot_eval"
+    return Pipeline(
+        [
+            Node(
+                read_events,
+                inputs="ehrshot_events",
+                outputs="ehrshot_timeline",
+                name="read_ehrshot_events",
+            ),
+            Node(
+                nodes.read_splits,
+                inputs="ehrshot_splits",
+                outputs="ehrshot_person_splits",
+                name="read_ehrshot_splits",
+            ),
+            Node(
+                nodes.read_samples,
+                inputs=["ehrshot_labels", "ehrshot_splits", options],
+                outputs="ehrshot_samples",
+                name="read_ehrshot_samples",
+            ),
+            Node(
+                nodes.count_events_left,
+                inputs=["ehrshot_timeline", "code_translations"],
+                outputs="ehrshot_ledger",
+                name="count_ehrshot_events",
+            ),
+            Node(
+                nodes.build_ehrshot_sequences,
+                inputs=[
+                    "ehrshot_timeline",
+                    "code_translations",
+                    "unit_conversions",
+                    "lab_percentiles",
+                    "ehrshot_person_splits",
+                ],
+                outputs="ehrshot_sequences",
+                name="build_ehrshot_sequences",
+            ),
+            Node(
+                encode_sequences,
+                inputs=["ehrshot_sequences", "tokenizer"],
+                outputs="ehrshot_encoded",
+                name="encode_ehrshot_sequences",
+            ),
+            Node(
+                nodes.embed_samples,
+                inputs=[
+                    "ehrshot_encoded",
+                    "ehrshot_sequences",
+                    "ehrshot_samples",
+                    "tokenizer",
+                    "pretrained_model",
+                    options,
+                ],
+                outputs="ehrshot_embeddings",
+                name="embed_ehrshot_samples",
+            ),
+            Node(
+                nodes.fit_native_labs,
+                inputs=["ehrshot_timeline", "ehrshot_person_splits", "params:preprocess"],
+                outputs=["ehrshot_unit_conversions", "ehrshot_lab_percentiles"],
+                name="fit_native_labs",
+            ),
+            Node(
+                nodes.collect_count_tokens,
+                inputs=[
+                    "ehrshot_timeline",
+                    "ehrshot_unit_conversions",
+                    "ehrshot_lab_percentiles",
+                ],
+                outputs="ehrshot_count_tokens",
+                name="collect_count_tokens",
+            ),
+            Node(
+                nodes.fit_cells,
+                inputs=[
+                    "ehrshot_samples",
+                    "ehrshot_shots",
+                    "ehrshot_embeddings",
+                    "ehrshot_count_tokens",
+                    options,
+                ],
+                outputs="ehrshot_cells",
+                name="fit_cells",
+            ),
+            Node(
+                nodes.collect_predictions,
+                inputs=["ehrshot_cells", "ehrshot_samples"],
+                outputs="ehrshot_predictions",
+                name="collect_predictions",
+            ),
+            Node(
+                nodes.tabulate_results,
+                inputs="ehrshot_cells",
+                outputs="ehrshot_results",
+                name="tabulate_results",
+            ),
+        ]
+    )

@@ -1,0 +1,114 @@
+"""A table made of many independently computed parts, each of which is computed once."""
+
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, ClassVar
+
+import fsspec
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.utils import get_protocol
+from kedro.io import DatasetError
+from kedro_datasets.ibis import FileDataset
+
+logger = logging.getLogger(__name__)
+
+Cells = Mapping[str, Callable[[], pa.Table]]
+_SECONDS_BETWEEN_REPORTS = 20
+
+
+class CellsDataset(FileDataset):
+    """One Parquet file for each cell of an experiment; loads as one Ibis table.
+
+    ``save`` takes a function for each cell and calls those whose file does not exist yet, on all
+    cores, so that a run that was killed goes on where it stopped. The name of a cell must therefore
+    change when its content would: it carries a digest of all that the content depends on. Readers
+    follow a manifest that is written last; files of other cells are removed.
+    """
+
+    MANIFEST: ClassVar[str] = "_manifest.json"
+
+    def __init__(self, *, filepath: str, **kwargs: Any) -> None:
+        """Describe the directory.
+
+        Args:
+            filepath: A local folder or an address such as ``s3://bucket/predictions``.
+            kwargs: As for ``ibis.FileDataset``.
+        """
+        super().__init__(filepath=filepath, **kwargs)
+        self._path = self._fs_prefix + str(self._filepath)
+        self._files = fsspec.filesystem(get_protocol(self._path))
+
+    def load(self) -> ir.Table:
+        """Return the rows of all cells."""
+        if not self._exists():
+            raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
+        names = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))
+        paths = [f"{self._path}/{name}.parquet" for name in names]
+        if self.connection.name == "pyspark":
+            view = f"cells_{uuid.uuid4().hex}"
+            self.connection._session.read.parquet(*paths).createOrReplaceTempView(view)
+            return self.connection.table(view)
+        return self.connection.read_parquet(paths)
+
+    def save(self, data: Cells) -> None:
+        """Compute and write the missing cells."""
+        if not data:
+            raise DatasetError(f"There is no cell to write to {self._path}.")
+        self._files.makedirs(self._path, exist_ok=True)
+        present = {path.rpartition("/")[2] for path in self._files.ls(self._path, detail=False)}
+        missing = [name for name in data if f"{name}.parquet" not in present]
+        logger.info("%s: %d of %d cells to compute", self._name, len(missing), len(data))
+        self._compute({name: data[name] for name in missing})
+        self._publish(sorted(data))
+
+    @property
+    def _name(self) -> str:
+        return self._path.rpartition("/")[2]
+
+    def _compute(self, cells: Cells) -> None:
+        started = reported = time.monotonic()
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            futures = [threads.submit(self._write, *cell) for cell in cells.items()]
+            try:
+                for done, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    now = time.monotonic()
+                    if now - reported > _SECONDS_BETWEEN_REPORTS:
+                        reported = now
+                        left = (now - started) / done * (len(cells) - done)
+                        logger.info(
+                            "%s: cell %d of %d, about %.0f s left",
+                            self._name,
+                            done,
+                            len(cells),
+                            left,
+                        )
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _write(self, name: str, compute: Callable[[], pa.Table]) -> None:
+        target = f"{self._path}/{name}.parquet"
+        aside = f"{self._path}/.{name}.part"
+        with self._files.open(aside, "wb") as stream:
+            pq.write_table(compute(), stream, compression="zstd")
+        self._files.mv(aside, target)
+
+    def _publish(self, names: list[str]) -> None:
+        manifest = f"{self._path}/{self.MANIFEST}"
+        self._files.pipe_file(f"{manifest}.part", json.dumps(names).encode())
+        self._files.mv(f"{manifest}.part", manifest)
+        listed = {f"{name}.parquet" for name in names} | {self.MANIFEST}
+        for path in self._files.ls(self._path, detail=False):
+            if path.rpartition("/")[2] not in listed:
+                self._files.rm_file(path)
+
+    def _exists(self) -> bool:
+        return bool(self._files.exists(f"{self._path}/{self.MANIFEST}"))

@@ -1,0 +1,161 @@
+"""The benchmark's classifiers on fixed features: chosen on validation rows, fitted on training rows.
+
+As the official EHRSHOT evaluation does it (``7_eval_finetune.py``): every setting of the grid is
+fitted on the training rows; the first one with the best AUROC on the validation rows stays; it has
+seen training rows only.
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import lightgbm as lgb
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import ParameterGrid
+from sklearn.preprocessing import MaxAbsScaler
+
+Matrix: TypeAlias = NDArray[np.float32] | sp.csr_matrix
+Labels = NDArray[np.int8]
+Predict = Callable[[Matrix], NDArray[np.float64]]
+Candidate = tuple[dict[str, Any], Predict]
+Estimator = Literal["logistic", "gbm", "forest"]
+Grid = Mapping[str, Sequence[Any]]
+
+SEARCH_ITERATIONS = 1000
+FINAL_ITERATIONS = 100  # the official refit drops the search's setting for scikit-learn's default
+TREES = 100  # boosting rounds
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted classifier.
+
+    Attributes:
+        settings: The chosen setting of the grid, as JSON.
+        validation_auroc: What it was chosen by; NaN where the validation rows have one class.
+        predict: Gives the probability of class 1 for feature rows.
+    """
+
+    settings: str
+    validation_auroc: float
+    predict: Predict
+
+
+def fit_probe(
+    estimator: Estimator,
+    grid: Grid,
+    train: tuple[Matrix, Labels],
+    validation: tuple[Matrix, Labels],
+    seed: int,
+) -> Probe:
+    """Return the classifier with the best validation AUROC, the first one where several are best.
+
+    Args:
+        estimator: ``logistic``: features divided by their largest absolute training value, L2;
+            ``gbm``: LightGBM; ``forest``: random forest.
+        grid: The values of each hyper-parameter, named as the libraries name them.
+        train: Features and labels to fit on.
+        validation: Features and labels to choose on.
+        seed: Of the random forest.
+
+    Raises:
+        ValueError: If the training rows have one class only.
+    """
+    if len(np.unique(train[1])) < 2:
+        raise ValueError("The training rows have one class only.")
+    best, best_auroc = None, -np.inf
+    for settings, predict in _CANDIDATES[estimator](train, grid, seed):
+        auroc = _auroc(validation[1], predict(validation[0]))
+        if best is None or auroc > best_auroc:
+            best, best_auroc = (settings, predict), auroc
+    if best is None:
+        raise ValueError(f"The grid of {estimator} is empty.")
+    settings, predict = best
+    if estimator == "logistic":
+        predict = _logistic(_scaler(train[0]), train, settings, FINAL_ITERATIONS)
+    return Probe(json.dumps(settings), float(best_auroc), predict)
+
+
+def _logistic_candidates(
+    train: tuple[Matrix, Labels], grid: Grid, seed: int
+) -> Iterable[Candidate]:
+    scaler = _scaler(train[0])
+    for settings in ParameterGrid(grid):
+        yield settings, _logistic(scaler, train, settings, SEARCH_ITERATIONS)
+
+
+def _logistic(
+    scaler: MaxAbsScaler, train: tuple[Matrix, Labels], settings: dict[str, Any], iterations: int
+) -> Predict:
+    model = LogisticRegression(solver="lbfgs", tol=1e-4, max_iter=iterations, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are the protocol
+        model.fit(scaler.transform(train[0]), train[1])
+    return lambda features: model.predict_proba(scaler.transform(features))[:, 1]
+
+
+def _scaler(features: Matrix) -> MaxAbsScaler:
+    return MaxAbsScaler().fit(features)
+
+
+def _gbm_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iterable[Candidate]:
+    """Yield LightGBM models on one binned copy of the rows: binning costs more than most fits.
+
+    Columns that never vary on the training rows cannot be split on and are left out.
+    """
+    features, labels = train
+    used = _varying_columns(features)
+    fixed = {"objective": "binary", "min_data_in_leaf": 1, "num_threads": 1, "verbosity": -1}
+    data = lgb.Dataset(features[:, used], labels, params=fixed, free_raw_data=False)
+    for settings in ParameterGrid(grid):
+        model = lgb.train(fixed | settings, data, TREES)
+        yield settings, partial(_boost, model, used)
+
+
+def _boost(model: lgb.Booster, used: NDArray[np.intp], features: Matrix) -> NDArray[np.float64]:
+    probabilities: Any = model.predict(features[:, used], num_threads=1)
+    return probabilities
+
+
+def _varying_columns(features: Matrix) -> NDArray[np.intp]:
+    if sp.issparse(features):
+        ranges = features.max(axis=0).toarray() - features.min(axis=0).toarray()
+        return np.flatnonzero(ranges.ravel())
+    return np.flatnonzero(np.ptp(features, axis=0))
+
+
+def _forest_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iterable[Candidate]:
+    """Yield random forests; one of fewer trees is the beginning of one of more, grown once."""
+    features, labels = train
+    sizes = sorted(grid["n_estimators"])
+    for settings in ParameterGrid({k: v for k, v in grid.items() if k != "n_estimators"}):
+        forest = RandomForestClassifier(
+            warm_start=True, random_state=seed, min_samples_leaf=1, min_samples_split=2, **settings
+        )
+        for size in sizes:
+            forest.set_params(n_estimators=size).fit(features, labels)
+            yield settings | {"n_estimators": size}, partial(_vote, list(forest.estimators_))
+
+
+def _vote(trees: list[Any], features: Matrix) -> NDArray[np.float64]:
+    return np.mean([tree.predict_proba(features)[:, 1] for tree in trees], axis=0)
+
+
+def _auroc(labels: Labels, scores: NDArray[np.float64]) -> float:
+    return float(roc_auc_score(labels, scores)) if len(np.unique(labels)) == 2 else float("nan")
+
+
+_CANDIDATES: dict[str, Callable[[tuple[Matrix, Labels], Grid, int], Iterable[Candidate]]] = {
+    "logistic": _logistic_candidates,
+    "gbm": _gbm_candidates,
+    "forest": _forest_candidates,
+}

@@ -1,0 +1,178 @@
+"""The cells of the benchmark: one fitted classifier each, its predictions and its metrics."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clm_ler.modeling.bootstrap import (
+    METRICS,
+    PatientWeights,
+    patient_weights,
+    unit_weights,
+    weighted_metrics,
+)
+from clm_ler.modeling.probes import Matrix, fit_probe
+from clm_ler.pipelines.ehrshot_eval.features import Features
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
+from clm_ler.pipelines.ehrshot_eval.tasks import shot_rows
+
+logger = logging.getLogger(__name__)
+
+ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a sub-task, by split; rows in the order that the shots number.
+
+    Attributes:
+        task: The task.
+        sub_task: The task, or a finding of ``chexpert``.
+        by_split: ``person_id``, ``prediction_time`` and ``label`` of ``train``, ``valid``, ``test``.
+    """
+
+    task: str
+    sub_task: str
+    by_split: Mapping[str, pd.DataFrame]
+
+    def digest(self) -> str:
+        """Return a digest of all samples."""
+        state = blake2b(digest_size=16)
+        for split, rows in sorted(self.by_split.items()):
+            state.update(split.encode())
+            state.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A classifier to be fitted: which rows, which features, which head."""
+
+    samples: Samples
+    model: str
+    head: str
+    k: int
+    replicate: int
+    train_rows: NDArray[np.int64]
+    valid_rows: NDArray[np.int64]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The cell's columns in the results, under their official names."""
+        return {
+            "labeling_function": self.samples.task,
+            "sub_task": self.samples.sub_task,
+            "model": self.model,
+            "head": self.head,
+            "replicate": self.replicate,
+            "k": self.k,
+        }
+
+
+def split_samples(samples: pd.DataFrame) -> Samples:
+    """Return the samples of one sub-task."""
+    columns = ["person_id", "prediction_time", "label"]
+    ordered = samples.sort_values("row")
+    parts = {
+        split: ordered.loc[ordered["split"] == split, columns].reset_index(drop=True)
+        for split in ("train", "valid", "test")
+    }
+    return Samples(ordered["task"].iloc[0], ordered["sub_task"].iloc[0], parts)
+
+
+def list_cells(samples: Samples, shots: Mapping[str, Any], options: EhrshotOptions) -> list[Cell]:
+    """Return the cells of a sub-task; a draw whose training rows have one class is left out, said so."""
+    cells, lost = [], []
+    for k in options.shots:
+        for replicate in range(options.replicates if k > 0 else 1):
+            rows = shot_rows(shots, samples.sub_task, k, replicate, samples.by_split)
+            if rows is None or samples.by_split["train"]["label"][rows[0]].nunique() < 2:
+                lost.append((k, replicate))
+                continue
+            cells += [
+                Cell(samples, model, head, k, replicate, *rows)
+                for model, heads in options.models.items()
+                for head in heads
+            ]
+    if lost:
+        logger.warning(
+            "%s: no draw, or one class only, for (k, replicate) %s", samples.sub_task, lost
+        )
+    return cells
+
+
+def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> str:
+    """Return a name that is the same only for a cell with the same content."""
+    rows = [cell.train_rows.tolist(), cell.valid_rows.tolist()]
+    parts = [cell.key, features.digest, cell.samples.digest(), head.model_dump(), rows, bootstraps]
+    digest = blake2b(json.dumps(parts, default=str).encode(), digest_size=8).hexdigest()
+    sub_task = cell.samples.sub_task.replace(" ", "_")
+    return f"{sub_task}-{cell.model}-{cell.head}-k{cell.k}-r{cell.replicate}-{digest}"
+
+
+def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> pa.Table:
+    """Return one row: the cell's key, its hyper-parameters, predictions of the test rows and metrics.
+
+    ``probability`` has the test rows in their order; ``auroc``, ``auprc`` and ``brier`` are those of
+    these probabilities, ``*_bootstrap`` their values in each bootstrap of the test patients.
+    """
+    parts = cell.samples.by_split
+    train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
+    probe = fit_probe(
+        head.estimator,
+        head.grid,
+        (features.rows(train), train["label"].to_numpy()),
+        (features.rows(valid), valid["label"].to_numpy()),
+        seed=cell.replicate,
+    )
+    test = parts["test"]
+    chunks = [probe.predict(rows).astype(np.float32) for rows in _chunks(features, test)]
+    probability = np.concatenate(chunks)
+    labels = test["label"].to_numpy()
+    weights = _weights(tuple(test["person_id"]), bootstraps)
+    values = weighted_metrics(labels, probability, unit_weights(len(test)))
+    replicates = weighted_metrics(labels, probability, weights)
+    row = cell.key | {
+        "model_hparams": probe.settings,
+        "validation_auroc": probe.validation_auroc,
+        "probability": probability,
+        **{name: values[name][0] for name in METRICS},
+        **{f"{name}_bootstrap": replicates[name] for name in METRICS},
+    }
+    return pa.Table.from_pylist([row], schema=CELL)
+
+
+CELL = pa.schema(
+    {
+        "labeling_function": pa.string(),
+        "sub_task": pa.string(),
+        "model": pa.string(),
+        "head": pa.string(),
+        "replicate": pa.int64(),
+        "k": pa.int64(),
+        "model_hparams": pa.string(),
+        "validation_auroc": pa.float64(),
+        "probability": pa.list_(pa.float32()),
+        **{name: pa.float64() for name in METRICS},
+        **{f"{name}_bootstrap": pa.list_(pa.float64()) for name in METRICS},
+    }
+)
+
+
+def _chunks(features: Features, samples: pd.DataFrame) -> Iterator[Matrix]:
+    for start in range(0, len(samples), ROWS_PER_CHUNK):
+        yield features.rows(samples.iloc[start : start + ROWS_PER_CHUNK])
+
+
+@lru_cache(maxsize=4)
+def _weights(person_ids: tuple[int, ...], bootstraps: int) -> PatientWeights:
+    return patient_weights(np.array(person_ids), bootstraps)

@@ -1,0 +1,247 @@
+"""The EHRSHOT benchmark: events to features, features to predictions, predictions to results."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+from transformers import PreTrainedTokenizerBase
+
+from clm_ler.datasets.cells import Cells
+from clm_ler.modeling.event_counts import count_events, lookback_instants
+from clm_ler.modeling.inference import embed
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.windows import WindowOptions
+from clm_ler.pipelines.ehrshot_eval import tasks
+from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
+from clm_ler.pipelines.ehrshot_eval.features import (
+    Features,
+    age_features,
+    count_features,
+    embedding_features,
+    keys_of,
+)
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
+from clm_ler.pipelines.ehrshot_eval.results import official_rows
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.tables import ehrshot
+from clm_ler.tables.labs import (
+    count_lab_values,
+    fit_lab_percentiles,
+    fit_unit_conversions,
+    lab_tokens,
+)
+from clm_ler.tables.sequences import build_sequences
+
+logger = logging.getLogger(__name__)
+
+Partitions = dict[str, Callable[[], Any]]
+
+
+def read_splits(ehrshot_splits: ir.Table) -> ir.Table:
+    """Return the benchmark's own split of each person: person_id, split (train, valid, test)."""
+    return ibis.memtable(tasks.read_splits(ehrshot_splits.to_pandas()))
+
+
+def read_samples(
+    ehrshot_labels: Partitions, ehrshot_splits: ir.Table, options: EhrshotOptions
+) -> ir.Table:
+    """Return the binary samples of all tasks, numbered as the shots number them.
+
+    Columns: task, sub_task, split, row (within sub-task and split), person_id, prediction_time,
+    label.
+    """
+    splits = tasks.read_splits(ehrshot_splits.to_pandas())
+    samples = [
+        tasks.number_rows(
+            tasks.read_labels(tasks.task_of(name), ehrshot_labels[name]().to_pandas()), splits
+        )
+        for name in tasks.present_tasks(ehrshot_labels, options.tasks)
+    ]
+    return ibis.memtable(pd.concat(samples, ignore_index=True))
+
+
+def fit_native_labs(
+    ehrshot_timeline: ir.Table, ehrshot_person_splits: ir.Table, options: PreprocessOptions
+) -> tuple[ir.Table, ir.Table]:
+    """Return unit conversions and percentiles fitted on the benchmark's own train split."""
+    counts = count_lab_values(ehrshot.lab_events(ehrshot_timeline), ehrshot_person_splits, options)
+    conversions = fit_unit_conversions(counts, options)
+    return conversions, fit_lab_percentiles(counts, conversions, options)
+
+
+def build_ehrshot_sequences(
+    ehrshot_timeline: ir.Table,
+    code_translations: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    ehrshot_person_splits: ir.Table,
+) -> ir.Table:
+    """Return the sequences of all persons in the vocabulary of the model, with its own lab tables."""
+    translated = ehrshot.translate(ehrshot_timeline, code_translations)
+    return build_sequences(
+        ehrshot.demographics(ehrshot_timeline, translated),
+        ehrshot.coded_events(translated),
+        ehrshot.lab_events(translated),
+        unit_conversions,
+        lab_percentiles,
+        ehrshot_person_splits,
+    )
+
+
+def count_events_left(ehrshot_timeline: ir.Table, code_translations: ir.Table) -> ir.Table:
+    """Return how many events and persons reach the model, step by step."""
+    translated = ehrshot.translate(ehrshot_timeline, code_translations)
+    return ehrshot.event_ledger(ehrshot_timeline, translated)
+
+
+def embed_samples(
+    ehrshot_encoded: pa.Table,
+    ehrshot_sequences: ir.Table,
+    ehrshot_samples: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    pretrained_model: ClmLerForMaskedLM,
+    options: EhrshotOptions,
+) -> ir.Table:
+    """Return the frozen model's embedding of each person at each prediction time.
+
+    Only events that start at the prediction time or before are seen. A person without any event of
+    the vocabulary has the zero vector.
+
+    Returns:
+        person_id, prediction_time, embedding (list of float32).
+    """
+    times = _prediction_times(ehrshot_samples)
+    store = TokenStore.from_arrow(ehrshot_encoded)
+    ends = _visible_positions(ehrshot_sequences, times)
+    known = np.flatnonzero(ends > 0)
+    person = times["person_id"].to_numpy()[known]
+    order = np.argsort(store.person_id)
+    rows = order[np.searchsorted(store.person_id, person, sorter=order)]
+    model = pretrained_model.clm_ler
+    window = WindowOptions(options.max_length, model.config.max_position_embeddings)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    vectors = np.zeros((len(times), model.config.hidden_size), np.float32)
+    vectors[known] = embed(
+        model, store, rows, ends[known], vocabulary, window, options.tokens_per_batch
+    )
+    if len(known) < len(times):
+        logger.warning(
+            "%d of %d prediction times have no event of the vocabulary before them.",
+            len(times) - len(known),
+            len(times),
+        )
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    table = pa.Table.from_pandas(times, preserve_index=False)
+    return ibis.memtable(table.append_column("embedding", flat.cast(pa.list_(pa.float32()))))
+
+
+def _prediction_times(samples: ir.Table) -> pd.DataFrame:
+    """Return the distinct pairs of person_id and prediction_time, sorted."""
+    pairs = samples.select("person_id", "prediction_time").distinct()
+    return pairs.order_by("person_id", "prediction_time").to_pandas()
+
+
+def _visible_positions(sequences: ir.Table, times: pd.DataFrame) -> np.ndarray:
+    """Return how many leading positions of the person's sequence each prediction time may see."""
+    microseconds = times["prediction_time"].astype("datetime64[us]").astype("int64").to_numpy()
+    persons, first = np.unique(times["person_id"], return_index=True)
+    spans = dict(zip(persons, zip(first, [*first[1:], len(times)], strict=True), strict=True))
+    ends = np.zeros(len(times), np.int64)
+    for batch in sequences.select("person_id", "date").to_pyarrow_batches(chunk_size=1000):
+        dates = batch["date"]
+        stamps = pc.cast(dates.values.cast(pa.timestamp("us")), pa.int64())
+        # A baseline token of a person whose birth is unknown has no date: always visible.
+        stamps = pc.fill_null(stamps, np.iinfo(np.int64).min).to_numpy()
+        offsets = dates.offsets.to_numpy()
+        for number, person in enumerate(batch["person_id"].to_pylist()):
+            start, stop = spans.get(person, (0, 0))
+            own = stamps[offsets[number] : offsets[number + 1]]
+            ends[start:stop] = np.searchsorted(own, microseconds[start:stop], side="right")
+    return ends
+
+
+def collect_count_tokens(
+    ehrshot_timeline: ir.Table,
+    ehrshot_unit_conversions: ir.Table,
+    ehrshot_lab_percentiles: ir.Table,
+) -> ir.Table:
+    """Return what the count baselines count, in the benchmark's own codes."""
+    labs = ehrshot.lab_events(ehrshot_timeline.filter(_.time.notnull()))
+    binned = lab_tokens(labs, ehrshot_unit_conversions, ehrshot_lab_percentiles)
+    return ehrshot.count_tokens(ehrshot_timeline, binned)
+
+
+def fit_cells(
+    ehrshot_samples: ir.Table,
+    ehrshot_shots: Partitions,
+    ehrshot_embeddings: ir.Table,
+    ehrshot_count_tokens: ir.Table,
+    options: EhrshotOptions,
+) -> Cells:
+    """Return, for each cell of the benchmark, a function that fits and tests its classifier.
+
+    A cell is a sub-task, a model, a head, a number of shots and a replicate.
+    """
+    features = _features(ehrshot_samples, ehrshot_embeddings, ehrshot_count_tokens, options)
+    shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
+    made = {}
+    for task in options.tasks:
+        draws = shots[task]()
+        rows = ehrshot_samples.filter(ehrshot_samples.task == task).to_pandas()
+        for sub_task in rows["sub_task"].unique():
+            samples = split_samples(rows[rows["sub_task"] == sub_task])
+            for cell in list_cells(samples, draws, options):
+                parts = (cell, features[cell.model], options.heads[cell.head], options.bootstraps)
+                made[cell_name(*parts)] = partial(fit_cell, *parts)
+    return made
+
+
+def _features(
+    samples: ir.Table, embeddings: ir.Table, tokens: ir.Table, options: EhrshotOptions
+) -> dict[str, Features]:
+    """Return the features of the wanted models."""
+    times = _prediction_times(samples)
+    made = {}
+    if "clm_ler" in options.models:
+        vectors = embeddings.to_pyarrow()
+        flat = vectors["embedding"].combine_chunks().flatten().to_numpy()
+        known = vectors.select(["person_id", "prediction_time"]).to_pandas()
+        made["clm_ler"] = embedding_features(known, flat.reshape(len(vectors), -1))
+    first = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
+    ages = age_features(times, first)
+    for name, counted, lookbacks in (
+        ("count", tokens.filter(tokens.official), ()),
+        ("count_bins", tokens, options.lookbacks),
+    ):
+        if name in options.models:
+            instants = lookback_instants(*keys_of(times), lookbacks)
+            batches = counted.drop("official").to_pyarrow_batches(chunk_size=1_000_000)
+            made[name] = count_features(count_events(batches, instants), ages, lookbacks)
+    return made
+
+
+def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> ir.Table:
+    """Return every prediction for a test sample, a row for each cell and sample."""
+    key = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
+    positions = ibis.range(ehrshot_cells.probability.length())
+    zipped = ehrshot_cells.probability.zip(positions)
+    rows = ehrshot_cells.select(*key, pair=zipped.unnest())
+    rows = rows.select(*key, probability=_.pair.f1, row=_.pair.f2)
+    test = ehrshot_samples.filter(_.split == "test").drop("split", "task")
+    joined = rows.join(test, ["sub_task", "row"])
+    return joined.select(*key, "person_id", "prediction_time", "label", "probability")
+
+
+def tabulate_results(ehrshot_cells: ir.Table) -> ir.Table:
+    """Return the official table: a row for each cell and score, in the 13 columns of its files."""
+    return ibis.memtable(official_rows(ehrshot_cells.drop("probability").to_pandas()))

@@ -1,0 +1,43 @@
+"""The parameters of ``ehrshot_eval``."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from clm_ler.pipelines.ehrshot_eval.tasks import TASKS
+
+FeatureName = Literal["clm_ler", "count", "count_bins"]
+
+
+class HeadOptions(BaseModel):
+    """A classifier and the grid it is chosen from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    estimator: Literal["logistic", "gbm", "forest"] = Field(description="Which classifier")
+    grid: dict[str, tuple[float | int | None, ...]] = Field(
+        description="Values of each hyper-parameter, named as scikit-learn or LightGBM names them"
+    )
+
+
+class EhrshotOptions(BaseModel):
+    """Which part of the benchmark is run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: tuple[str, ...] = Field(TASKS, description="Tasks, in the benchmark's order")
+    shots: tuple[int, ...] = Field(
+        description="Positive and negative training samples each; -1 for all training samples"
+    )
+    replicates: PositiveInt = Field(description="Draws for each number of shots")
+    heads: dict[str, HeadOptions] = Field(description="The classifiers, by name")
+    models: dict[FeatureName, tuple[str, ...]] = Field(
+        description="The heads of each kind of features: `clm_ler` the model's embeddings, `count` "
+        "the official counts, `count_bins` counts with lab bins and time bins"
+    )
+    lookbacks: tuple[PositiveInt, ...] = Field(
+        (30, 365), description="Days before the prediction that bound the time bins, ascending"
+    )
+    bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
+    max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
+    tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
