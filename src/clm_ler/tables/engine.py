@@ -92,6 +92,28 @@ def map_arrow(
     return backend.table(name)
 
 
+def read_parquet(backend: BaseBackend, paths: list[str]) -> ir.Table:
+    """Read Parquet files of one layout as one lazy table."""
+    if backend.name == "duckdb":
+        return backend.read_parquet(paths, hive_partitioning=False)
+    name = f"parquet_{uuid.uuid4().hex}"
+    backend._session.read.parquet(*paths).createOrReplaceTempView(name)
+    return backend.table(name)
+
+
+def read_csv(backend: BaseBackend, paths: list[str]) -> ir.Table:
+    """Read CSV files with a header, plain or gzip, as one lazy table of strings.
+
+    No type is guessed, because engines guess differently. An empty field is null.
+    """
+    if backend.name == "duckdb":
+        return backend.read_csv(paths, header=True, all_varchar=True, delim=",", quote='"')
+    name = f"csv_{uuid.uuid4().hex}"
+    options = {"header": True, "inferSchema": False, "escape": '"', "multiLine": True}
+    backend._session.read.csv(paths, **options).createOrReplaceTempView(name)
+    return backend.table(name)
+
+
 def read_literal_text(
     backend: BaseBackend, path: str, delimiter: str, names: list[str] | None = None
 ) -> ir.Table:

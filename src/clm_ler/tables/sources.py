@@ -54,7 +54,7 @@ def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], nam
     view = f"{name}_rows"
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     backend = ibis.get_backend(table)
-    return table.alias(view).sql(_text(query, backend))
+    return table.alias(view).sql(engine_text(query, backend))
 
 
 def _parse(text: str, name: str) -> exp.Expression:
@@ -102,7 +102,7 @@ def _check_columns(expression: exp.Expression, columns: tuple[str, ...], name: s
             )
 
 
-def _text(query: exp.Expression, backend: BaseBackend) -> str:
+def engine_text(query: exp.Expression, backend: BaseBackend) -> str:
     """Return the query in the engine's dialect; what cannot be parsed becomes null on both."""
     for node in query.find_all(exp.StrToTime, exp.Cast):
         if isinstance(node, exp.StrToTime):

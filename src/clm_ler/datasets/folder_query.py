@@ -1,0 +1,154 @@
+"""One SQL query over a folder of tables, such as an OMOP CDM or a MEDS dataset."""
+
+import logging
+import posixpath
+import uuid
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import fsspec
+import ibis
+import ibis.expr.types as ir
+import sqlglot
+from kedro.io import DatasetError
+from kedro_datasets.ibis import FileDataset
+from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
+
+from clm_ler.tables.engine import read_csv, read_literal_text, read_parquet
+from clm_ler.tables.sources import engine_text
+
+logger = logging.getLogger(__name__)
+
+_READERS = {".parquet": read_parquet, ".csv": read_csv, ".csv.gz": read_csv}
+
+
+class FolderQueryDataset(FileDataset):
+    """Load a query in the Spark dialect over tables that lie in one folder; nothing is written.
+
+    A table ``person`` is ``person.parquet``, ``person.csv``, ``person.csv.gz`` (any case) or a
+    folder ``person`` of such files at any depth. CSV columns are strings. A tab-separated file, as
+    vocabularies are distributed, is recognised by its header.
+
+    ```yaml
+    diagnosis:
+      type: clm_ler.datasets.folder_query.FolderQueryDataset
+      folder: s3://bucket/cdm
+      query: SELECT c.person_id, c.condition_start_date FROM condition_occurrence c
+      optional: [condition_occurrence]
+      connection: ${_connection}
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        query: str,
+        optional: list[str] | None = None,
+        connection: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the query.
+
+        Args:
+            folder: Where the tables lie: a local folder or a URL.
+            query: Spark SQL; each column stands with its table, ``person.gender_concept_id``.
+            optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
+                table has no rows, such a column only nulls.
+            connection: The Ibis connection that reads.
+            metadata: Free-form; ignored here.
+        """
+        super().__init__(folder, "parquet", connection=connection, metadata=metadata)
+        self._folder = folder
+        self._query = query
+        self._optional = set(optional or ())
+
+    def load(self) -> ir.Table:
+        """Return the query's result, lazily.
+
+        Raises:
+            DatasetError: If the folder lacks a table or a table lacks a column.
+        """
+        query = sqlglot.parse_one(self._query, read="spark")
+        for name, wanted in _columns_by_table(query).items():
+            view = f"{name}_{uuid.uuid4().hex}"
+            self.connection.create_view(view, self._table(name, wanted), overwrite=True)
+            for table in query.find_all(exp.Table):
+                if table.name == name:
+                    alias = table.alias_or_name
+                    table.replace(exp.alias_(exp.to_table(view), alias, table=True))
+        return self.connection.sql(engine_text(query, self.connection))
+
+    def save(self, data: Any) -> NoReturn:
+        """Refuse: the folder is the user's."""
+        raise DatasetError(f"{self._folder} is read only")
+
+    def _table(self, name: str, wanted: set[str]) -> ir.Table:
+        """Return the wanted columns of a table, in lower case."""
+        files = sorted(self._files(name))
+        if not files:
+            if name not in self._optional:
+                raise DatasetError(
+                    f"There is no table {name!r} in {self._folder}: neither {name}.parquet nor "
+                    f"{name}.csv nor {name}.csv.gz nor a folder {name} of such files"
+                )
+            logger.warning("%s has no table %s: taken as empty", self._folder, name)
+            return ibis.memtable([], schema=dict.fromkeys(sorted(wanted), "string"))
+        table = self._read(files).rename("snake_case")
+        absent = wanted - set(table.columns)
+        if required := sorted(c for c in absent if f"{name}.{c}" not in self._optional):
+            raise DatasetError(f"{self._folder}: table {name} has no column {', '.join(required)}")
+        return table.mutate({column: ibis.null("string") for column in absent}).select(
+            sorted(wanted)
+        )
+
+    def _files(self, name: str) -> Iterator[str]:
+        """Yield the addresses of a table's files, all of one kind."""
+        filesystem, root = fsspec.url_to_fs(self._folder)
+        if not filesystem.isdir(root):
+            raise DatasetError(f"There is no folder {self._folder}")
+        for entry in filesystem.ls(root, detail=True):
+            base = posixpath.basename(entry["name"]).lower()
+            if entry["type"] == "directory" and base.removesuffix(".parquet") == name:
+                inside = filesystem.find(entry["name"])
+            elif base in {f"{name}{ending}" for ending in _READERS}:
+                inside = [entry["name"]]
+            else:
+                continue
+            for file in inside:
+                if _ending(file):
+                    yield self._address(file)
+
+    def _address(self, file: str) -> str:
+        """Return the file's address with the scheme as the user wrote it."""
+        scheme, separator, _ = self._folder.partition("://")
+        return f"{scheme}://{file}" if separator else file
+
+    def _read(self, files: list[str]) -> ir.Table:
+        ending = _ending(files[0])
+        if ending != ".parquet" and len(files) == 1 and _is_tab_separated(files[0]):
+            return read_literal_text(self.connection, files[0], "\t")
+        return _READERS[ending](
+            self.connection, [file for file in files if _ending(file) == ending]
+        )
+
+
+def _ending(file: str) -> str | None:
+    return next((ending for ending in _READERS if file.lower().endswith(ending)), None)
+
+
+def _is_tab_separated(file: str) -> bool:
+    with fsspec.open(file, "rt", compression="infer", encoding="utf-8") as stream:
+        return "\t" in stream.readline()
+
+
+def _columns_by_table(query: exp.Expression) -> dict[str, set[str]]:
+    """Return the columns that a query takes from each of its tables."""
+    columns: dict[str, set[str]] = {}
+    for scope in traverse_scope(query):
+        for alias, source in scope.sources.items():
+            if isinstance(source, exp.Table):
+                used = {column.name.lower() for column in scope.columns if column.table == alias}
+                columns.setdefault(source.name, set()).update(used)
+    return columns
