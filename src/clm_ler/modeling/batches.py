@@ -99,19 +99,20 @@ def plan_batches(
         order = rng.permutation(len(lengths))
         # A little noise, so that the rows of a small data set meet other neighbours in each epoch.
         keys = keys[order] + rng.integers(0, keys[order] // 64, endpoint=True)
-    by_length = np.argsort(-keys, kind="stable")
-    starts = _budget_starts(keys[by_length], tokens_per_batch)
-    starts, ends = _halve_largest(starts, np.append(starts[1:], len(keys)), count or len(starts))
+    order = order[np.argsort(-keys, kind="stable")]
+    starts = _budget_starts(np.asarray(lengths)[order], tokens_per_batch)
+    starts, ends = _halve_largest(starts, np.append(starts[1:], len(order)), count or len(starts))
     shuffled = np.arange(len(starts)) if rng is None else rng.permutation(len(starts))
-    return BatchPlan(order[by_length], starts[shuffled], ends[shuffled])
+    return BatchPlan(order, starts[shuffled], ends[shuffled])
 
 
-def _budget_starts(keys: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.int64]:
-    """Return where each batch starts in rows sorted from long to short: its first row is its widest."""
+def _budget_starts(lengths: npt.NDArray[np.integer], budget: int) -> npt.NDArray[np.int64]:
+    """Return where each batch starts in rows that are sorted, roughly, from long to short."""
     starts, row = [], 0
-    while row < len(keys):
+    while row < len(lengths):
         starts.append(row)
-        row += max(1, budget // max(1, int(keys[row])))
+        candidates = lengths[row : row + max(1, budget // max(1, int(lengths[row])))]
+        row += max(1, budget // max(1, int(candidates.max())))
     return np.array(starts, np.int64)
 
 
