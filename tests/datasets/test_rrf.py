@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.rrf import RRFDataset
+from tests.engines import both_engines
 
 FILES = {
     "MRFILES.RRF": "FIL,DES,FMT,CLS,RWS,BTS",
@@ -58,6 +59,7 @@ def awkward():
     return pa.table(dict(zip(FILES["MRCONSO.RRF"].split(","), map(list, columns), strict=True)))
 
 
+@both_engines
 @pytest.mark.parametrize("name", ["MRCONSO.RRF", "MRCONSO.RRF.gz"])
 def test_awkward_lines_come_back_as_they_were(entry, backend, awkward, name):
     dataset = entry(name)
@@ -66,12 +68,14 @@ def test_awkward_lines_come_back_as_they_were(entry, backend, awkward, name):
     assert in_order(rows_of(dataset.load(), backend)) == in_order(AWKWARD)
 
 
+@both_engines
 def test_lines_end_in_a_pipe_and_nothing_is_quoted(entry, awkward, tmp_path):
     entry("MRCONSO.RRF").save(awkward)
     text = (tmp_path / "umls/MRCONSO.RRF").read_bytes().decode()
     assert text == "".join(f"{'|'.join(v or '' for v in row)}|\n" for row in AWKWARD)
 
 
+@both_engines
 def test_only_wanted_columns_in_the_wanted_order(entry, backend, awkward):
     entry("MRCONSO.RRF").save(awkward)
     table = entry("MRCONSO.RRF", columns=["CODE", "CUI"]).load()
@@ -79,12 +83,14 @@ def test_only_wanted_columns_in_the_wanted_order(entry, backend, awkward):
     assert set(rows_of(table, backend)) == {(row[2], row[0]) for row in AWKWARD}
 
 
+@both_engines
 def test_windows_line_ends_and_no_end_of_the_last_line(entry, backend, tmp_path):
     (tmp_path / "umls/MRCONSO.RRF").write_bytes(b'C1|A|1|"x|\r\nC2|B|2||\r\nC3|C|3|y|')
     rows = rows_of(entry("MRCONSO.RRF").load(), backend)
     assert rows == [("C1", "A", "1", '"x'), ("C2", "B", "2", None), ("C3", "C", "3", "y")]
 
 
+@both_engines
 def test_the_gzip_copy_is_read_where_only_that_is_there(entry, backend, tmp_path):
     with gzip.open(tmp_path / "umls/MRCONSO.RRF.gz", "wb") as stream:
         stream.write(b"C1|A|1|x|\n")
@@ -93,11 +99,13 @@ def test_the_gzip_copy_is_read_where_only_that_is_there(entry, backend, tmp_path
     assert rows_of(dataset.load(), backend) == [("C1", "A", "1", "x")]
 
 
+@both_engines
 def test_an_empty_file_is_an_empty_table(entry, backend, awkward):
     entry("MRCONSO.RRF").save(awkward.slice(0, 0))
     assert rows_of(entry("MRCONSO.RRF").load(), backend) == []
 
 
+@both_engines
 def test_a_release_that_is_not_there(entry, backend, caplog):
     table = entry("MRCONSO.RRF", folder="none", columns=["CUI"], optional=True).load()
     assert table.columns == ("CUI",)
@@ -107,11 +115,13 @@ def test_a_release_that_is_not_there(entry, backend, caplog):
         entry("MRCONSO.RRF", folder="none").load()
 
 
+@both_engines
 def test_a_file_missing_from_a_release_is_an_error_even_where_optional(entry):
     with pytest.raises(DatasetError, match=r"neither .*MRCONSO\.RRF"):
         entry("MRCONSO.RRF", columns=["CUI"], optional=True).load()
 
 
+@both_engines
 def test_unknown_files_and_columns_are_named(entry, awkward):
     entry("MRCONSO.RRF").save(awkward)
     with pytest.raises(DatasetError, match=r"no column \['LAT'\]"):
@@ -121,6 +131,7 @@ def test_unknown_files_and_columns_are_named(entry, awkward):
         entry("MRDEF.RRF").load()
 
 
+@both_engines
 @pytest.mark.parametrize("value", ["a|b", "a\nb", "a\rb"])
 def test_a_value_that_would_break_the_line_is_refused_and_nothing_is_written(
     entry, awkward, tmp_path, value

@@ -3,6 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clm_ler.tables.codes import canonical_code, ndc_alternative, ndc_product
+from tests.engines import both_engines
 
 NDC_FORMS = {
     # 4-4-2, 5-3-2, 5-4-1, 5-4-2
@@ -39,14 +40,21 @@ def run(backend, table, **columns):
     return backend.to_pyarrow(table.mutate(**columns)).to_pylist()
 
 
+@both_engines
 def test_every_ndc_form_gives_the_product_code(backend, as_table):
     codes = as_table([(code,) for code in NDC_FORMS], {"code": "string"})
     rows = run(backend, codes, product=ndc_product(codes.code))
     assert {row["code"]: row["product"] for row in rows} == NDC_FORMS
 
 
+@both_engines
 def test_ten_digits_have_a_second_reading_unless_they_begin_with_0(backend, as_table):
-    forms = {"5024204062": "502420040", "0093721401": None, "00093721401": None, "0093-7214-01": None}
+    forms = {
+        "5024204062": "502420040",
+        "0093721401": None,
+        "00093721401": None,
+        "0093-7214-01": None,
+    }
     codes = as_table([(code,) for code in forms], {"code": "string"})
     rows = run(backend, codes, other=ndc_alternative(codes.code))
     assert {row["code"]: row["other"] for row in rows} == forms
@@ -78,12 +86,14 @@ CANONICAL = {
 }
 
 
+@both_engines
 def test_canonical_code(backend, as_table):
     codes = as_table(list(CANONICAL), {"system": "string", "code": "string"})
     rows = run(backend, codes, canonical=canonical_code(codes.system, codes.code))
     assert {(row["system"], row["code"]): row["canonical"] for row in rows} == CANONICAL
 
 
+@both_engines
 def test_a_canonical_code_stays_as_it_is(backend, as_table):
     rows = [(system, code) for (system, _), code in CANONICAL.items()]
     codes = as_table(rows, {"system": "string", "code": "string"})
@@ -98,7 +108,9 @@ def duckdb():
     return ibis.duckdb.connect()
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     labeler=st.integers(10_000, 99_999) | st.integers(2, 999),
     product=st.integers(0, 9999),
@@ -110,7 +122,10 @@ def test_all_layouts_of_a_package_agree(duckdb, labeler, product, package):
 
     forms = [f"{labeler:05}-{product:04}-{package:02}", f"{labeler:05}{product:04}{package:02}"]
     if labeler < 1000:
-        forms += [f"{labeler:04}-{product:04}-{package:02}", f"{labeler:04}{product:04}{package:02}"]
+        forms += [
+            f"{labeler:04}-{product:04}-{package:02}",
+            f"{labeler:04}{product:04}{package:02}",
+        ]
     else:
         forms += [f"{labeler}-{product:03}-{package:02}"] if product < 1000 else []
         forms += [f"{labeler}-{product:04}-{package}"] if package < 10 else []
