@@ -105,9 +105,9 @@ def test_probabilities_use_the_temperature_and_the_kind_of_problem(model):
     arguments = (store, np.arange(2), None, VOCABULARY, WINDOW)
     plain = predict_proba(model, *arguments)
     assert plain.sum(axis=1) == pytest.approx(1)
-    model.config.temperature = 4.0
+    model.config.calibration_temperature = 4.0
     softer = predict_proba(model, *arguments)
-    del model.config.temperature
+    del model.config.calibration_temperature
     assert softer.max() < plain.max()
     model.config.problem_type = "multi_label_classification"
     assert predict_proba(model, *arguments).sum() != pytest.approx(2)

@@ -133,15 +133,15 @@ def test_labels_that_see_nothing_are_counted_and_dropped_within_max_loss(people)
     with pytest.raises(
         ValueError, match="1 rows belong to persons without events; 1 rows lie before"
     ):
-        usable_samples(candidates, max_loss=0.2, num_classes=2)
-    samples = usable_samples(candidates, max_loss=0.25, num_classes=2)
+        usable_samples(candidates, LabelOptions(max_loss=0.2))
+    samples = usable_samples(candidates, LabelOptions(max_loss=0.25))
     assert result(samples, "person_id", "n_positions") == [(n, 3) for n in range(6)]
 
 
 def test_a_class_that_a_split_lacks_is_named(people):
     labels = raw([(n, NOON, int(n == 1), "t") for n in range(6)])
     with pytest.raises(ValueError, match="1 of 2 classes are missing in task 't', split 'valid'"):
-        usable_samples(label_samples(labels, people), max_loss=0, num_classes=2)
+        usable_samples(label_samples(labels, people), LabelOptions())
 
 
 @pytest.mark.spark
@@ -159,7 +159,7 @@ def test_both_engines_make_the_same_samples():
             raw(rows, schema, backend), LabelOptions(inclusion_criteria="label < 2")
         )
         candidates = label_samples(labels, sequences(*people, backend=backend))
-        table = usable_samples(candidates, max_loss=0, num_classes=2)
+        table = usable_samples(candidates, LabelOptions())
         samples.append(result(table, "sample_id", "label", "split", "n_positions", "n_events"))
     assert samples[0] == samples[1]
     assert len(samples[0]) == 12

@@ -16,6 +16,7 @@ from clm_ler.modeling.bootstrap import (
     PatientWeights,
     percentile_interval,
     unit_weights,
+    weighted_auroc,
     weighted_metrics,
 )
 
@@ -133,6 +134,42 @@ def multiclass_metrics(
         for name, values in per_sample.items()
     }
     return report
+
+
+def macro_auroc(labels: Array, probabilities: Array, weights: PatientWeights) -> Array:
+    """Return the AUROC in each replicate: the mean of each class against the rest.
+
+    Args:
+        labels: Class numbers ``[n]``.
+        probabilities: ``[n, classes]``.
+        weights: Of the samples.
+    """
+    if probabilities.shape[1] == 2:
+        return weighted_auroc(labels, probabilities[:, 1], weights)
+    areas = [
+        weighted_auroc((labels == number).astype(int), probability, weights)
+        for number, probability in enumerate(probabilities.T)
+    ]
+    return np.asarray(np.mean(areas, axis=0))
+
+
+def auroc_with_interval(labels: Array, probabilities: Array, weights: PatientWeights) -> Estimate:
+    """Return the macro AUROC with its 95 % interval; arguments as :func:`macro_auroc`."""
+    once = unit_weights(len(labels))
+    return _estimate(
+        macro_auroc(labels, probabilities, once), macro_auroc(labels, probabilities, weights)
+    )
+
+
+def auroc_difference(
+    labels: Array, probabilities: Array, others: Array, weights: PatientWeights
+) -> Estimate:
+    """Return by how much the AUROC is above that of other probabilities, drawn in pairs."""
+    point, replicates = (
+        macro_auroc(labels, probabilities, used) - macro_auroc(labels, others, used)
+        for used in (unit_weights(len(labels)), weights)
+    )
+    return _estimate(point, replicates)
 
 
 def threshold_metrics(

@@ -86,12 +86,14 @@ def predict_proba(
 ) -> NDArray[np.float64]:
     """Return calibrated probabilities, float64 ``[n, num_labels]``; arguments as :func:`embed`.
 
-    The logits are divided by ``model.config.temperature`` (1 where it is not set). The classes of a
+    The logits are divided by ``model.config.calibration_temperature`` (1 where it is not set). The classes of a
     row sum to 1, unless the model's problem type is multi-label: then each column is a task.
     """
     logits = predict_logits(model, store, rows, ends, vocabulary, window, tokens_per_batch)
     multi_label = model.config.problem_type == "multi_label_classification"
-    return probabilities_of(logits, getattr(model.config, "temperature", 1.0), multi_label)
+    return probabilities_of(
+        logits, getattr(model.config, "calibration_temperature", 1.0), multi_label
+    )
 
 
 def _batches(

@@ -18,18 +18,29 @@ class LabelOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inclusion_criteria: str = Field("true", description="Condition on a row of the label table.")
+    inclusion_criteria: str = Field(
+        default="true", description="Condition on a row of the label table."
+    )
     positive_class_criteria: str | None = Field(
-        None,
+        default=None,
         description="The class of a row: a condition (true = 1), or a number from 0. "
         "By default the column `label`, or the value of a MEDS label.",
     )
     prediction_time: str = Field(
-        "prediction_time",
+        default="prediction_time",
         description="Until when, inclusive, the history may be seen; null: all of it.",
     )
-    task: str = Field("task", description="The task's name: a column, or a constant in quotes.")
-    num_classes: int = Field(2, ge=2, description="Labels run from 0 to this minus 1.")
+    task: str = Field(
+        default="task", description="The task's name: a column, or a constant in quotes."
+    )
+    num_classes: int = Field(default=2, ge=2, description="Labels run from 0 to this minus 1.")
+    max_loss: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Largest share of labels that may be lost because the person has no event "
+        "until the prediction time.",
+    )
 
 
 def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
@@ -111,10 +122,9 @@ def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     )
     rows = labels.left_join(histories, labels.person_id == histories.known_id)
     seen = rows.date.filter(lambda date: ~(date > rows.prediction_time).fill_null(False)).length()
-    second = rows.prediction_time.epoch_seconds().cast("int64").cast("string").fill_null("all")
     day = rows.prediction_time.date().delta(rows.first.date(), unit="day") + 1
     return rows.select(
-        sample_id=(rows.person_id.cast("string") + ":" + second).hexdigest("md5"),
+        sample_id=sample_id(rows),
         person_id=rows.person_id,
         prediction_time=rows.prediction_time,
         label=rows.label,
@@ -126,7 +136,13 @@ def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     )
 
 
-def usable_samples(candidates: ir.Table, max_loss: float, num_classes: int) -> ir.Table:
+def sample_id(rows: ir.Table) -> ir.StringValue:
+    """Return the id of a person and a prediction time (to the second), the same on every engine."""
+    second = rows.prediction_time.epoch_seconds().cast("int64").cast("string").fill_null("all")
+    return (rows.person_id.cast("string") + ":" + second).hexdigest("md5")
+
+
+def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:
     """Return the samples that see at least one event.
 
     Raises:
@@ -144,10 +160,11 @@ def usable_samples(candidates: ir.Table, max_loss: float, num_classes: int) -> i
         "rows belong to persons without events": found["without_events"],
         "rows lie before the person's first event": found["before_first"],
     }
-    if sum(lost.values()) > max_loss * found["rows"]:
-        _raise_on(lost, f" More than max_loss = {max_loss} of {found['rows']} rows would be lost.")
+    if sum(lost.values()) > options.max_loss * found["rows"]:
+        share = f"max_loss = {options.max_loss} of {found['rows']} rows"
+        _raise_on(lost, f" More than {share} would be lost.")
     samples = candidates.filter(_.n_events > 0)
-    _raise_on(_missing_classes(samples, num_classes))
+    _raise_on(_missing_classes(samples, options.num_classes))
     return samples
 
 

@@ -1,8 +1,140 @@
 """The wiring of ``finetune``."""
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.pipelines.finetune.figures import (
+    plot_calibration,
+    plot_decision_curve,
+    plot_precision_recall,
+    plot_roc,
+    plot_subgroups,
+)
+from clm_ler.pipelines.finetune.nodes import (
+    build_labelled_sequences,
+    predict_baselines,
+    predict_samples,
+    train_classifier,
+)
+from clm_ler.pipelines.finetune.report import evaluate_predictions
+from clm_ler.pipelines.vocab.nodes import encode_sequences
+from clm_ler.tables.labels import label_samples, select_labels, usable_samples
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline([])
+    return Pipeline(
+        [
+            Node(
+                select_labels,
+                inputs=["raw_labels", "params:finetune.labels"],
+                outputs="labels",
+                name="select_labels",
+            ),
+            Node(
+                build_labelled_sequences,
+                inputs=[
+                    "labels",
+                    "demographics",
+                    "coded_events",
+                    "lab_events",
+                    "unit_conversions",
+                    "lab_percentiles",
+                    "person_splits",
+                ],
+                outputs="labelled_sequences",
+                name="build_labelled_sequences",
+            ),
+            Node(
+                encode_sequences,
+                inputs=["labelled_sequences", "tokenizer"],
+                outputs="labelled_encoded",
+                name="encode_labelled_sequences",
+            ),
+            Node(
+                label_samples,
+                inputs=["labels", "labelled_sequences"],
+                outputs="sample_candidates",
+                name="label_samples",
+            ),
+            Node(
+                usable_samples,
+                inputs=["sample_candidates", "params:finetune.labels"],
+                outputs="samples",
+                name="usable_samples",
+            ),
+            Node(
+                train_classifier,
+                inputs=[
+                    "samples",
+                    "labelled_encoded",
+                    "tokenizer",
+                    "pretrained_model",
+                    "params:finetune",
+                    "params:seed",
+                ],
+                outputs=["finetuned_model", "finetune_grid"],
+                name="train_classifier",
+            ),
+            Node(
+                predict_samples,
+                inputs=["samples", "labelled_encoded", "tokenizer", "finetuned_model"],
+                outputs="finetune_predictions",
+                name="predict_samples",
+            ),
+            Node(
+                predict_baselines,
+                inputs=[
+                    "samples",
+                    "labelled_encoded",
+                    "tokenizer",
+                    "params:finetune",
+                    "params:seed",
+                ],
+                outputs="baseline_predictions",
+                name="predict_baselines",
+            ),
+            Node(
+                evaluate_predictions,
+                inputs=[
+                    "finetune_predictions",
+                    "baseline_predictions",
+                    "demographics",
+                    "known_probabilities",
+                    "finetune_grid",
+                    "params:finetune",
+                ],
+                outputs="finetune_metrics",
+                name="evaluate_predictions",
+            ),
+            Node(
+                plot_roc,
+                inputs=["finetune_predictions", "baseline_predictions"],
+                outputs="finetune_roc",
+                name="plot_roc",
+            ),
+            Node(
+                plot_precision_recall,
+                inputs=["finetune_predictions", "baseline_predictions"],
+                outputs="finetune_precision_recall",
+                name="plot_precision_recall",
+            ),
+            Node(
+                plot_calibration,
+                inputs="finetune_metrics",
+                outputs="finetune_calibration",
+                name="plot_calibration",
+            ),
+            Node(
+                plot_decision_curve,
+                inputs="finetune_metrics",
+                outputs="finetune_decision_curve",
+                name="plot_decision_curve",
+            ),
+            Node(
+                plot_subgroups,
+                inputs="finetune_metrics",
+                outputs="finetune_subgroups",
+                name="plot_subgroups",
+            ),
+        ]
+    )

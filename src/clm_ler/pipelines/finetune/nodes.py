@@ -1,0 +1,234 @@
+"""Labels to samples, samples to a classifier, and what it is worth."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from clm_ler.modeling.baselines import baseline_probabilities
+from clm_ler.modeling.calibration import fit_temperature, probabilities_of
+from clm_ler.modeling.classification import (
+    UNKNOWN,
+    FineTuningData,
+    fine_tune,
+    load_result,
+)
+from clm_ler.modeling.counts import ages
+from clm_ler.modeling.inference import predict_logits
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.windows import WindowOptions
+from clm_ler.pipelines.finetune.options import FinetuneOptions
+from clm_ler.pipelines.finetune.samples import (
+    prediction_days,
+    tasks_of,
+    to_samples,
+    wide_samples,
+)
+from clm_ler.tables.sequences import build_sequences
+
+logger = logging.getLogger(__name__)
+
+
+def build_labelled_sequences(
+    labels: ir.Table,
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_splits: ir.Table,
+) -> ir.Table:
+    """Return the sequences of all labelled persons, however short: see ``build_sequences``."""
+    return build_sequences(
+        demographics.semi_join(labels, "person_id"),
+        coded_events.semi_join(labels, "person_id"),
+        lab_events.semi_join(labels, "person_id"),
+        unit_conversions,
+        lab_percentiles,
+        person_splits,
+    )
+
+
+def train_classifier(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    pretrained_model: ClmLerForMaskedLM,
+    options: FinetuneOptions,
+    seed: int,
+) -> tuple[ClmLerForSequenceClassification, dict[str, Any]]:
+    """Fine-tune at every point of the grid; return the model that is best on validation, calibrated.
+
+    Returns:
+        The model, its temperature fitted on the validation samples, and the grid: the settings,
+        validation AUROC and history of every point.
+    """
+    frame = wide_samples(samples)
+    store = TokenStore.from_arrow(labelled_encoded)
+    data = _fine_tuning_data(frame, store, tokenizer, pretrained_model, options, seed)
+    content = _content_digest(data, pretrained_model)
+    trainings = []
+    for number, point in enumerate(options.grid()):
+        settings = options.settings(point)
+        fingerprint = {"content": content, "settings": json.loads(json.dumps(asdict(settings)))}
+        directory = Path(options.checkpoints) / _point_name(point)
+        result = fine_tune(directory, fingerprint, pretrained_model, data, settings)
+        trainings.append({"settings": point, **result})
+        logger.info(
+            "Grid point %d of %d: validation AUROC %.4f",
+            number + 1,
+            len(options.grid()),
+            result["validation_auroc"],
+        )
+    best = int(np.argmax([training["validation_auroc"] for training in trainings]))
+    model = load_result(Path(options.checkpoints) / _point_name(trainings[best]["settings"]))
+    calibrate(model, data)
+    return model, {"best": best, "trainings": trainings}
+
+
+def _fine_tuning_data(
+    frame: pd.DataFrame,
+    store: TokenStore,
+    tokenizer: PreTrainedTokenizerFast,
+    pretrained: ClmLerForMaskedLM,
+    options: FinetuneOptions,
+    seed: int,
+) -> FineTuningData:
+    tasks = tasks_of(frame)
+    if len(tasks) > 1 and options.labels.num_classes > 2:
+        raise ValueError(f"{len(tasks)} tasks at once must be binary: set labels.num_classes to 2.")
+    samples, split = to_samples(frame, store), frame["split"].to_numpy()
+    return FineTuningData(
+        store=store,
+        vocabulary=Vocabulary.from_tokenizer(tokenizer),
+        window=options.window(pretrained.config.max_position_embeddings),
+        train=samples[np.flatnonzero(split == "train")],
+        valid=samples[np.flatnonzero(split == "valid")],
+        num_labels=options.labels.num_classes if len(tasks) == 1 else len(tasks),
+        seed=seed,
+    )
+
+
+def _content_digest(data: FineTuningData, pretrained: ClmLerForMaskedLM) -> str:
+    """Return a digest of all that a training depends on beside its settings."""
+    digest = hashlib.sha256(repr((data.window, data.num_labels, data.seed)).encode())
+    for part in (data.train, data.valid):
+        tokens = data.store.gather(part.rows, 0, part.ends)
+        columns = (tokens.input_ids, tokens.token_type_ids, tokens.position_ids)
+        for values in (*columns, part.ends, part.labels):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    for values in pretrained.state_dict().values():
+        digest.update(values.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _point_name(point: Mapping[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in point.items()) or "only"
+
+
+def calibrate(model: ClmLerForSequenceClassification, data: FineTuningData) -> None:
+    """Write into the model's configuration its temperature, and how long a window it was trained on."""
+    valid = data.valid
+    logits = predict_logits(model, data.store, valid.rows, valid.ends, data.vocabulary, data.window)
+    model.config.calibration_temperature = fit_temperature(logits, valid.labels)
+    model.config.window_length = data.window.max_length
+
+
+def predict_samples(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    model: ClmLerForSequenceClassification,
+) -> ir.Table:
+    """Return the predictions of all samples, one row per sample and task.
+
+    Returns:
+        ``sample_id, person_id, prediction_time, split, age`` (years at the prediction), ``task``,
+        ``label``, ``logits`` and the calibrated ``probabilities`` of the classes.
+    """
+    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
+    part = to_samples(frame, store)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    logits = predict_logits(model, store, part.rows, part.ends, vocabulary, window_of(model))
+    days = prediction_days(frame, store, part)
+    frame.insert(0, "age", ages(store, part.rows, part.ends, days))
+    tables = []
+    for number, task in enumerate(tasks_of(frame.drop(columns="age"))):
+        scores = logits.astype(np.float64)
+        if part.labels.ndim == 2:  # a task's logit against 0 is that of two classes
+            scores = np.column_stack([np.zeros(len(scores)), scores[:, number]])
+        calibrated = probabilities_of(scores, model.config.calibration_temperature)
+        tables.append(_prediction_rows(frame, task, scores, calibrated))
+    return ibis.memtable(pa.concat_tables(tables))
+
+
+def window_of(model: ClmLerForSequenceClassification) -> WindowOptions:
+    """Return the window that a fine-tuned model was trained on."""
+    return WindowOptions(model.config.window_length, model.config.max_position_embeddings)
+
+
+def _prediction_rows(
+    frame: pd.DataFrame, task: str, logits: NDArray[np.float64], probabilities: NDArray[np.float64]
+) -> pa.Table:
+    known = np.flatnonzero(frame[task] != UNKNOWN)
+    columns = ["sample_id", "person_id", "prediction_time", "split", "age"]
+    table = pa.Table.from_pandas(frame[columns], preserve_index=False).take(known)
+    table = table.append_column("task", pa.array([task] * len(known), pa.string()))
+    table = table.append_column("label", pa.array(frame[task].to_numpy()[known], pa.int64()))
+    for name, values in (("logits", logits), ("probabilities", probabilities)):
+        table = table.append_column(name, pa.array(list(values[known]), pa.list_(pa.float64())))
+    return table
+
+
+def predict_baselines(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    options: FinetuneOptions,
+    seed: int,
+) -> ir.Table:
+    """Return ``sample_id, task, model, probabilities`` of every baseline for all samples."""
+    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
+    part, tasks = to_samples(frame, store), tasks_of(frame)
+    words = tokenizer.get_vocab()
+    outputs = baseline_probabilities(
+        store,
+        Vocabulary.from_tokenizer(tokenizer),
+        part,
+        frame["split"].to_numpy().astype(str),
+        prediction_days(frame, store, part),
+        sorted(number for word, number in words.items() if word.startswith("GENDER:")),
+        options.labels.num_classes if len(tasks) == 1 else len(tasks),
+        seed,
+        options.time_bins,
+    )
+    tables = []
+    for name, scores in outputs.items():
+        for number, task in enumerate(tasks):
+            values = scores
+            if len(tasks) > 1:
+                values = np.column_stack([1 - scores[:, number], scores[:, number]])
+            tables.append(
+                pa.table(
+                    {
+                        "sample_id": frame["sample_id"].astype(str),
+                        "task": [task] * len(frame),
+                        "model": [name] * len(frame),
+                        "probabilities": pa.array(list(values), pa.list_(pa.float64())),
+                    }
+                )
+            )
+    return ibis.memtable(pa.concat_tables(tables))

@@ -1,0 +1,193 @@
+"""What the predictions are worth: metrics with intervals, subgroups, baselines, a verdict."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+from numpy.typing import NDArray
+
+from clm_ler.modeling.bootstrap import PatientWeights, patient_weights
+from clm_ler.modeling.calibration import probabilities_of
+from clm_ler.modeling.evaluation import (
+    auroc_difference,
+    auroc_with_interval,
+    binary_metrics,
+    calibration_curve,
+    decision_curve,
+    multiclass_metrics,
+    subgroup_metrics,
+    threshold_metrics,
+)
+from clm_ler.pipelines.finetune.options import FinetuneOptions
+from clm_ler.tables.labels import sample_id
+
+Floats = NDArray[np.float64]
+
+SUBGROUPS = ("gender", "race", "ethnicity")
+CURVE_THRESHOLDS = np.arange(0.01, 1.0, 0.01)
+
+
+def evaluate_predictions(
+    predictions: ir.Table,
+    baseline_predictions: ir.Table,
+    demographics: ir.Table,
+    known_probabilities: ir.Table | None,
+    finetune_grid: dict[str, Any],
+    options: FinetuneOptions,
+) -> dict[str, Any]:
+    """Return what the predictions of the test split are worth, task by task.
+
+    Args:
+        predictions: Of every sample, from ``predict_samples``.
+        baseline_predictions: Of the baselines.
+        demographics: For the subgroups.
+        known_probabilities: The true probability of each class above 0 in simulated data: its AUROC
+            is the best that any model can reach. ``None`` for real data.
+        finetune_grid: What was tried.
+        options: Thresholds, subgroups, replicates.
+    """
+    test = predictions.filter(_.split == "test")
+    counts = _count_samples(predictions)
+    baselines = baseline_predictions.semi_join(test, ["sample_id", "task"])
+    truth = _known_for(test, known_probabilities)
+    groups = test.left_join(demographics, "person_id").select("sample_id", "task", *SUBGROUPS)
+    frame = test.order_by("task", "sample_id").to_pandas()
+    tables = {
+        name: table.to_pandas() for name, table in (("baselines", baselines), ("groups", groups))
+    }
+    known = None if truth is None else truth.to_pandas()
+    report = {}
+    for task, rows in frame.groupby("task"):
+        of_task = {name: table[table["task"] == task] for name, table in tables.items()}
+        best = None if known is None else known[known["task"] == task]
+        report[task] = {"samples": counts[task]} | _evaluate_task(
+            rows.reset_index(drop=True), of_task["baselines"], of_task["groups"], best, options
+        )
+    return {"tasks": report, "selection": finetune_grid}
+
+
+def _count_samples(predictions: ir.Table) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return samples, persons and samples per class, by task and split."""
+    table = predictions.group_by("task", "split", "label").agg(samples=_.count())
+    persons = predictions.group_by("task", "split").agg(persons=_.person_id.nunique()).to_pandas()
+    counts: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in persons.itertuples():
+        counts.setdefault(row.task, {})[row.split] = {"persons": int(row.persons), "classes": {}}
+    for row in table.order_by("task", "split", "label").to_pandas().itertuples():
+        counts[row.task][row.split]["classes"][str(row.label)] = int(row.samples)
+    return counts
+
+
+def _known_for(test: ir.Table, known_probabilities: ir.Table | None) -> ir.Table | None:
+    """Return ``sample_id, task, label, probability`` of the test samples, if anything is known."""
+    if known_probabilities is None:
+        return None
+    known = known_probabilities.mutate(sample_id=sample_id(known_probabilities))
+    return known.select("sample_id", "task", "label", "probability").semi_join(
+        test, ["sample_id", "task"]
+    )
+
+
+def _evaluate_task(
+    rows: pd.DataFrame,
+    baselines: pd.DataFrame,
+    groups: pd.DataFrame,
+    known: pd.DataFrame | None,
+    options: FinetuneOptions,
+) -> dict[str, Any]:
+    labels = rows["label"].to_numpy()
+    probabilities = np.stack(rows["probabilities"])
+    weights = patient_weights(rows["person_id"].to_numpy(), options.bootstrap_replicates)
+    raw = probabilities_of(np.stack(rows["logits"]))
+    report: dict[str, Any] = {
+        "auroc": auroc_with_interval(labels, probabilities, weights),
+        "metrics": _metrics(labels, probabilities, weights),
+        "before_calibration": _metrics(labels, raw, weights),
+        "baselines": _compare(rows, baselines, probabilities, weights),
+    }
+    report["verdict"] = _verdict(report["baselines"])
+    if known is not None and len(known):
+        best = _known_matrix(rows, known, probabilities.shape[1])
+        report["best_reachable_auroc"] = auroc_with_interval(labels, best, weights)
+    if probabilities.shape[1] == 2:
+        report |= _binary_details(rows, groups, probabilities[:, 1], weights, options)
+    return report
+
+
+def _metrics(labels: NDArray[Any], probabilities: Floats, weights: PatientWeights) -> Any:
+    if probabilities.shape[1] == 2:
+        return binary_metrics(labels, probabilities[:, 1], weights)
+    return multiclass_metrics(labels, probabilities, weights)
+
+
+def _compare(
+    rows: pd.DataFrame, baselines: pd.DataFrame, probabilities: Floats, weights: PatientWeights
+) -> dict[str, Any]:
+    """Return the AUROC of each baseline, and by how much the model's is above it."""
+    labels = rows["label"].to_numpy()
+    compared = {}
+    for name, group in baselines.groupby("model"):
+        others = np.stack(group.set_index("sample_id").loc[rows["sample_id"], "probabilities"])
+        compared[str(name)] = {
+            "auroc": auroc_with_interval(labels, others, weights),
+            "difference": auroc_difference(labels, probabilities, others, weights),
+        }
+    return compared
+
+
+def _verdict(baselines: Mapping[str, Any]) -> str:
+    """Say in a sentence whether the model beats every baseline; 95 % intervals decide."""
+    words = []
+    for name, compared in baselines.items():
+        difference = compared["difference"]
+        lower, upper = difference["lower"], difference["upper"]
+        if lower is not None and lower > 0:
+            word = "beats"
+        elif upper is not None and upper < 0:
+            word = "is WORSE than"
+        else:
+            word = "does NOT clearly beat"
+        words.append(f"{word} {name}")
+    return f"The fine-tuned model {', '.join(words)} (AUROC on test)."
+
+
+def _known_matrix(rows: pd.DataFrame, known: pd.DataFrame, classes: int) -> Floats:
+    """Return the known probabilities ``[n, classes]``; class 0 has what is left."""
+    wide = known.pivot(index="sample_id", columns="label", values="probability")
+    matrix = wide.reindex(index=rows["sample_id"], columns=range(classes)).fillna(0).to_numpy()
+    matrix[:, 0] = 1 - matrix[:, 1:].sum(axis=1)
+    return np.asarray(matrix)
+
+
+def _binary_details(
+    rows: pd.DataFrame,
+    groups: pd.DataFrame,
+    risks: Floats,
+    weights: PatientWeights,
+    options: FinetuneOptions,
+) -> dict[str, Any]:
+    labels, persons = rows["label"].to_numpy(), rows["person_id"].to_numpy()
+    attributes = groups.set_index("sample_id").loc[rows["sample_id"]]
+    by_group = {
+        name: attributes[name].fillna("unknown").astype(str).to_numpy() for name in SUBGROUPS
+    } | {"age": _age_bands(rows["age"].to_numpy(), options.age_bands)}
+    return {
+        "thresholds": threshold_metrics(labels, risks, options.thresholds, weights),
+        "subgroups": subgroup_metrics(
+            labels, risks, by_group, persons, weights, options.smallest_cell
+        ),
+        "calibration_curve": calibration_curve(labels, risks),
+        "decision_curve": decision_curve(labels, risks, CURVE_THRESHOLDS),
+    }
+
+
+def _age_bands(ages: Floats, starts: tuple[int, ...]) -> NDArray[np.str_]:
+    names = [f"under {starts[0]}"]
+    names += [f"{first}-{nxt - 1}" for first, nxt in pairwise(starts)]
+    names += [f"{starts[-1]} and over"]
+    bands = np.array(names)[np.searchsorted(starts, ages, side="right")]
+    return np.where(np.isnan(ages), "unknown", bands)
