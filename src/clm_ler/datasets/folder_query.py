@@ -126,16 +126,17 @@ class FolderQueryDataset(FileDataset):
         return f"{scheme}://{file}" if separator else file
 
     def _read(self, files: list[str]) -> ir.Table:
-        ending = _ending(files[0])
-        if ending != ".parquet" and len(files) == 1 and _is_tab_separated(files[0]):
+        endings = {_ending(file) for file in files}
+        if len(endings) > 1:
+            raise DatasetError(f"A table has files of several formats: {', '.join(files[:2])} ...")
+        if endings != {".parquet"} and len(files) == 1 and _is_tab_separated(files[0]):
             return read_literal_text(self.connection, files[0], "\t")
-        return _READERS[ending](
-            self.connection, [file for file in files if _ending(file) == ending]
-        )
+        return _READERS[endings.pop()](self.connection, files)
 
 
-def _ending(file: str) -> str | None:
-    return next((ending for ending in _READERS if file.lower().endswith(ending)), None)
+def _ending(file: str) -> str:
+    """Return the ending that names the file's format, nothing where it is none of ours."""
+    return next((ending for ending in _READERS if file.lower().endswith(ending)), "")
 
 
 def _is_tab_separated(file: str) -> bool:
@@ -143,7 +144,7 @@ def _is_tab_separated(file: str) -> bool:
         return "\t" in stream.readline()
 
 
-def _columns_by_table(query: exp.Expression) -> dict[str, set[str]]:
+def _columns_by_table(query: exp.Expr) -> dict[str, set[str]]:
     """Return the columns that a query takes from each of its tables."""
     columns: dict[str, set[str]] = {}
     for scope in traverse_scope(query):

@@ -102,7 +102,7 @@ def _check_columns(expression: exp.Expression, columns: tuple[str, ...], name: s
             )
 
 
-def engine_text(query: exp.Expression, backend: BaseBackend) -> str:
+def engine_text(query: exp.Expr, backend: BaseBackend) -> str:
     """Return the query in the engine's dialect; what cannot be parsed becomes null on both."""
     for node in query.find_all(exp.StrToTime, exp.Cast):
         if isinstance(node, exp.StrToTime):
