@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clm_ler.datasets.person_table import PersonTableDataset
+from clm_ler.modeling.store import map_files
 
 LAST_DAY = int(np.iinfo(np.uint16).max)  # 179 years: only broken dates are beyond it
 ROWS_PER_BATCH = 20_000  # bounds the memory of writing
@@ -38,11 +39,12 @@ class EncodedSequencesDataset(PersonTableDataset):
 
     def load(self) -> pa.Table:
         """Return the whole table; no token is read yet where the storage is local."""
-        tables = [SCHEMA.empty_table()]
-        for path in chain.from_iterable(self._stored().files):
-            source = self._files.open(path, "rb") if self._fs_prefix else pa.memory_map(path)
-            tables.append(pa.ipc.open_file(source).read_all())
-        return pa.concat_tables(tables)
+        paths = list(chain.from_iterable(self._stored().files))
+        if paths and not self._fs_prefix:
+            return map_files(paths)
+        streams = (self._files.open(path, "rb") for path in paths)
+        tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
+        return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
     def _write_bucket(self, data: ir.Table, path: str) -> None:
         ordered = data.order_by("person_id")

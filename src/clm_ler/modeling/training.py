@@ -43,7 +43,7 @@ from clm_ler.modeling.masking import MaskingOptions
 from clm_ler.modeling.metrics import CodeSystems, measure, summarise
 from clm_ler.modeling.modeling_clm_ler import pack
 from clm_ler.modeling.published import load_masked_lm
-from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.store import TokenStore, map_files, mapped_files
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
 
@@ -86,6 +86,14 @@ class PretrainingTask:
     early_stopping_patience: int
     early_stopping_delay: float
     arguments: Mapping[str, Any]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the names of mapped files to another rank, not what is in them."""
+        return {**self.__dict__, "data": mapped_files(self.data) or self.data}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        data = state["data"]
+        self.__dict__.update(state, data=map_files(data) if isinstance(data, list) else data)
 
 
 def launch(task: PretrainingTask, ranks: int = 0) -> None:
@@ -295,7 +303,7 @@ class DelayedEarlyStopping(EarlyStoppingCallback):
         super().__init__(early_stopping_patience)
         self.early_stopping_delay = early_stopping_delay
 
-    def on_evaluate(
+    def on_evaluate(  # type: ignore[override]  # as TrainerCallback has it
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count an evaluation once the delay is over."""
