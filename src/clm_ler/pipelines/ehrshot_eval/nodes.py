@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
@@ -21,7 +22,7 @@ from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
-from clm_ler.pipelines.ehrshot_eval import tasks
+from clm_ler.pipelines.ehrshot_eval import figures, results, tasks
 from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
 from clm_ler.pipelines.ehrshot_eval.features import (
     Features,
@@ -31,7 +32,6 @@ from clm_ler.pipelines.ehrshot_eval.features import (
     keys_of,
 )
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.pipelines.ehrshot_eval.results import official_rows
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import ehrshot
 from clm_ler.tables.labs import (
@@ -242,6 +242,51 @@ def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> i
     return joined.select(*key, "person_id", "prediction_time", "label", "probability")
 
 
-def tabulate_results(ehrshot_cells: ir.Table) -> ir.Table:
-    """Return the official table: a row for each cell and score, in the 13 columns of its files."""
-    return ibis.memtable(official_rows(ehrshot_cells.drop("probability").to_pandas()))
+def tabulate_results(
+    ehrshot_cells: ir.Table,
+    ehrshot_samples: ir.Table,
+    ehrshot_truth: ir.Table | None,
+    options: EhrshotOptions,
+) -> tuple[ir.Table, ir.Table, ir.Table]:
+    """Return the official table, the summary and the paired differences.
+
+    The official table has a row for each cell and score, in the 13 columns of its files. The
+    summary has our means over draws, tasks and groups, what the true probabilities of a simulated
+    site reach (``truth``), and the published results with their sources.
+    """
+    cells = ehrshot_cells.drop("probability").to_pandas()
+    means = results.mean_over_draws(cells)
+    known = [means]
+    if ehrshot_truth is not None:
+        truth = ehrshot_truth.rename(person_id="patient_id").to_pandas()
+        test = ehrshot_samples.filter(
+            _.split == "test", _.sub_task.isin(cells["sub_task"].unique())
+        )
+        known.append(results.truth_rows(truth, test.to_pandas(), options.bootstraps))
+    summary = [results.summarise(pd.concat(known)), results.published_rows()]
+    return (
+        ibis.memtable(results.official_rows(cells)),
+        ibis.memtable(pd.concat(summary, ignore_index=True)),
+        ibis.memtable(results.compare(means)),
+    )
+
+
+def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:
+    """Return the official table by task, for the files that the official plotting code reads."""
+    rows = ehrshot_results.order_by(results.OFFICIAL_COLUMNS[:-1]).to_pandas()
+    return {str(task): part for task, part in rows.groupby("labeling_function")}
+
+
+def plot_results(ehrshot_summary: ir.Table, ehrshot_differences: ir.Table) -> list[go.Figure]:
+    """Return AUROC over shots by group and by task, the paired differences, and the table."""
+    summary, differences = ehrshot_summary.to_pandas(), ehrshot_differences.to_pandas()
+    ours = summary.loc[summary["source"] == results.THIS_RUN, "scope"]
+    present = set(ours)
+    sub_tasks = [name for name in tasks.SUB_TASKS if name in present]
+    means = [name for name in (*tasks.GROUPS, "14 tasks", "macro") if name in present]
+    return [
+        figures.plot_shots(summary, means, "AUROC by task group"),
+        figures.plot_shots(summary, sub_tasks, "AUROC by task"),
+        figures.plot_differences(differences, [*means, *sub_tasks]),
+        figures.plot_table(summary, [*means, *sub_tasks]),
+    ]

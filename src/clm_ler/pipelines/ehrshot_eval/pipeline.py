@@ -103,9 +103,26 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.tabulate_results,
-                inputs="ehrshot_cells",
-                outputs="ehrshot_results",
+                inputs=["ehrshot_cells", "ehrshot_samples", "ehrshot_truth", options],
+                outputs=["ehrshot_results", "ehrshot_summary", "ehrshot_differences"],
                 name="tabulate_results",
+            ),
+            Node(
+                nodes.split_by_task,
+                inputs="ehrshot_results",
+                outputs="ehrshot_results_by_task",
+                name="split_results_by_task",
+            ),
+            Node(
+                nodes.plot_results,
+                inputs=["ehrshot_summary", "ehrshot_differences"],
+                outputs=[
+                    "ehrshot_figure_groups",
+                    "ehrshot_figure_tasks",
+                    "ehrshot_figure_differences",
+                    "ehrshot_figure_table",
+                ],
+                name="plot_results",
             ),
         ]
     )

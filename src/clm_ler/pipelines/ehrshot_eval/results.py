@@ -1,13 +1,27 @@
 """Cells to tables: the official results, means over tasks and groups, paired differences."""
 
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from clm_ler.modeling.bootstrap import METRICS, percentile_interval
+from clm_ler.modeling.bootstrap import (
+    METRICS,
+    patient_weights,
+    percentile_interval,
+    unit_weights,
+    weighted_metrics,
+)
+from clm_ler.pipelines.ehrshot_eval.published import Published, published_results
+from clm_ler.pipelines.ehrshot_eval.tasks import GROUP_OF, GROUPS
 
 KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
 OFFICIAL_COLUMNS = [*KEY, "score", "value", "std", "lower", "mean", "upper", "model_hparams"]
 CLASSIFIER = ["model", "head", "k"]
+THIS_RUN = "this run"
+NORMAL_QUANTILE = 1.96  # as the official intervals of groups
 
 
 def official_rows(cells: pd.DataFrame) -> pd.DataFrame:
@@ -28,3 +42,155 @@ def official_rows(cells: pd.DataFrame) -> pd.DataFrame:
                 | {"mean": np.nanmean(values), "std": np.nanstd(values, ddof=1)}
             )
     return pd.DataFrame(rows, columns=OFFICIAL_COLUMNS)
+
+
+def mean_over_draws(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each sub-task, classifier, k and score, the mean of its replicates.
+
+    ``bootstrap`` is the mean of the replicates in each resample of the test patients.
+    """
+    keys = ["labeling_function", "sub_task", *CLASSIFIER]
+    rows = []
+    for key, draws in cells.groupby(keys, sort=True):
+        for score in METRICS:
+            bootstrap = np.mean(np.stack(draws[f"{score}_bootstrap"].to_list()), axis=0)
+            row = dict(zip(keys, key, strict=True)) | {"score": score, "bootstrap": bootstrap}
+            rows.append(row | {"value": draws[score].mean()})
+    return pd.DataFrame(rows)
+
+
+def scopes(sub_tasks: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Return what is averaged: for each scope the weight of each sub-task.
+
+    The scopes are the sub-tasks themselves, the groups, ``14 tasks`` (all but the chest X-ray
+    findings) and ``macro`` (the mean of the groups).
+
+    Args:
+        sub_tasks: The task of each sub-task.
+    """
+    groups = {
+        group: {name: 0.0 for name, task in sub_tasks.items() if GROUP_OF[task] == group}
+        for group in GROUPS
+    }
+    groups = {group: members for group, members in groups.items() if members}
+    plain = [name for name, task in sub_tasks.items() if task != "chexpert"]
+    shares = {group: {name: 1 / len(names) for name in names} for group, names in groups.items()}
+    macro = {
+        name: share / len(shares) for members in shares.values() for name, share in members.items()
+    }
+    single = {name: {name: 1.0} for name in sub_tasks}
+    fourteen = {"14 tasks": {name: 1 / len(plain) for name in plain}} if plain else {}
+    return single | shares | fourteen | {"macro": macro}
+
+
+def summarise(means: pd.DataFrame) -> pd.DataFrame:
+    """Return the value and interval of each scope, classifier, k and score.
+
+    A sub-task has the percentiles of its bootstrap; a mean of several the official interval of
+    groups: 1.96 standard errors, the sub-tasks taken as independent.
+
+    Returns:
+        scope, score, model, head, k, value, lower, upper, sub_tasks (how many there are), source.
+    """
+    rows = [
+        {"scope": scope, **_named(["score", *CLASSIFIER], key), **estimate}
+        for scope, weights in _scopes_of(means).items()
+        for key, part in _with_spread(means).groupby(["score", *CLASSIFIER], sort=True)
+        if (estimate := _estimate(part, weights))
+    ]
+    return pd.DataFrame(rows).assign(source=THIS_RUN)
+
+
+def compare(means: pd.DataFrame) -> pd.DataFrame:
+    """Return the difference between each two classifiers with the same k, paired by patient.
+
+    Both see the same resamples, so their difference is taken in each. Intervals are as in
+    :func:`summarise`.
+
+    Returns:
+        scope, score, k, model, head, other_model, other_head, difference, lower, upper, sub_tasks.
+    """
+    rows = []
+    wanted = _scopes_of(means)
+    for (score, k), part in means.groupby(["score", "k"], sort=True):
+        classifiers = {
+            name: rows.set_index("sub_task")[["value", "bootstrap"]]
+            for name, rows in part.groupby(["model", "head"])
+        }
+        for (first, ours), (second, theirs) in combinations(classifiers.items(), 2):
+            difference = _with_spread((ours - theirs).dropna()).reset_index()
+            pair = {"model": first[0], "head": first[1]}
+            pair |= {"other_model": second[0], "other_head": second[1]}
+            rows += [
+                {"scope": scope, "score": score, "k": k, **pair, **estimate}
+                for scope, weights in wanted.items()
+                if (estimate := _estimate(difference, weights))
+            ]
+    return pd.DataFrame(rows).rename(columns={"value": "difference"})
+
+
+def truth_rows(truth: pd.DataFrame, samples: pd.DataFrame, bootstraps: int) -> pd.DataFrame:
+    """Return what the probabilities that drew the labels reach: the best that any model can.
+
+    Args:
+        truth: task, sub_task, person_id, prediction_time, probability.
+        samples: Test samples: task, sub_task, person_id, prediction_time, label.
+        bootstraps: Resamples of the test patients.
+
+    Returns:
+        The columns of :func:`mean_over_draws`, for the model ``truth``.
+    """
+    keys = ["task", "sub_task", "person_id", "prediction_time"]
+    known = samples.merge(truth.drop_duplicates(keys), on=keys)
+    rows = []
+    for (task, sub_task), part in known.groupby(["task", "sub_task"]):
+        labels, probability = part["label"].to_numpy(), part["probability"].to_numpy()
+        values = weighted_metrics(labels, probability, unit_weights(len(part)))
+        weights = patient_weights(part["person_id"].to_numpy(), bootstraps)
+        replicates = weighted_metrics(labels, probability, weights)
+        key = {"labeling_function": task, "sub_task": sub_task, "model": "truth", "head": "none"}
+        rows += [
+            key
+            | {"k": -1, "score": score, "value": values[score][0], "bootstrap": replicates[score]}
+            for score in METRICS
+        ]
+    return pd.DataFrame(rows)
+
+
+def published_rows() -> pd.DataFrame:
+    """Return the published results in the columns of :func:`summarise`, all at ``k = -1``."""
+    return pd.DataFrame(published_results(), columns=Published._fields).assign(k=-1)
+
+
+def _scopes_of(means: pd.DataFrame) -> dict[str, dict[str, float]]:
+    pairs = means[["sub_task", "labeling_function"]].drop_duplicates()
+    return scopes(dict(pairs.itertuples(index=False)))
+
+
+def _with_spread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with ``std``, ``lower`` and ``upper`` of their bootstrap in its place."""
+    replicates = np.stack(rows["bootstrap"].to_list())
+    intervals = [percentile_interval(values) for values in replicates]
+    return rows.drop(columns="bootstrap").assign(
+        std=np.nanstd(replicates, axis=1, ddof=1),
+        lower=[lower for lower, _upper in intervals],
+        upper=[upper for _lower, upper in intervals],
+    )
+
+
+def _estimate(rows: pd.DataFrame, weights: Mapping[str, float]) -> dict[str, Any] | None:
+    """Return the weighted mean of some sub-tasks with its interval; None where one is missing."""
+    part = rows[rows["sub_task"].isin(list(weights))]
+    if len(part) < len(weights):
+        return None
+    shares = part["sub_task"].map(weights).to_numpy()
+    value = float(shares @ part["value"].to_numpy())
+    lower, upper = part["lower"].iloc[0], part["upper"].iloc[0]
+    if len(part) > 1:
+        error = NORMAL_QUANTILE * float(np.sqrt(np.square(shares * part["std"]).sum()))
+        lower, upper = value - error, value + error
+    return {"value": value, "lower": lower, "upper": upper, "sub_tasks": len(part)}
+
+
+def _named(names: list[str], values: Any) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))

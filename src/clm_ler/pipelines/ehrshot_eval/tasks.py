@@ -53,6 +53,8 @@ FINDINGS = (
     "Support Devices",
 )
 
+SUB_TASKS = (*(task for task in TASKS if task != "chexpert"), *FINDINGS)
+
 _SPLITS = {"val": "valid", "tuning": "valid", "held_out": "test"}
 _VALUES = ("value", "boolean_value", "integer_value", "float_value")
 _WORDS = {"true": 1, "false": 0}

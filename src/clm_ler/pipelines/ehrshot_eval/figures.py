@@ -1,0 +1,162 @@
+"""The benchmark's figures."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import qualitative
+from plotly.subplots import make_subplots
+
+from clm_ler.pipelines.ehrshot_eval.tasks import GROUP_NAMES
+
+ALL_SHOTS = "All"
+_COLUMNS = 4
+_PANEL_HEIGHT = 260
+
+
+def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:
+    """Return a panel for each scope: AUROC over the number of shots, a line for each classifier.
+
+    The band is the 95 % interval. What was published, or is known of a simulation, with all
+    training samples is a mark at the right.
+    """
+    rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
+    names = [GROUP_NAMES.get(scope, scope) for scope in scopes]
+    columns = min(_COLUMNS, len(scopes))
+    lines = -(-len(scopes) // columns)
+    figure = make_subplots(lines, columns, subplot_titles=names, shared_yaxes=True)
+    labels = _labels(rows)
+    colours = dict(zip(labels, _palette(len(labels)), strict=True))
+    for number, scope in enumerate(scopes):
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        for label, part in rows[rows["scope"] == scope].groupby(_label_of(rows), sort=False):
+            ordered = part.sort_values("k", key=_position)
+            figure.add_trace(_line(ordered, str(label), colours[label], number == 0), **place)
+    shots = [_shot_name(k) for k in sorted(rows["k"].unique(), key=_position_of)]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=shots)
+    figure.update_layout(title=title, height=_PANEL_HEIGHT * lines + 120, template="plotly_white")
+    return _one_legend_entry_each(figure)
+
+
+def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
+    """Return a forest plot of the paired AUROC differences with the most training samples.
+
+    Every panel compares two classifiers; a mark to the right of zero speaks for the first.
+    """
+    rows = differences[(differences["score"] == "auroc") & differences["scope"].isin(scopes)]
+    most = max(rows["k"].unique(), key=_position_of)
+    rows = rows[rows["k"] == most]
+    pairs = rows.groupby(["model", "head", "other_model", "other_head"], sort=False)
+    columns = min(_COLUMNS, len(pairs))
+    lines = -(-len(pairs) // columns)
+    titles = [f"{a} {b} minus {c} {d}" for a, b, c, d in pairs.groups]
+    figure = make_subplots(lines, columns, subplot_titles=titles, shared_yaxes=True)
+    for number, (_pair, part) in enumerate(pairs):
+        trace = _forest(part.set_index("scope").reindex(list(reversed(scopes))).dropna())
+        figure.add_trace(trace, row=number // columns + 1, col=number % columns + 1)
+    figure.add_vline(0, line={"dash": "dot", "color": "grey"})
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=[GROUP_NAMES.get(scope, scope) for scope in reversed(scopes)],
+    )
+    figure.update_layout(
+        title=f"Differences in AUROC, 95 % intervals, k = {_shot_name(most)}",
+        height=(18 * len(scopes) + 80) * lines + 120,
+        template="plotly_white",
+        showlegend=False,
+    )
+    return figure
+
+
+def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
+    """Return the table of AUROCs with all training samples: ours beside those that were published."""
+    rows = summary[(summary["score"] == "auroc") & (summary["k"] == -1)]
+    rows = rows.assign(label=_label_of(rows) + "<br><i>" + rows["source"].str.split(",").str[0])
+    text = rows["value"].map("{:.3f}".format)
+    known = rows["lower"].notna()
+    interval = rows["lower"].map(" ({:.3f} to ".format) + rows["upper"].map("{:.3f})".format)
+    cells = rows.assign(text=text.where(~known, text + interval))
+    wide = cells.pivot_table("text", "scope", "label", aggfunc="first", sort=False)
+    wide = wide.reindex([scope for scope in scopes if scope in wide.index]).fillna("")
+    header = ["AUROC, all training samples", *wide.columns]
+    columns = [[GROUP_NAMES.get(scope, scope) for scope in wide.index]]
+    columns += [wide[name].tolist() for name in wide]
+    figure = go.Figure(
+        go.Table(
+            header={"values": header, "align": "left"},
+            cells={"values": columns, "align": "left", "height": 24},
+            columnwidth=[2, *([1.6] * len(wide.columns))],
+        )
+    )
+    figure.update_layout(height=26 * len(wide) + 220, width=190 * len(header))
+    return figure
+
+
+def _line(rows: pd.DataFrame, label: str, colour: str, first: bool) -> go.Scatter:
+    ours = rows["source"].iloc[0] == "this run" and label != "truth"
+    return go.Scatter(
+        x=[_shot_name(k) for k in rows["k"]],
+        y=rows["value"],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": rows["upper"] - rows["value"],
+            "arrayminus": rows["value"] - rows["lower"],
+            "thickness": 1,
+        },
+        mode="lines+markers" if ours else "markers",
+        marker={"symbol": "circle" if ours else "diamond-open", "color": colour},
+        name=label,
+        legendgroup=label,
+        showlegend=first,
+    )
+
+
+def _forest(rows: pd.DataFrame) -> go.Scatter:
+    return go.Scatter(
+        x=rows["difference"],
+        y=[GROUP_NAMES.get(scope, scope) for scope in rows.index],
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": rows["upper"] - rows["difference"],
+            "arrayminus": rows["difference"] - rows["lower"],
+            "thickness": 1,
+        },
+        mode="markers",
+    )
+
+
+def _one_legend_entry_each(figure: go.Figure) -> go.Figure:
+    seen: set[str] = set()
+    for trace in figure.data:
+        trace.showlegend = trace.name not in seen
+        seen.add(trace.name)
+    return figure
+
+
+def _label_of(rows: pd.DataFrame) -> pd.Series:
+    ours = rows["source"] == "this run"
+    label = (rows["model"] + " " + rows["head"]).where(rows["model"] != "truth", "truth")
+    return label.where(ours, label + " (published)")
+
+
+def _labels(rows: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(_label_of(rows)))
+
+
+def _palette(size: int) -> Iterable[str]:
+    colours = qualitative.D3 + qualitative.Set2 + qualitative.Dark24
+    return [colours[number % len(colours)] for number in range(size)]
+
+
+def _position_of(k: int) -> float:
+    return float("inf") if k == -1 else k
+
+
+def _position(shots: pd.Series) -> pd.Series:
+    return shots.map(_position_of)
+
+
+def _shot_name(k: int) -> str:
+    return ALL_SHOTS if k == -1 else str(k)
