@@ -49,17 +49,8 @@ def baseline_probabilities(
         time_bins: The periods, see ``count_features``.
     """
     age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
-    counts = count_features(
-        store,
-        samples.rows,
-        samples.ends,
-        vocabulary.size,
-        lab_bins=vocabulary.bins,
-        time_bins=time_bins,
-        days=days,
-    )
+    everything = counts_and_age(store, vocabulary, samples, days, time_bins)
     gender = count_features(store, samples.rows, samples.ends, vocabulary.size)[:, list(gender_ids)]
-    everything = sp.hstack([counts, sp.csr_matrix(age)], format="csr", dtype=np.float32)
     demographics = np.hstack([gender.toarray(), age]).astype(np.float32)
     models: Mapping[str, tuple[Estimator, Matrix]] = {
         "counts_lightgbm": ("gbm", everything),
@@ -70,6 +61,27 @@ def baseline_probabilities(
         name: _fit_each_output(estimator, features, samples.labels, splits, num_labels, seed)
         for name, (estimator, features) in models.items()
     }
+
+
+def counts_and_age(
+    store: TokenStore,
+    vocabulary: Vocabulary,
+    samples: Samples,
+    days: NDArray[np.integer],
+    time_bins: Sequence[int],
+) -> sp.csr_matrix:
+    """Return the counts by lab bin and period, see ``count_features``, and the age as last column."""
+    counts = count_features(
+        store,
+        samples.rows,
+        samples.ends,
+        vocabulary.size,
+        lab_bins=vocabulary.bins,
+        time_bins=time_bins,
+        days=days,
+    )
+    age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
+    return sp.hstack([counts, sp.csr_matrix(age)], format="csr", dtype=np.float32)
 
 
 def _fit_each_output(

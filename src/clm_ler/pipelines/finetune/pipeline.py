@@ -9,6 +9,7 @@ from clm_ler.pipelines.finetune.figures import (
     plot_roc,
     plot_subgroups,
 )
+from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.nodes import (
     build_labelled_sequences,
     predict_baselines,
@@ -105,6 +106,22 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="finetune_metrics",
                 name="evaluate_predictions",
+            ),
+            Node(
+                report_leakage,
+                inputs=[
+                    "sample_candidates",
+                    "samples",
+                    "sequences",
+                    "labelled_encoded",
+                    "tokenizer",
+                    "params:finetune",
+                    "params:preprocess",
+                    "params:vocab",
+                    "params:seed",
+                ],
+                outputs="leakage_report",
+                name="report_leakage",
             ),
             Node(
                 plot_roc,

@@ -1,0 +1,176 @@
+"""Could the labels or the test persons have leaked into what the model saw?"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+from ibis import _
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from clm_ler.modeling.baselines import counts_and_age
+from clm_ler.modeling.classification import UNKNOWN, Samples
+from clm_ler.modeling.probes import fit_probe
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.pipelines.finetune.options import FinetuneOptions
+from clm_ler.pipelines.finetune.samples import (
+    prediction_days,
+    tasks_of,
+    to_samples,
+    wide_samples,
+)
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.pipelines.vocab.options import VocabOptions
+
+SUSPICIOUS_GAIN = 0.1  # of AUROC, from the last day alone
+SPLITS = ("train", "valid", "test")
+PROBE_GRID = {"C": [0.1]}
+
+
+def report_leakage(
+    sample_candidates: ir.Table,
+    samples: ir.Table,
+    sequences: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    options: FinetuneOptions,
+    preprocess: PreprocessOptions,
+    vocab: VocabOptions,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what was looked for and how often it was found.
+
+    Returns:
+        ``persons_in_two_splits``, by pair of splits; ``pretrained_on``, persons of the valid and test
+        samples among the persons that pre-training learned from; ``fitted_outside_train``, artifacts
+        that were; ``labels``, those without events, before the first event and on its day;
+        ``time_shift_probe``, how well a logistic regression on counts predicts the test labels from
+        histories that end some days before the prediction time; and ``warnings`` in words.
+    """
+    report = {
+        "persons_in_two_splits": _persons_in_two_splits(samples),
+        "pretrained_on": _pretrained_on(samples, sequences),
+        "fitted_outside_train": [
+            name
+            for name, fit_on in {
+                "unit_conversions and lab_percentiles": preprocess.fit_on,
+                "tokenizer": vocab.fit_on,
+            }.items()
+            if fit_on != "train"
+        ],
+        "labels": _label_times(sample_candidates),
+        "time_shift_probe": _probe_shifts(samples, labelled_encoded, tokenizer, options, seed),
+    }
+    return report | {"warnings": _warnings(report)}
+
+
+def _persons_in_two_splits(samples: ir.Table) -> dict[str, int]:
+    persons = {
+        split: samples.filter(_.split == split).select("person_id").distinct() for split in SPLITS
+    }
+    return {
+        f"{first}, {second}": int(
+            persons[first].semi_join(persons[second], "person_id").count().to_pyarrow().as_py()
+        )
+        for first, second in combinations(SPLITS, 2)
+    }
+
+
+def _pretrained_on(samples: ir.Table, sequences: ir.Table) -> dict[str, int]:
+    learned = sequences.filter(_.split == "train").select("person_id")
+    return {
+        split: int(
+            samples.filter(_.split == split)
+            .semi_join(learned, "person_id")
+            .person_id.nunique()
+            .to_pyarrow()
+            .as_py()
+        )
+        for split in ("valid", "test")
+    }
+
+
+def _label_times(candidates: ir.Table) -> dict[str, int]:
+    counts = candidates.agg(
+        labels=_.count(),
+        without_events=_.split.isnull().sum(),
+        before_the_first_event=(_.n_events <= 0).sum(),
+        on_the_day_of_the_first_event=((_.n_events > 0) & (_.prediction_day == 1)).sum(),
+    )
+    return {name: int(values[0] or 0) for name, values in counts.to_pyarrow().to_pydict().items()}
+
+
+def _probe_shifts(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    options: FinetuneOptions,
+    seed: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the probe's test AUROC by task and shift (classes above 0 against class 0)."""
+    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
+    part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer)
+    split, days = frame["split"].to_numpy(), prediction_days(frame, store, part)
+    found: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks_of(frame)}
+    for shift in options.probe_shifts:
+        ends = (
+            np.minimum(part.ends, positions_until(store, part.rows, days - shift))
+            if shift
+            else part.ends
+        )
+        shifted = Samples(part.rows, ends, part.labels)
+        features = counts_and_age(store, vocabulary, shifted, days, options.time_bins)
+        for task in found:
+            labels = frame[task].to_numpy()
+            train, test = (
+                np.flatnonzero((split == name) & (labels != UNKNOWN)) for name in ("train", "test")
+            )
+            outcome = (labels > 0).astype(np.int8)
+            probe = fit_probe(
+                "logistic",
+                PROBE_GRID,
+                (features[train], outcome[train]),
+                (features[test], outcome[test]),
+                seed,
+            )
+            found[task].append({"days_before": shift, "auroc": probe.validation_auroc})
+    return found
+
+
+def positions_until(
+    store: TokenStore, rows: NDArray[np.integer], days: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return how many leading positions of each row have a day that is not later, ``[n]``."""
+    tokens = store.gather(rows)
+    early = tokens.position_ids <= np.repeat(np.maximum(days, 0), tokens.lengths)
+    return np.add.reduceat(early, tokens.offsets[:-1], dtype=np.int64)
+
+
+def _warnings(report: Mapping[str, Any]) -> list[str]:
+    found = []
+    if any(report["persons_in_two_splits"].values()):
+        found.append("Persons are in more than one split.")
+    if any(report["pretrained_on"].values()):
+        found.append("The model was pre-trained on persons of the valid or test samples.")
+    if report["fitted_outside_train"]:
+        found.append(
+            f"Fitted outside the train split: {', '.join(report['fitted_outside_train'])}."
+        )
+    for task, points in report["time_shift_probe"].items():
+        found += _last_day_warning(task, points)
+    return found
+
+
+def _last_day_warning(task: str, points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Warn where the day of the prediction tells much more than all days before it."""
+    by_shift = {point["days_before"]: point["auroc"] for point in points}
+    if 0 in by_shift and 1 in by_shift and by_shift[0] - by_shift[1] > SUSPICIOUS_GAIN:
+        return [
+            f"{task}: the day of the prediction alone raises the AUROC of counts from"
+            f" {by_shift[1]:.3f} to {by_shift[0]:.3f}: are outcomes recorded before they are predicted?"
+        ]
+    return []
