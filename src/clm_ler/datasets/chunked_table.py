@@ -62,7 +62,7 @@ def _write_parquet(batches: pa.RecordBatchReader, filesystem: Any, path: str) ->
 
 def _write_csv(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
     filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    options = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
     with (
         filesystem.open(path, "wb") as file,
         pyarrow.csv.CSVWriter(file, batches.schema, write_options=options) as writer,

@@ -75,11 +75,11 @@ class Admissions:
 def admission_rate(persons: Persons, row: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return hospital admissions per year given the hidden state at a time."""
     age = (time - persons.birth[row]) / YEAR
-    log_rate = 0.9 * persons.factors["frailty"][row] + 0.03 * (age - 55)
+    log_rate = 0.65 * persons.factors["frailty"][row] + 0.015 * (age - 55)
     for index, condition in enumerate(CONDITIONS):
         if condition.admission:
             log_rate = log_rate + condition.admission * severity(persons, row, time, index)
-    return 0.012 * np.exp(log_rate)
+    return 0.03 * np.exp(log_rate)
 
 
 def draw_admissions(persons: Persons, rng: np.random.Generator, scale: float = 1.0) -> Admissions:
@@ -122,14 +122,14 @@ def _stays(
     frailty = persons.factors["frailty"][row]
     time = np.floor(time) + rng.integers(6 * 60, 21 * 60, len(row)) / 1440
     acuity = 0.35 * frailty + rng.gamma(1.5, 0.9, len(row))
-    center = 0.35 + 0.42 * acuity
+    center = 0.5 + 0.45 * acuity
     long_stay = ndtr((center - np.log(LONG_STAY - 1)) / LENGTH_SD)
     length = 1 + np.minimum(rng.lognormal(center, LENGTH_SD), 40)
     discharge = np.floor((time + length) * 1440) / 1440
-    icu_transfer = expit(-4.6 + 1.3 * acuity)
+    icu_transfer = expit(-5.2 + 1.3 * acuity)
     midnight = np.floor(time) + 1
     icu = midnight + rng.uniform(0.01, 0.99, len(row)) * (discharge - midnight)
-    readmission = expit(-2.6 + 0.5 * acuity + 0.8 * frailty)
+    readmission = expit(-3.2 + 0.5 * acuity + 0.8 * frailty)
     return Admissions(
         row=row,
         time=time,
@@ -211,7 +211,7 @@ def _office(row: np.ndarray, time: np.ndarray) -> Part:
 
 def _routine(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
     age = (persons.start - persons.birth) / YEAR
-    rate = scale * 0.8 * np.exp(0.25 * persons.factors["frailty"] + 0.008 * (age - 45))
+    rate = scale * 0.52 * np.exp(0.25 * persons.factors["frailty"] + 0.008 * (age - 45))
     row, time = _poisson(rate, persons.start, persons.end, rng)
     # Everybody who is in the records came at least once.
     everybody = np.arange(len(persons))
@@ -223,7 +223,7 @@ def _follow_up(persons: Persons, rng: np.random.Generator, scale: float) -> Part
     for index, condition in enumerate(CONDITIONS):
         since = np.maximum(persons.diagnosis[:, index], persons.start)
         since = np.minimum(since, persons.end)
-        rate = np.full(len(persons), 0.4 * scale * condition.visits)
+        rate = np.full(len(persons), 0.2 * scale * condition.visits)
         row, time = _poisson(rate, since, persons.end, rng)
         late = time > persons.diagnosis[row, index]
         rows.append(row[late])
@@ -355,20 +355,20 @@ def draw_diagnoses(chart: Chart, rng: np.random.Generator) -> Facts:
     visits, picks = chart.visits, list[tuple[np.ndarray, np.ndarray]]()
     for index, name in enumerate(CONDITION_NAMES):
         items, first = DIAGNOSES.groups[name], chart.first[:, index]
-        rows = _some(np.where(first, 1.0, 0.3 * chart.known[:, index]), len(visits), rng)
+        rows = _some(np.where(first, 1.0, 0.2 * chart.known[:, index]), len(visits), rng)
         worse = rng.random(len(rows)) * chart.severity[rows, index] / 2 * len(items)
         pick = np.where(first[rows], 0, np.minimum(worse.astype(int), len(items) - 1))
         picks.append((rows, items[pick]))
         if name in codes.SIGNS:
             unnamed = np.where(chart.known[:, index], 0, chart.severity[:, index])
-            rows = _some(0.02 + 0.15 * unnamed, len(visits), rng)
+            rows = _some(0.01 + 0.12 * unnamed, len(visits), rng)
             picks.append((rows, np.full(len(rows), DIAGNOSES.groups[f"sign of {name}"][0])))
     picks += _acute_picks(visits, DIAGNOSES.groups, 0.4, rng)
     for number, item in enumerate(DIAGNOSES.groups["admission"]):
         chance = expit(1.6 * (visits.acuity - 0.45 * number) - 1.2)
         rows = _some(np.where(visits.kind == codes.INPATIENT, chance, 0), len(visits), rng)
         picks.append((rows, np.full(len(rows), item)))
-    picks.append(_background(visits, DIAGNOSES.groups["background"], 0.7, rng))
+    picks.append(_background(visits, DIAGNOSES.groups["background"], 0.5, rng))
     return _collect(chart, picks)
 
 
@@ -407,7 +407,7 @@ def draw_prescriptions(chart: Chart, rng: np.random.Generator) -> Facts:
         if items is None:
             continue
         for repeat in range(2):
-            chance = np.where(chart.known[:, index], 0.35 / (1 + repeat), 0)
+            chance = np.where(chart.known[:, index], 0.2 / (1 + repeat), 0)
             rows = _some(chance, len(visits), rng)
             taste = liking[visits.row[rows], index] * (0.5 + 0.4 * chart.severity[rows, index])
             pick = np.minimum((taste * len(items)).astype(int) + repeat, len(items) - 1)
@@ -431,7 +431,7 @@ def draw_panels(chart: Chart, rng: np.random.Generator) -> Draws:
     """Draw which panels are ordered: at visits by what is known or suspected, in hospital daily."""
     visits = chart.visits
     nights = np.where(visits.kind == codes.INPATIENT, visits.discharge - visits.time, 0)
-    days = np.minimum(nights.astype(int), 14) + 1
+    days = np.minimum(nights.astype(int), 10) + 1
     visit = np.repeat(np.arange(len(visits)), days)
     day = np.arange(len(visit)) - np.repeat(np.cumsum(days) - days, days)
     morning = np.floor(visits.time[visit]) + day + rng.integers(5 * 60, 9 * 60, len(visit)) / 1440
@@ -471,17 +471,17 @@ def draw_procedures(chart: Chart, draws: Draws, rng: np.random.Generator) -> Fac
     for kind in range(len(codes.VISIT_PROCEDURES)):
         rows, items = np.flatnonzero(visits.kind == kind), PROCEDURES.groups[str(kind)]
         picks.append((rows, rng.choice(items, len(rows))))
-    billed = _some(0.5, len(draws.visit), rng)
+    billed = _some(0.4, len(draws.visit), rng)
     picks.append((draws.visit[billed], PROCEDURES.groups["panels"][draws.panel[billed]]))
     for index, name in enumerate(CONDITION_NAMES):
         for item in PROCEDURES.groups.get(name, ()):
-            rows = _some(0.08 * chart.known[:, index], len(visits), rng)
+            rows = _some(0.04 * chart.known[:, index], len(visits), rng)
             picks.append((rows, np.full(len(rows), item)))
     picks += _acute_picks(visits, PROCEDURES.groups, 0.5, rng)
     lungs = np.isin(visits.reason, [0, 1]) * 0.3 + (visits.kind == codes.INPATIENT) * 0.5
     rows = _some(lungs, len(visits), rng)
     picks.append((rows, np.full(len(rows), PROCEDURES.groups["chest x-ray"][0])))
-    picks.append(_background(visits, PROCEDURES.groups["background"], 0.2, rng))
+    picks.append(_background(visits, PROCEDURES.groups["background"], 0.15, rng))
     return _collect(chart, picks)
 
 

@@ -8,7 +8,7 @@ interval, given the hidden state, has a closed form. Times are days since 1970-0
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -42,7 +42,7 @@ class Condition:
     years: float = 3.0
     factors: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
-    recognition: float = 1.2
+    recognition: float = 0.7
     recognised_at: float = 1.0
     visits: float = 0.3
     admission: float = 0.0
@@ -54,24 +54,26 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("tobacco_dependence", 0.008, 20, factors={"smoking": 2.0}, visits=0.2),
     Condition(
         "hypertension",
-        0.045,
-        50,
+        0.035,
+        52,
         10,
         factors={"adiposity": 0.4, "male": 0.2},
         after={"obesity": 1.6},
     ),
     Condition(
         "hyperlipidemia",
-        0.04,
-        48,
+        0.033,
+        50,
         10,
         factors={"adiposity": 0.3, "male": 0.2},
         after={"obesity": 1.4},
     ),
     Condition(
         "diabetes",
-        0.035,
-        46,
+        0.03,
+        48,
+        years=4,
+        recognition=0.6,
         factors={"adiposity": 0.8, "male": 0.1},
         after={"obesity": 1.8, "hypertension": 1.3},
         visits=1.2,
@@ -89,7 +91,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "coronary_disease",
-        0.010,
+        0.006,
         60,
         factors={"smoking": 0.7, "male": 0.6},
         after={"diabetes": 1.8, "hypertension": 1.6, "hyperlipidemia": 1.8},
@@ -115,14 +117,14 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "copd",
-        0.005,
+        0.003,
         58,
         factors={"smoking": 1.5},
         after={"tobacco_dependence": 3.0},
         visits=0.8,
         admission=0.5,
     ),
-    Condition("asthma", 0.004, 8, 3, years=1, factors={"adiposity": 0.2}, admission=0.1),
+    Condition("asthma", 0.002, 8, 3, years=1, factors={"adiposity": 0.2}, admission=0.1),
     Condition("hypothyroidism", 0.006, 45, 10, factors={"male": -1.2, "autoimmunity": 0.5}),
     Condition("depression", 0.010, 22, 6, years=1.5, factors={"male": -0.5}, visits=1.0),
     Condition("osteoarthritis", 0.025, 60, 8, factors={"adiposity": 0.4}),
@@ -135,26 +137,42 @@ CONDITIONS: tuple[Condition, ...] = (
         factors={"male": -1.0, "frailty": 0.3},
         after={"ckd": 2.0},
     ),
-    Condition("cirrhosis", 0.003, 48, factors={"smoking": 0.4, "male": 0.5}, admission=0.6),
-    Condition("celiac", 0.0015, 18, 6, years=2, factors={"autoimmunity": 1.0, "male": -0.4}),
-    Condition("lupus", 0.0012, 22, 5, years=2, factors={"autoimmunity": 1.2, "male": -1.8}),
-    Condition("prostate_cancer", 0.012, 66, 6, factors={"male": 2.0}, admission=0.2),
+    Condition("cirrhosis", 0.0015, 48, factors={"smoking": 0.4, "male": 0.5}, admission=0.6),
+    Condition(
+        "celiac",
+        0.0005,
+        18,
+        6,
+        factors={"autoimmunity": 1.0, "male": -0.4},
+        recognition=0.4,
+        admission=0.7,
+    ),
+    Condition(
+        "lupus",
+        0.0005,
+        22,
+        5,
+        factors={"autoimmunity": 1.2, "male": -1.8},
+        recognition=0.4,
+        admission=0.7,
+    ),
+    Condition("prostate_cancer", 0.001, 66, 6, factors={"male": 2.2}, admission=0.2),
     Condition(
         "pancreatic_cancer",
-        0.0018,
+        0.0006,
         62,
-        years=1,
+        years=2,
         factors={"smoking": 0.7},
         after={"diabetes": 2.0},
-        recognition=2.5,
+        recognition=0.6,
         visits=2.0,
         admission=0.8,
     ),
-    Condition("dementia", 0.012, 78, 5, factors={"frailty": 0.4}, admission=0.3),
+    Condition("dementia", 0.03, 78, 5, factors={"frailty": 0.4}, admission=0.3),
 )
 CONDITION_NAMES: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
 CONDITION: dict[str, int] = {name: index for index, name in enumerate(CONDITION_NAMES)}
-RECOGNITION_WIDTH = 0.18  # severities over which the intensity of recognition rises
+RECOGNITION_WIDTH = 0.3  # severities over which the intensity of recognition rises
 
 
 @dataclass(frozen=True)
@@ -192,9 +210,9 @@ LABS: tuple[Lab, ...] = (
         "mg/dL",
         93,
         6,
-        9,
+        11,
         0,
-        effects={"diabetes": 42, "cirrhosis": -8, "pancreatic_cancer": 8},
+        effects={"diabetes": 42, "cirrhosis": -12, "pancreatic_cancer": 8},
         acuity=5,
     ),
     Lab("Hemoglobin A1c", "4548-4", "%", 5.3, 0.18, 0.15, 1, effects={"diabetes": 1.25}),
@@ -261,7 +279,7 @@ LABS: tuple[Lab, ...] = (
         "g/dL",
         13.4,
         0.7,
-        0.45,
+        0.6,
         1,
         1.4,
         {
@@ -397,7 +415,7 @@ FACTOR_EFFECTS: dict[str, dict[str, float]] = {
     "HDL cholesterol": {"adiposity": -4.0, "smoking": -4.0},
     "Hemoglobin": {"frailty": -0.35, "smoking": 0.3},
     "Albumin": {"frailty": -0.12},
-    "Glucose": {"adiposity": 2.0, "frailty": -2.0},
+    "Glucose": {"adiposity": 2.0, "frailty": -4.0},
     "Hemoglobin A1c": {"adiposity": 0.06},
     "CRP": {"adiposity": 0.3, "smoking": 0.3},
 }
@@ -426,38 +444,38 @@ class Panel:
 
 PANELS: tuple[Panel, ...] = (
     Panel(
-        "Vital signs", "3074F", ("Body mass index", "Systolic blood pressure"), 0.45, inpatient=0.4
+        "Vital signs", "3074F", ("Body mass index", "Systolic blood pressure"), 0.2, inpatient=0.15
     ),
     Panel(
         "Basic metabolic panel",
         "80048",
         ("Glucose", "Creatinine", "Urea nitrogen", "Sodium", "Potassium", "Calcium"),
-        0.20,
-        {"ckd": 0.4, "diabetes": 0.2, "heart_failure": 0.3, "hypertension": 0.1},
+        0.10,
+        {"ckd": 0.25, "diabetes": 0.1, "heart_failure": 0.15, "hypertension": 0.05},
         {"ckd": 0.15, "diabetes": 0.1},
-        inpatient=0.85,
+        inpatient=0.25,
     ),
     Panel(
         "Blood count",
         "85027",
         ("Hemoglobin", "Platelets", "Leukocytes", "MCV"),
-        0.18,
+        0.08,
         {
-            "iron_deficiency": 0.4,
-            "ckd": 0.15,
-            "lupus": 0.4,
-            "cirrhosis": 0.4,
-            "pancreatic_cancer": 0.6,
+            "iron_deficiency": 0.2,
+            "ckd": 0.1,
+            "lupus": 0.25,
+            "cirrhosis": 0.25,
+            "pancreatic_cancer": 0.4,
         },
-        {"iron_deficiency": 0.2, "celiac": 0.15, "cirrhosis": 0.15},
-        inpatient=0.85,
+        {"iron_deficiency": 0.15, "celiac": 0.15, "cirrhosis": 0.15},
+        inpatient=0.25,
     ),
     Panel(
         "Liver panel",
         "80076",
         ("Albumin", "ALT", "Bilirubin"),
-        0.10,
-        {"cirrhosis": 0.5, "pancreatic_cancer": 0.4},
+        0.05,
+        {"cirrhosis": 0.3, "pancreatic_cancer": 0.3},
         {"cirrhosis": 0.15, "pancreatic_cancer": 0.3},
         inpatient=0.3,
     ),
@@ -465,12 +483,12 @@ PANELS: tuple[Panel, ...] = (
         "Lipid panel",
         "80061",
         ("LDL cholesterol", "HDL cholesterol", "Triglycerides"),
-        0.12,
-        {"hyperlipidemia": 0.3, "coronary_disease": 0.2},
+        0.08,
+        {"hyperlipidemia": 0.15, "coronary_disease": 0.1},
         {"hyperlipidemia": 0.1},
     ),
     Panel(
-        "Hemoglobin A1c", "83036", ("Hemoglobin A1c",), 0.12, {"diabetes": 0.5}, {"diabetes": 0.2}
+        "Hemoglobin A1c", "83036", ("Hemoglobin A1c",), 0.22, {"diabetes": 0.25}, {"diabetes": 0.3}
     ),
     Panel("Thyrotropin", "84443", ("TSH",), 0.06, {"hypothyroidism": 0.5}, {"hypothyroidism": 0.2}),
     Panel(
@@ -499,7 +517,7 @@ PANELS: tuple[Panel, ...] = (
         {"coronary_disease": 0.15},
         inpatient=0.25,
     ),
-    Panel("Inflammation", "86140", ("CRP", "Lactate"), 0.01, {"lupus": 0.3}, {"lupus": 0.2}, 0.4),
+    Panel("Inflammation", "86140", ("CRP", "Lactate"), 0.01, {"lupus": 0.2}, {"lupus": 0.2}, 0.3),
     Panel(
         "Ferritin",
         "82728",
@@ -520,6 +538,7 @@ PANELS: tuple[Panel, ...] = (
         0.1,
     ),
 )
+PANEL: dict[str, int] = {panel.name: index for index, panel in enumerate(PANELS)}
 
 
 @dataclass(frozen=True)
@@ -583,29 +602,27 @@ class Persons:
         return len(self.person_id)
 
 
-def onsets(
-    birth: np.ndarray,
-    factors: dict[str, np.ndarray],
-    referral: Mapping[str, float],
-    rng: np.random.Generator,
+def onset_ages(
+    factors: dict[str, np.ndarray], referrals: Mapping[str, "Referral"], rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw when each condition begins, in days, [n, conditions]; infinite where it never does.
+    """Draw the age (years) at which each condition begins, [n, conditions]; infinite for never.
 
     The hazard of a condition is constant within a year of age; an onset is where the cumulative
     hazard passes an exponential draw.
     """
-    ages = np.arange(101.0)
-    onset_age = np.full((len(birth), len(CONDITIONS)), np.inf)
+    n, ages = len(factors["male"]), np.arange(101.0)
+    onset_age = np.full((n, len(CONDITIONS)), np.inf)
     for index, condition in enumerate(CONDITIONS):
         risk = sum((weight * factors[name] for name, weight in condition.factors.items()), 0.0)
-        hazard = np.exp(risk)[:, None] * (
+        hazard = np.exp(risk + np.zeros(n))[:, None] * (
             condition.rate * expit((ages[:-1] - condition.age) / condition.spread)
         )
-        hazard *= referral.get(condition.name, 1.0)
+        if condition.name in referrals:
+            hazard *= referrals[condition.name].frequency
         for name, ratio in condition.after.items():
             hazard *= np.where(onset_age[:, [CONDITION[name]]] < ages[:-1], ratio, 1.0)
-        onset_age[:, index] = _first_passage(hazard, rng.exponential(size=len(birth)))
-    return birth[:, None] + onset_age * YEAR
+        onset_age[:, index] = _first_passage(hazard, rng.exponential(size=n))
+    return onset_age
 
 
 def _first_passage(hazard: np.ndarray, threshold: np.ndarray) -> np.ndarray:
@@ -701,29 +718,50 @@ def lab_value(mean: np.ndarray, noise: np.ndarray, lab: Lab) -> np.ndarray:
     return np.maximum(np.round(np.exp(value) if lab.log else value, lab.decimals), smallest)
 
 
+class Referral(NamedTuple):
+    """How a site attracts persons with a condition.
+
+    Attributes:
+        frequency: How many times more often than elsewhere its persons get it.
+        early: The share of those persons who first come around its unseen beginning.
+    """
+
+    frequency: float
+    early: float
+
+
 def draw_persons(
     person_id: np.ndarray,
-    birth: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
+    age: np.ndarray,
+    referrals: Mapping[str, Referral],
     rng: np.random.Generator,
-    referral: Mapping[str, float] = MappingProxyType({}),
 ) -> Persons:
-    """Draw the hidden state of persons with given births and windows of observation.
+    """Draw the hidden state of persons.
 
     Args:
         person_id: One for each person.
-        birth: Their days of birth.
         start: The first day each is seen.
         end: The last.
+        age: Years at ``start``, of those who do not come because of a condition's beginning.
+        referrals: Whom the site attracts, by condition; an earlier one goes before a later.
         rng: A random stream.
-        referral: How many times more often a site sees some conditions.
     """
     n = len(person_id)
     smoking = (rng.random(n) < 0.3) * rng.uniform(0.5, 1.5, n)
     factors = {"male": (rng.random(n) < 0.48).astype(float), "smoking": smoking}
     factors |= {name: rng.standard_normal(n) for name in FACTORS[2:]}
-    onset = onsets(birth, factors, referral, rng)
+    onset_age = onset_ages(factors, referrals, rng)
+    # Who comes when depends on the hidden onset alone, so the probabilities given it stay true.
+    settled = np.zeros(n, bool)
+    for name, referral in referrals.items():
+        begins = onset_age[:, CONDITION[name]]
+        early = (rng.random(n) < referral.early) & (begins > 20) & (begins < 75)
+        age = np.where(early & ~settled, begins + rng.uniform(-1, 4, n), age)
+        settled |= early
+    birth = np.floor(start - age * YEAR) + rng.integers(0, 1440, n) / 1440
+    onset = birth[:, None] + onset_age * YEAR
     pace = rng.lognormal(0, 0.4, onset.shape) / _recognition("years")
     return Persons(
         person_id=person_id,

@@ -13,17 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clm_ler.pipelines.cohort import clinic, codes
-from clm_ler.pipelines.cohort.disease import LAB, LABS, YEAR, Persons, draw_persons
+from clm_ler.pipelines.cohort.disease import LAB, LABS, YEAR, Persons, Referral, draw_persons
 from clm_ler.pipelines.cohort.hospital import LAST_DAY, choose, clock
 from clm_ler.pipelines.cohort.options import SiteOptions
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
-VISITS_AT = 200.0  # mean events a person at which visits are as frequent as at the hospital
+VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 3.5  # times as frequent; what is missing beyond are bedside observations
 YEARS = 12
-STAYS = 3.0  # hospital stays, as a multiple of the hospital's rate
+STAYS = 2.6  # hospital stays, as a multiple of the hospital's rate
 # The benchmark's patients come from a referral centre: rare diseases are less rare there.
-REFERRAL = {"celiac": 12.0, "lupus": 12.0, "pancreatic_cancer": 12.0, "coronary_disease": 1.5}
+REFERRALS = {
+    "lupus": Referral(12.0, 0.95),
+    "celiac": Referral(11.0, 0.95),
+    "pancreatic_cancer": Referral(9.0, 0.95),
+    "coronary_disease": Referral(1.5, 0.4),
+    "hyperlipidemia": Referral(1.0, 0.7),
+    "hypertension": Referral(1.0, 0.9),
+}
 SPLITS = ("train", "val", "test")
 WARD, ICU = "CARE_SITE/7929519", "CARE_SITE/7928450"
 BEDSIDE = (
@@ -108,9 +115,8 @@ def _draw_site_persons(options: SiteOptions, chunk: int, rng: np.random.Generato
     end = LAST_DAY - np.floor(rng.uniform(0, 2, n) * YEAR)
     start = np.floor(end - (2 + (YEARS - 2) * rng.beta(1.5, 1.2, n)) * YEAR)
     age = 20 + 55 * rng.beta(1.8, 1.5, n)
-    birth = np.floor(start - age * YEAR)
     person_id = 115_960_000 + chunk * CHUNK_PERSONS * 20 + np.cumsum(rng.integers(1, 20, n))
-    return draw_persons(person_id, birth, start, end, rng, REFERRAL)
+    return draw_persons(person_id, start, end, age, REFERRALS, rng)
 
 
 def split_table(options: SiteOptions, seed: int) -> pa.Table:
@@ -139,8 +145,9 @@ def event_table(options: SiteOptions, seed: int, chunk: int) -> pa.Table:
         _procedure_rows(site),
         _lab_rows(site, rng),
     ]
-    missing = options.events_per_person * len(site.persons) - sum(part.num_rows for part in parts)
-    parts.append(_bedside_rows(site, max(missing, 0), rng))
+    found = sum(part.num_rows for part in parts)
+    missing = options.events_per_person * len(site.persons) - found
+    parts.append(_bedside_rows(site, max(missing, found // 20), rng))
     order = [(name, "ascending") for name in ("row", "start", "rank", "code", "value")]
     return _render(site, pa.concat_tables(parts).sort_by(order), chunk)
 

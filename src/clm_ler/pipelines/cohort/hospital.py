@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clm_ler.pipelines.cohort import clinic
-from clm_ler.pipelines.cohort.disease import LABS, YEAR, Persons, draw_persons
+from clm_ler.pipelines.cohort.disease import LABS, YEAR, Persons, Referral, draw_persons
 from clm_ler.pipelines.cohort.options import CohortOptions
 
 LAST_DAY = float(np.datetime64("2024-12-31").astype(int))
@@ -54,6 +54,8 @@ DUPLICATED, PLACEHOLDER, BEFORE_BIRTH = 0.008, 0.0004, 0.0004  # shares of the r
 MIDNIGHT = 0.4  # share of diagnoses and prescriptions known by the day only
 DOTLESS = 0.08  # share of persons whose diagnoses come without dots
 TEXT_SHARE = 0.008  # of lab results
+# The hospital is known for its diabetes clinic.
+REFERRALS = {"diabetes": Referral(frequency=1.5, early=0.5)}
 BARELY_KNOWN = 0.04  # share of persons seen for a few days only
 
 
@@ -65,17 +67,16 @@ def draw_hospital_persons(options: CohortOptions, seed: int, chunk: int) -> Pers
     start, end = _windows(n, options.years, rng)
     adult = 18 + 72 * rng.beta(2.2, 2.4, n)
     age = np.where(rng.random(n) < 0.08, rng.uniform(0, 18, n), adult)
-    birth = np.floor(start - age * YEAR) + rng.integers(0, 1440, n) / 1440
     person_id = 1_000_000 + chunk * size * 10 + np.cumsum(rng.integers(1, 10, n))
-    return draw_persons(person_id, birth, start, end, rng)
+    return draw_persons(person_id, start, end, age, REFERRALS, rng)
 
 
 def _windows(n: int, years: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw when persons are first and last seen: from a day to all the years of the records."""
     opening = LAST_DAY - years * YEAR
-    late = rng.random(n) < 0.55
+    late = rng.random(n) < 0.35
     start = np.floor(opening + late * rng.beta(1, 2, n) * (years - 0.5) * YEAR)
-    stays = rng.random(n) < 0.7
+    stays = rng.random(n) < 0.8
     end = np.where(stays, LAST_DAY, start + rng.uniform(0.2, 1, n) * (LAST_DAY - start))
     barely = rng.random(n) < BARELY_KNOWN
     return start, np.where(barely, start + rng.integers(1, 20, n), np.floor(end))

@@ -1,6 +1,6 @@
 """Labels of the main site with their true probabilities.
 
-- ``diabetes_1y``: first diabetes diagnosis within 365 days of a visit, persons still free of it.
+- ``diabetes_1y``: first diabetes diagnosis within 365 days of an HbA1c test, persons still free of it.
 - ``hospitalised_next_year``: a hospital admission in the year after the last day of the records.
 - ``ckd_stage``: kidney disease a year after the last day: 0 none, 1 moderate, 2 severe.
 
@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from clm_ler.pipelines.cohort import clinic, codes
 from clm_ler.pipelines.cohort.disease import (
     CONDITION,
+    PANEL,
     YEAR,
     Persons,
     diagnosis_probability,
@@ -22,10 +23,9 @@ from clm_ler.pipelines.cohort.disease import (
 from clm_ler.pipelines.cohort.hospital import draw_hospital_chart
 from clm_ler.pipelines.cohort.options import CohortOptions
 
-VISITS_PER_PERSON = 3  # prediction times of ``diabetes_1y``
 YOUNGEST = 35  # age in years from which diabetes is predicted
 LEAST_DAYS = 90  # that a person must have been seen before a prediction
-CKD_CUTS = (0.45, 1.0)  # severities at which the stages begin
+CKD_CUTS = (0.4, 1.5)  # severities at which the stages begin
 CKD_NOISE = 0.2  # standard deviation of the severity in a year, given today's
 
 SCHEMA = pa.schema(
@@ -43,9 +43,10 @@ SCHEMA = pa.schema(
 def draw_labels(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return one row per sample and class above 0: its probability, and whether it was observed."""
     chart = draw_hospital_chart(options, seed, chunk)
+    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
     rng = clinic.stream(seed, chunk, "labels")
     parts = [
-        _diabetes(chart, rng),
+        _diabetes(chart, draws),
         _hospitalised(chart.persons, rng),
         _ckd_stage(chart.persons, rng),
     ]
@@ -69,25 +70,25 @@ def _rows(
     return pa.table(columns, schema=SCHEMA)
 
 
-def _diabetes(chart: clinic.Chart, rng: np.random.Generator) -> pa.Table:
-    """Return up to three visits a person, each predicted from at 23:59 of its day."""
+def _diabetes(chart: clinic.Chart, draws: clinic.Draws) -> pa.Table:
+    """Return the first HbA1c test of a person in a year, predicted from at 23:59 of its day."""
     persons, visits = chart.persons, chart.visits
     row, time = visits.row, np.floor(visits.time) + 1439 / 1440
     diagnosis = persons.diagnosis[:, CONDITION["diabetes"]]
+    tested = np.isin(np.arange(len(visits)), draws.visit[draws.panel == PANEL["Hemoglobin A1c"]])
     eligible = (
-        (visits.kind == codes.OFFICE)
+        (tested & (visits.kind == codes.OFFICE))
         & (time - persons.birth[row] > YOUNGEST * YEAR)
         & (time - persons.start[row] > LEAST_DAYS)
         & (time + 365 < persons.end[row])
         & (diagnosis[row] > time)
     )
+    # The choice must not look ahead: picking among all of a person's visits would favour those
+    # who are diagnosed soon, because they have few, and the probabilities would be too low.
+    year = np.floor(time / YEAR)
     chosen = np.flatnonzero(eligible)
-    chosen = chosen[np.lexsort((rng.random(len(chosen)), row[chosen]))]
-    rank = np.arange(len(chosen)) - np.searchsorted(row[chosen], row[chosen])
-    chosen = np.sort(chosen[rank < VISITS_PER_PERSON])
-    row, time = row[chosen], time[chosen]
-    _, once = np.unique(np.stack([row, time]), axis=1, return_index=True)
-    row, time = row[once], time[once]
+    _, first = np.unique(np.stack([row[chosen], year[chosen]]), axis=1, return_index=True)
+    row, time = row[chosen[first]], time[chosen[first]]
     probability = diagnosis_probability(persons, row, time, time + 365, "diabetes")
     minute = np.round(time * 1440).astype("int64")
     observed = diagnosis[row] <= time + 365

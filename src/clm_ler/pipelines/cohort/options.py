@@ -10,7 +10,7 @@ class SiteOptions(BaseModel):
 
     persons: int = Field(600, ge=30, description="Patients of the EHRSHOT-format site.")
     events_per_person: int = Field(
-        200, ge=50, description="Mean events a patient; the real benchmark has about 6200."
+        400, ge=300, description="Mean events a patient; the real benchmark has about 6200."
     )
 
 
