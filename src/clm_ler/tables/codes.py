@@ -42,21 +42,19 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     the ICD-9 diagnosis 360.1 and the procedure 36.01 are the same. ICD-10-PCS has no dot. What is
     no NDC stays as it is.
     """
-    name = system.upper().replace("-", "").replace("_", "")
+    name = system.upper().replace("-", "")
     text = code.strip().upper().re_replace(r"\.$", "")
-    dotless = text.re_search(r"^[A-Z]?[0-9][0-9A-Z]+$")
+    category = ibis.cases(
+        (name.startswith("ICD9P"), 2),
+        (name.startswith("ICD9") & text.startswith("E"), 4),
+        (name.startswith("ICD9") | name.isin(["ICD10", "ICD10CM"]), 3),
+    )
+    dotless = text.re_search("^[A-Z]?[0-9][0-9A-Z]+$") & (text.length() > category)
     return ibis.cases(
         (name == "NDC", ndc_product(code).coalesce(text)),
-        (name.re_search("^ICD9P") & dotless, _dot_after(text, 2)),
-        (name.re_search("^ICD9") & dotless & text.startswith("E"), _dot_after(text, 4)),
-        (name.re_search("^ICD(9|10(CM)?$)") & dotless, _dot_after(text, 3)),
+        (dotless, text.substr(0, category).concat(".", text.substr(category))),
         else_=text,
     )
-
-
-def _dot_after(text: ir.StringValue, length: int) -> ir.StringValue:
-    dotted = text.substr(0, length).concat(".", text.substr(length))
-    return ibis.ifelse(text.length() > length, dotted, text)
 
 
 def _ndc_text(code: ir.StringValue) -> ir.StringValue:

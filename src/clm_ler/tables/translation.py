@@ -84,13 +84,13 @@ def linked_concept(starts: ir.Table, ends: ir.Table, links: ir.Table, steps: int
 
 def category_code(sources: ir.Table, targets: ir.Table, steps: int) -> ir.Table:
     """Return the tokens of the codes that an ICD code belongs to: J45.901, J45.90, J45.9, J45."""
-    reached = sources.filter(sources.system.startswith("ICD"))
+    dotted = sources.filter(sources.system.startswith("ICD"), sources.code.contains("."))
     found = []
     for distance in range(1, steps + 1):
-        dotted = reached.filter(reached.code.contains("."))
-        shorter = dotted.code.substr(0, dotted.code.length() - 1).re_replace(r"\.$", "")
-        reached = dotted.mutate(code=shorter)
-        found.append(_candidates(reached.join(targets, KEY), distance))
+        kept = dotted.code.length() - distance
+        longer = dotted.filter(kept > dotted.code.find("."))
+        category = longer.mutate(code=longer.code.substr(0, kept).re_replace(r"\.$", ""))
+        found.append(_candidates(category.join(targets, KEY), distance))
     return reduce(ir.Table.union, found)
 
 
