@@ -1,0 +1,5 @@
+"""Sequences as a MEDS dataset."""
+
+from clm_ler.pipelines.meds_export.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
