@@ -1,3 +1,5 @@
+import os
+import sys
 import uuid
 
 import ibis
@@ -15,6 +17,7 @@ settings.load_profile("project")
 def spark():
     from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # Python functions run in this environment
     options = {
         "spark.master": "local[2]",
         "spark.driver.bindAddress": "127.0.0.1",

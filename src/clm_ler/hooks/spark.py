@@ -1,6 +1,8 @@
 """Open the Spark session of an environment that configures one."""
 
+import os
 import shutil
+import sys
 
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
@@ -25,4 +27,7 @@ class SparkHooks:
             ) from error
         if shutil.which("java") is None:
             raise RuntimeError("Spark needs Java 17 or newer, and no 'java' is on the PATH.")
+        if str(options.get("spark.master", "")).startswith("local"):
+            # Python functions run in this environment too, not in the first one on the PATH.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()

@@ -1,0 +1,68 @@
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clm_ler.datasets.encoded import LAST_DAY, SCHEMA, EncodedSequencesDataset
+from clm_ler.datasets.person_table import PersonTableDataset
+from clm_ler.modeling.store import TokenStore
+from tests.engines import both_engines
+
+DUCKDB = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GB"}
+COLUMNS = {
+    "person_id": "int64",
+    "split": "string",
+    "input_ids": "array<int32>",
+    "token_type_ids": "array<int16>",
+    "position_ids": "array<int32>",
+    "birth_to_start": "int32",
+}
+ROWS = [
+    (9, "train", [5, 7, 8], [0, 3, 10], [0, 1, 2], 900),
+    (4, "valid", [6], [0], [1], None),
+    (7, "train", [6, 6], [0, 255], [1, 70_000], 0),
+    (5, "test", [], [], [], 3),
+]
+
+
+def stored_rows(table):
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+@pytest.fixture
+def dataset(backend, tmp_path):
+    connection = {"backend": "pyspark"} if backend.name == "pyspark" else DUCKDB
+    return EncodedSequencesDataset(filepath=str(tmp_path / "encoded"), connection=connection)
+
+
+def as_table(connection, rows, path):
+    table = pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    pq.write_table(table.cast(ibis.schema(COLUMNS).to_pyarrow()), path)
+    return connection.read_parquet(path)
+
+
+@both_engines
+def test_columns_come_back_narrow(dataset, tmp_path):
+    dataset.save(as_table(dataset.connection, ROWS, tmp_path / "rows.parquet"))
+    table = dataset.load()
+    assert table.schema == SCHEMA
+    late = (*ROWS[2][:4], [1, LAST_DAY], 0)
+    assert sorted(stored_rows(table), key=lambda row: row[0]) == [ROWS[1], ROWS[3], late, ROWS[0]]
+
+
+def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path):
+    many = [(number, *ROWS[0][1:]) for number in range(50, 0, -1)]
+    source = PersonTableDataset(filepath=str(tmp_path / "sequences"), connection=DUCKDB)
+    source.save(as_table(source.connection, many, tmp_path / "rows.parquet"))
+    dataset.save(source.load())
+    assert stored_rows(dataset.load()) == many[::-1]
+    assert len(TokenStore.from_arrow(dataset.load(), "train")) == 50
+
+
+def test_loading_reads_no_token(dataset, tmp_path):
+    row = (1, "train", [5] * 10_000, [0] * 10_000, [1] * 10_000, None)
+    dataset.save(as_table(dataset.connection, [row], tmp_path / "rows.parquet"))
+    before = pa.total_allocated_bytes()
+    table = dataset.load()
+    assert table.nbytes >= 70_000
+    assert pa.total_allocated_bytes() - before < 7_000
