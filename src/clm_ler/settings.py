@@ -1,7 +1,7 @@
 """Project settings, read by Kedro."""
 
 from clm_ler.hooks import PROJECT_HOOKS
-from clm_ler.tables.engine import connection
+from clm_ler.tables.engine import connection, save_args
 
 HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
@@ -11,5 +11,5 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
-    "custom_resolvers": {"connection": connection},
+    "custom_resolvers": {"connection": connection, "save_args": save_args},
 }

@@ -207,6 +207,7 @@ class PersonTableDataset(FileDataset):
 
     def _suitable_buckets(self, data: ir.Table) -> int:
         """Return how many buckets keep the work on one of them within the memory limit."""
+        self.connection._run_pre_execute_hooks(data)
         plan = self.connection.raw_sql(
             f"EXPLAIN (FORMAT json) {self.connection.compile(data)}"
         ).fetchone()[1]

@@ -1,14 +1,12 @@
 """Token sequences: one row per person, sorted by day, time and token."""
 
-from functools import reduce
-
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.tables.labs import lab_tokens
 
-BASELINE = {"gender": "GENDER", "race": "RACE", "ethnicity": "ETHNICITY", "region": "REGION"}
+BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
 DAYS_PER_YEAR = 365  # as published
 
 
@@ -23,62 +21,74 @@ def build_sequences(
     """Return the sequence of every person who has an event, whatever its length.
 
     Position 0 holds the baseline tokens, dated at birth: ``AGE:n`` (whole years of 365 days at the
-    first event), ``GENDER:x``, ``RACE:x``, ``ETHNICITY:x``, ``REGION:x``; what is not known is
-    left out. Position d holds the events of day d, counted from 1 at the person's first event. The
-    same token twice on a day counts once, at its earliest time.
+    first event), ``ETHNICITY:x``, ``GENDER:x``, ``RACE:x``, ``REGION:x``; what is not known is
+    left out, and where birth is not known they are dated at the first event. Position d holds the
+    events of day d, counted from 1 at the person's first event. The same token twice on a day
+    counts once, at its earliest time.
 
     Returns:
         ``person_id``, ``split``, and the lists ``sorted_event_tokens``, ``day_position_tokens``
         and ``date``, in the order (position, time, token).
     """
-    codes = coded_events.select("person_id", "time", token=_.system + ":" + _.code)
-    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
-    events = codes.union(labs.select("person_id", "time", "token"))
-    starts = events.group_by("person_id").agg(start=_.time.min())
-    day_tokens = _position_events(events, starts)
-    tokens = day_tokens.union(_baseline_tokens(demographics, starts))
-    event = ibis.struct({"position": tokens.position, "time": tokens.time, "token": tokens.token})
-    histories = tokens.group_by("person_id").agg(events=event.collect())
-    histories = histories.mutate(events=_.events.sort())
-    return histories.join(person_splits, "person_id").select(
+    events = tokenise_events(coded_events, lab_events, unit_conversions, lab_percentiles)
+    histories = _sort_events(events)
+    persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")
+    first = persons.events[0].time
+    baseline = _baseline_tokens(persons, first)
+    born = persons.birth_date.cast("timestamp").coalesce(first)
+    return persons.select(
         "person_id",
         "split",
-        sorted_event_tokens=_.events.map(lambda event: event.token),
-        day_position_tokens=_.events.map(lambda event: event.position),
-        date=_.events.map(lambda event: event.time),
+        sorted_event_tokens=baseline.concat(persons.events.map(lambda event: event.token)),
+        day_position_tokens=baseline.map(lambda token: ibis.literal(0, "int32")).concat(
+            persons.events.map(
+                lambda event: (event.time.date().delta(first.date(), unit="day") + 1).cast("int32")
+            )
+        ),
+        date=baseline.map(lambda token: born).concat(persons.events.map(lambda event: event.time)),
     )
 
 
-def _position_events(events: ir.Table, starts: ir.Table) -> ir.Table:
-    """Return each token of a day once: person_id, position, time, token."""
-    first_day = starts.select("person_id", day=_.start.date())
-    position = (_.time.date().delta(_.day, unit="day") + 1).cast("int32")
-    return (
-        events.join(first_day, "person_id")
-        .mutate(position=position)
-        .group_by(["person_id", "position", "token"])
-        .agg(time=_.time.min())
-        .select("person_id", "position", "time", "token")
-    )
+def tokenise_events(
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+) -> ir.Table:
+    """Return person_id, time and token of every coded event and every lab result that has one."""
+    codes = coded_events.select("person_id", "time", token=_.system + ":" + _.code)
+    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
+    return codes.union(labs.select("person_id", "time", "token"))
 
 
-def _baseline_tokens(demographics: ir.Table, starts: ir.Table) -> ir.Table:
-    """Return the tokens of position 0, for persons who have an event.
+def measure_spans(events: ir.Table, person_splits: ir.Table) -> ir.Table:
+    """Return for every person with an event: split, number of events, days from first to last.
 
-    A birth date that is not known dates them at the first event.
+    Args:
+        events: Of :func:`tokenise_events`; the tokens themselves are not looked at.
+        person_splits: ``split`` is null for a person who has none.
     """
-    known = demographics.join(starts, "person_id").mutate(
-        time=_.birth_date.cast("timestamp").coalesce(_.start),
-        age=(_.start.date().delta(_.birth_date, unit="day") // DAYS_PER_YEAR).cast("string"),
+    spans = events.group_by("person_id").agg(
+        events=_.count(),
+        days=_.time.max().date().delta(_.time.min().date(), unit="day"),
     )
-    columns = {"age": "AGE", **BASELINE}
-    parts = (
-        known.filter(known[column].notnull()).select(
-            "person_id", "time", token=ibis.literal(f"{name}:") + known[column]
-        )
-        for column, name in columns.items()
+    return spans.left_join(person_splits, "person_id").select(
+        "person_id", "split", "events", "days"
     )
-    tokens = reduce(lambda left, right: left.union(right), parts)
-    return tokens.select("person_id", "time", "token", position=ibis.literal(0, "int32")).select(
-        "person_id", "position", "time", "token"
-    )
+
+
+def _sort_events(events: ir.Table) -> ir.Table:
+    """Return each person's list of (time, token) in that order, a token once a day."""
+    once = events.group_by(["person_id", _.time.date().name("day"), "token"]).agg(time=_.time.min())
+    event = ibis.struct({"time": once.time, "token": once.token})
+    return once.group_by("person_id").agg(events=event.collect()).mutate(events=_.events.sort())
+
+
+def _baseline_tokens(persons: ir.Table, first: ir.TimestampValue) -> ir.ArrayValue:
+    """Return the known baseline tokens in alphabetical order."""
+    age = first.date().delta(persons.birth_date, unit="day") // DAYS_PER_YEAR
+    tokens = [
+        ibis.literal("AGE:") + age.cast("string"),
+        *(ibis.literal(f"{name}:") + persons[column] for name, column in BASELINE.items()),
+    ]
+    return ibis.array(tokens).filter(lambda token: token.notnull())

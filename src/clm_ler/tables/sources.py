@@ -1,5 +1,6 @@
 """A user's own tables through SQL expressions in configuration."""
 
+import re
 from collections.abc import Mapping
 
 import ibis
@@ -8,6 +9,9 @@ import sqlglot
 from ibis import BaseBackend
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
+
+# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
+_PLAIN = re.compile(r"[\w :/,;-]+")
 
 
 class TableSource(BaseModel):
@@ -23,8 +27,14 @@ class TableSource(BaseModel):
     )
 
 
-def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], name: str) -> ir.Table:
-    """Return the selected columns under the project's names, and whether each row passes the filter.
+def select(
+    table: ir.Table,
+    source: TableSource,
+    renames: Mapping[str, str],
+    name: str,
+    event_date_filter: str | None = None,
+) -> ir.Table:
+    """Return the selected columns under the project's names, and which rows pass the filters.
 
     Args:
         table: The raw table.
@@ -32,23 +42,23 @@ def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], nam
         renames: CLM-LER's column names to the project's, such as ``date`` to ``time``. Columns
             under other names are left out.
         name: The table's name, for messages.
+        event_date_filter: A condition on ``date``.
 
     Returns:
-        A table of the renamed columns and ``passes``, a boolean without nulls.
+        A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
+        without nulls.
 
     Raises:
         ValueError: If an expression is no SQL, uses a column that the table lacks, or a column
             is missing in the selection.
     """
     columns = _expand_names(source.select_expr, table.columns, name)
-    wanted = {target: columns.get(target, columns.get(given)) for given, target in renames.items()}
-    missing = [given for given, target in renames.items() if wanted[target] is None]
+    missing = [given for given in renames if given not in columns]
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
-    condition = exp.true()
-    if source.filter_expr:
-        condition = _substitute(_parse(source.filter_expr, name), columns)
-    wanted["passes"] = exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
+    wanted = {target: columns[given] for given, target in renames.items()}
+    wanted["passes_filter"] = _condition(source.filter_expr, columns, name)
+    wanted["passes_date_filter"] = _condition(event_date_filter, columns, name)
     for expression in wanted.values():
         _check_columns(expression, table.columns, name)
     view = f"{name}_rows"
@@ -57,7 +67,15 @@ def select(table: ir.Table, source: TableSource, renames: Mapping[str, str], nam
     return table.alias(view).sql(engine_text(query, backend))
 
 
-def _parse(text: str, name: str) -> exp.Expression:
+def _condition(text: str | None, columns: Mapping[str, exp.Expr], name: str) -> exp.Expr:
+    """Return a condition that is false where SQL's would be null."""
+    if not text:
+        return exp.true()
+    condition = _substitute(_parse(text, name), columns)
+    return exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
+
+
+def _parse(text: str, name: str) -> exp.Expr:
     try:
         return sqlglot.parse_one(text, read="spark")
     except sqlglot.ParseError as error:
@@ -66,12 +84,12 @@ def _parse(text: str, name: str) -> exp.Expression:
 
 def _expand_names(
     expressions: tuple[str, ...], columns: tuple[str, ...], name: str
-) -> dict[str, exp.Expression]:
+) -> dict[str, exp.Expr]:
     """Return the selected expressions by name, earlier names replaced by what they stand for.
 
     A column of the table comes before an earlier name, as in Spark.
     """
-    selected: dict[str, exp.Expression] = {}
+    selected: dict[str, exp.Expr] = {}
     for text in expressions:
         parsed = _parse(text, name)
         if isinstance(parsed, exp.Star):
@@ -83,8 +101,8 @@ def _expand_names(
     return selected
 
 
-def _substitute(expression: exp.Expression, values: Mapping[str, exp.Expression]) -> exp.Expression:
-    def replace(node: exp.Expression) -> exp.Expression:
+def _substitute(expression: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Expr:
+    def replace(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name in values:
             return exp.paren(values[node.name].copy())
         return node
@@ -92,7 +110,7 @@ def _substitute(expression: exp.Expression, values: Mapping[str, exp.Expression]
     return expression.transform(replace)
 
 
-def _check_columns(expression: exp.Expression, columns: tuple[str, ...], name: str) -> None:
+def _check_columns(expression: exp.Expr, columns: tuple[str, ...], name: str) -> None:
     known = {column.lower() for column in columns}
     for column in expression.find_all(exp.Column):
         if column.name.lower() not in known:
@@ -104,9 +122,14 @@ def _check_columns(expression: exp.Expression, columns: tuple[str, ...], name: s
 
 def engine_text(query: exp.Expr, backend: BaseBackend) -> str:
     """Return the query in the engine's dialect; what cannot be parsed becomes null on both."""
-    for node in query.find_all(exp.StrToTime, exp.Cast):
-        if isinstance(node, exp.StrToTime):
-            node.set("safe", True)
-        elif node.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
-            node.set("to", exp.DataType.build("timestamp"))
-    return query.sql(dialect="duckdb" if backend.name == "duckdb" else "spark")
+    for time in query.find_all(exp.StrToTime):
+        time.set("safe", True)
+    for cast in query.find_all(exp.Cast):
+        if cast.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
+            cast.set("to", exp.DataType.build("timestamp"))
+    if backend.name != "duckdb":
+        return query.sql(dialect="spark")
+    for split in list(query.find_all(exp.RegexpSplit)):
+        if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
+            split.replace(exp.Split(this=split.this, expression=split.expression))
+    return query.sql(dialect="duckdb")

@@ -4,12 +4,23 @@ from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
+import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
-from clm_ler.tables.codes import canonical_code
+from clm_ler.tables import cutflow as flow
+from clm_ler.tables.labs import classify_lab_events, fit_lab_percentiles, fit_unit_conversions
+from clm_ler.tables.screening import (
+    PLACEHOLDER_BIRTH,
+    count_rows,
+    name_codes,
+    screen_events,
+    screen_patients,
+)
+from clm_ler.tables.sequences import build_sequences, measure_spans, tokenise_events
 from clm_ler.tables.sources import select
 
+# CLM-LER's column names and ours.
 PATIENT = {
     "person_id": "person_id",
     "px_birth_date": "birth_date",
@@ -18,107 +29,200 @@ PATIENT = {
     "px_ethnicity": "ethnicity",
     "px_region": "region",
 }
-CODED = {
-    table: {
-        "person_id": "person_id",
-        "date": "time",
-        f"{prefix}_code_type": "system",
-        f"{prefix}_code": "code",
+EVENT = {"person_id": "person_id", "date": "time"}
+EVENTS = {
+    "diagnosis": EVENT | {"dx_diagnosis_code_type": "system", "dx_diagnosis_code": "code"},
+    "prescription": EVENT | {"rx_prescription_code_type": "system", "rx_prescription_code": "code"},
+    "procedure": EVENT | {"pr_procedure_code_type": "system", "pr_procedure_code": "code"},
+    "lab": EVENT
+    | {
+        "lx_lab_code_type": "system",
+        "lx_lab_code": "code",
+        "lx_result_val": "value",
+        "lx_result_unit": "unit",
+    },
+}
+NO_CODED_EVENTS = ibis.schema(
+    {
+        "person_id": "int64",
+        "time": "timestamp",
+        "system": "string",
+        "code": "string",
+        "table": "string",
+        "reason": "string",
     }
-    for table, prefix in {
-        "diagnosis": "dx_diagnosis",
-        "prescription": "rx_prescription",
-        "procedure": "pr_procedure",
-    }.items()
-}
-LAB = {
-    "person_id": "person_id",
-    "date": "time",
-    "lx_lab_code_type": "system",
-    "lx_lab_code": "code",
-    "lx_result_val": "value",
-    "lx_result_unit": "unit",
-}
+)
+NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
 
 
 def select_demographics(patient: ir.Table, options: PreprocessOptions) -> ir.Table:
-    """Return one row per person; a placeholder for a birth date is no birth date."""
-    rows = select(patient, options.tables["patient"], PATIENT, "patient").filter(_.passes)
-    first, last = options.plausible_years
-    birth = rows.birth_date.cast("date")
-    rows = rows.select(
-        person_id=rows.person_id.cast("int64"),
-        birth_date=birth.year().between(first, last).ifelse(birth, ibis.null("date")),
-        **{name: rows[name].cast("string") for name in ("gender", "race", "ethnicity", "region")},
-    ).filter(_.person_id.notnull())
-    order = ibis.window(group_by="person_id", order_by=rows.columns[1:])
-    return rows.mutate(rank=ibis.row_number().over(order)).filter(_.rank == 0).drop("rank")
+    """Return one row per person."""
+    kept = _screened_patients(patient, options).filter(_.reason.isnull())
+    return kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
 
 
-def _screen(
-    table: ir.Table, name: str, renames: dict, demographics: ir.Table, options: PreprocessOptions
-) -> ir.Table:
-    """Return every raw row in the project's columns with the reason why it is lost, null if not."""
-    rows = select(table, options.tables[name], renames, name)
-    system = rows.system.cast("string").strip()
-    rows = rows.mutate(
-        person_id=rows.person_id.cast("int64"),
-        time=rows.time.cast("timestamp"),
-        system=system.substitute(options.code_systems),
-        code=canonical_code(system, rows.code.cast("string")).nullif(""),
-    )
-    births = demographics.select("birth_date", known_id="person_id")
-    rows = rows.left_join(births, rows.person_id == births.known_id)
-    first, last = options.plausible_years
-    reason = ibis.cases(
-        (~rows.passes, "filter_expr"),
-        (rows.person_id.isnull(), "no person_id"),
-        (rows.known_id.isnull(), "person not in patient"),
-        (rows.system.isnull() | rows.code.isnull(), "no code"),
-        (rows.time.isnull(), "no date that can be read"),
-        (~rows.time.year().between(first, last), "placeholder date"),
-        (rows.time.date() < rows.birth_date, "before birth"),
-    )
-    return rows.mutate(table=ibis.literal(name), reason=reason)
-
-
-def select_coded_events(
+def screen_coded_events(
     diagnosis: ir.Table | None,
     prescription: ir.Table | None,
     procedure: ir.Table | None,
     demographics: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the coded events of all persons."""
+    """Return every row of the tables that there are, with the reason why it is lost."""
     tables = {"diagnosis": diagnosis, "prescription": prescription, "procedure": procedure}
     screened = [
-        _screen(table, name, CODED[name], demographics, options)
+        _screened_events(table, name, demographics, options)
         for name, table in tables.items()
         if table is not None
     ]
-    events = reduce(lambda left, right: left.union(right), screened)
-    return events.filter(_.reason.isnull()).select("person_id", "time", "system", "code")
+    if not screened:
+        return ibis.memtable([], schema=NO_CODED_EVENTS)
+    return reduce(lambda left, right: left.union(right), screened)
 
 
-def select_lab_events(
-    lab: ir.Table, demographics: ir.Table, options: PreprocessOptions
+def screen_lab_events(
+    lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    """Return the laboratory results of all persons."""
-    events = _screen(lab, "lab", LAB, demographics, options).filter(_.reason.isnull())
-    return events.select(
-        "person_id",
-        "time",
-        "system",
-        "code",
-        value=_.value.try_cast("float64"),
-        unit=_.unit.cast("string"),
+    """Return every laboratory result, with the reason why it is lost."""
+    if lab is None:
+        return ibis.memtable([], schema=NO_LAB_EVENTS)
+    return _screened_events(lab, "lab", demographics, options)
+
+
+def count_raw_rows(
+    patient: ir.Table,
+    screened_coded_events: ir.Table,
+    screened_lab_events: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
+    patients = _screened_patients(patient, options)
+    rows = patients.select(
+        "person_id", "reason", table=ibis.literal("patient"), **_nothing("system", "code")
+    )
+    blanked = patients.filter(_.reason.isnull(), _.blanked).agg(
+        table=ibis.literal("patient"),
+        reason=ibis.literal(PLACEHOLDER_BIRTH),
+        **_nothing("system", "code", "unit"),
+        rows=_.count(),
+        persons=_.count(),
+    )
+    counts = [count_rows(part) for part in (rows, screened_coded_events, screened_lab_events)]
+    return reduce(lambda left, right: left.union(right), counts).union(blanked.filter(_.rows > 0))
+
+
+def keep_coded_events(
+    screened_coded_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the coded events of all persons, codes in one spelling, if not too many are lost."""
+    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
+    kept = screened_coded_events.filter(_.reason.isnull())
+    return name_codes(kept, options.code_systems).select("person_id", "time", "system", "code")
+
+
+def keep_lab_events(
+    screened_lab_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the laboratory results of all persons; a value that is no number is null."""
+    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
+    kept = screened_lab_events.filter(_.reason.isnull())
+    value = kept.value if kept.value.type().is_floating() else kept.value.try_cast("float64")
+    events = kept.mutate(value=value.cast("float64"), unit=kept.unit.cast("string").strip())
+    return name_codes(events, options.code_systems).select(
+        "person_id", "time", "system", "code", "value", "unit"
     )
 
 
-def select_for_pretraining(sequences: ir.Table, options: PreprocessOptions) -> ir.Table:
-    """Return the sequences that are long enough, in days and in tokens."""
-    dates, positions = sequences.date, sequences.day_position_tokens
-    days = positions[positions.length() - 1] - 1
-    return sequences.filter(
-        days >= options.number_of_days_threshold, dates.length() >= options.min_history_size
+def provide_unit_conversions(
+    lab_value_counts: ir.Table, given: ir.Table | None, options: PreprocessOptions
+) -> ir.Table:
+    """Return the unit conversions of another run as they are, or fit them."""
+    return fit_unit_conversions(lab_value_counts, options) if given is None else given
+
+
+def provide_lab_percentiles(
+    lab_value_counts: ir.Table,
+    unit_conversions: ir.Table,
+    given: ir.Table | None,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the percentiles of another run as they are, or fit them."""
+    if given is not None:
+        return given
+    return fit_lab_percentiles(lab_value_counts, unit_conversions, options)
+
+
+def measure_persons(
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_splits: ir.Table,
+) -> ir.Table:
+    """Return for every person with a token: split, number of events, days from first to last."""
+    events = tokenise_events(coded_events, lab_events, unit_conversions, lab_percentiles)
+    return measure_spans(events, person_splits)
+
+
+def build_pretraining_sequences(
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_splits: ir.Table,
+    person_spans: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the sequences of the persons whose history is long enough, in days and in tokens."""
+    spans = person_spans.filter(_.days >= options.number_of_days_threshold)
+    sequences = build_sequences(
+        demographics,
+        coded_events.semi_join(spans, "person_id"),
+        lab_events.semi_join(spans, "person_id"),
+        unit_conversions,
+        lab_percentiles,
+        person_splits,
     )
+    return sequences.filter(_.sorted_event_tokens.length() >= options.min_history_size)
+
+
+def account_for_rows(
+    raw_row_counts: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_spans: ir.Table,
+    sequences: ir.Table,
+    options: PreprocessOptions,
+) -> tuple[ir.Table, ir.Table, go.Figure]:
+    """Return the loss ledger, the cutflow and the figure of both.
+
+    Raises:
+        ValueError: If a step loses more than ``max_loss`` allows.
+    """
+    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
+    from_labs, binned = flow.lab_losses(classified)
+    selected, steps = flow.selection_losses(
+        person_spans, sequences, options.number_of_days_threshold
+    )
+    losses = [*flow.read_losses(raw_row_counts), *from_labs, *selected]
+    flow.check_losses(losses, options.max_loss)
+    rows = [*flow.read_flow(raw_row_counts), binned, *steps]
+    return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)
+
+
+def _screened_patients(patient: ir.Table, options: PreprocessOptions) -> ir.Table:
+    rows = select(patient, options.tables["patient"], PATIENT, "patient")
+    return screen_patients(rows, options.plausible_years)
+
+
+def _screened_events(
+    table: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    rows = select(table, options.tables[name], EVENTS[name], name, options.event_date_filter)
+    return screen_events(rows, demographics, name, options.plausible_years)
+
+
+def _nothing(*names: str) -> dict[str, ir.Scalar]:
+    return dict.fromkeys(names, ibis.null("string"))

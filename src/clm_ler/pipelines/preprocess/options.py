@@ -38,5 +38,7 @@ class PreprocessOptions(LabOptions):
         default=20, ge=0, description="Fewest tokens of a sequence, for pre-training"
     )
     max_loss: dict[str, float] = Field(
-        default_factory=dict, description="Largest share of rows that a step may lose, by step"
+        default={"read": 0.5, "lab_tokens": 0.9},
+        description="Largest share of rows that a step (read, lab_tokens, number_of_days_threshold, "
+        "min_history_size, once_a_day) or the reading of a table (diagnosis ...) may lose",
     )

@@ -2,68 +2,90 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.preprocess.nodes import (
-    select_coded_events,
-    select_for_pretraining,
-    select_lab_events,
-)
-from clm_ler.tables.labs import count_lab_values, fit_lab_percentiles, fit_unit_conversions
-from clm_ler.tables.sequences import build_sequences
+from clm_ler.pipelines.preprocess import nodes
+from clm_ler.tables.labs import count_lab_values
+
+EVENTS = ["coded_events", "lab_events"]
+FITTED = ["unit_conversions", "lab_percentiles"]
+OPTIONS = "params:preprocess"
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    options = "params:preprocess"
     return Pipeline(
         [
             Node(
-                select_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "demographics", options],
-                outputs="coded_events",
-                name="select_coded_events",
+                nodes.screen_coded_events,
+                inputs=["diagnosis", "prescription", "procedure", "demographics", OPTIONS],
+                outputs="screened_coded_events",
+                name="screen_coded_events",
             ),
             Node(
-                select_lab_events,
-                inputs=["lab", "demographics", options],
+                nodes.screen_lab_events,
+                inputs=["lab", "demographics", OPTIONS],
+                outputs="screened_lab_events",
+                name="screen_lab_events",
+            ),
+            Node(
+                nodes.count_raw_rows,
+                inputs=["patient", "screened_coded_events", "screened_lab_events", OPTIONS],
+                outputs="raw_row_counts",
+                name="count_raw_rows",
+            ),
+            Node(
+                nodes.keep_coded_events,
+                inputs=["screened_coded_events", "raw_row_counts", OPTIONS],
+                outputs="coded_events",
+                name="keep_coded_events",
+            ),
+            Node(
+                nodes.keep_lab_events,
+                inputs=["screened_lab_events", "raw_row_counts", OPTIONS],
                 outputs="lab_events",
-                name="select_lab_events",
+                name="keep_lab_events",
             ),
             Node(
                 count_lab_values,
-                inputs=["lab_events", "person_splits", options],
+                inputs=["lab_events", "person_splits", OPTIONS],
                 outputs="lab_value_counts",
                 name="count_lab_values",
             ),
             Node(
-                fit_unit_conversions,
-                inputs=["lab_value_counts", options],
+                nodes.provide_unit_conversions,
+                inputs=["lab_value_counts", "given_unit_conversions", OPTIONS],
                 outputs="unit_conversions",
-                name="fit_unit_conversions",
+                name="provide_unit_conversions",
             ),
             Node(
-                fit_lab_percentiles,
-                inputs=["lab_value_counts", "unit_conversions", options],
+                nodes.provide_lab_percentiles,
+                inputs=["lab_value_counts", "unit_conversions", "given_lab_percentiles", OPTIONS],
                 outputs="lab_percentiles",
-                name="fit_lab_percentiles",
+                name="provide_lab_percentiles",
             ),
             Node(
-                build_sequences,
-                inputs=[
-                    "demographics",
-                    "coded_events",
-                    "lab_events",
-                    "unit_conversions",
-                    "lab_percentiles",
-                    "person_splits",
-                ],
-                outputs="all_sequences",
-                name="build_sequences",
+                nodes.measure_persons,
+                inputs=[*EVENTS, *FITTED, "person_splits"],
+                outputs="person_spans",
+                name="measure_persons",
             ),
             Node(
-                select_for_pretraining,
-                inputs=["all_sequences", options],
+                nodes.build_pretraining_sequences,
+                inputs=["demographics", *EVENTS, *FITTED, "person_splits", "person_spans", OPTIONS],
                 outputs="sequences",
-                name="select_for_pretraining",
+                name="build_pretraining_sequences",
+            ),
+            Node(
+                nodes.account_for_rows,
+                inputs=[
+                    "raw_row_counts",
+                    "lab_events",
+                    *FITTED,
+                    "person_spans",
+                    "sequences",
+                    OPTIONS,
+                ],
+                outputs=["loss_ledger", "cutflow", "loss_figure"],
+                name="account_for_rows",
             ),
         ]
     )

@@ -1,0 +1,237 @@
+"""What every step leaves and what it loses, as tables and as a figure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import plotly.graph_objects as go
+from ibis import _
+
+from clm_ler.tables.engine import small_table
+from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH
+
+LOSS_LEDGER = ibis.schema(
+    {
+        "step": "string",
+        "table": "string",
+        "reason": "string",
+        "system": "string",
+        "code": "string",
+        "unit": "string",
+        "rows": "int64",
+        "persons": "int64",
+        "rows_in": "int64",
+    }
+)
+STEPS = (
+    "raw",
+    "read",
+    "blank_values",
+    "lab_tokens",
+    "events",
+    "split",
+    "number_of_days_threshold",
+    "min_history_size",
+    "once_a_day",
+)
+SELECTION = {
+    "split": "person without a split",
+    "number_of_days_threshold": "history spans too few days",
+    "min_history_size": "sequence has too few tokens",
+    "once_a_day": "same token again on the day",
+}
+CUTFLOW = ibis.schema(
+    {"number": "int64", "step": "string", "table": "string", "rows": "int64", "persons": "int64"}
+)
+
+Row = dict[str, Any]
+
+
+def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
+    """Stop where a step has lost more of its rows than it may.
+
+    Args:
+        losses: Rows of the ledger.
+        max_loss: The largest share by table or by step; others may lose anything. What a filter
+            of the configuration takes away does not count, unless it takes all.
+
+    Raises:
+        ValueError: With the step, the table, the share and the reason that lost most.
+    """
+    for step, table in dict.fromkeys((row["step"], row["table"]) for row in losses):
+        rows = [row for row in losses if (row["step"], row["table"]) == (step, table)]
+        total = rows[0]["rows_in"]
+        by_reason: dict[str, int] = {}
+        for row in rows:
+            by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["rows"]
+        worst = max(by_reason, key=by_reason.__getitem__)
+        where = f"{table}: step '{step}'"
+        if by_reason[worst] == total and worst in DELIBERATE:
+            raise ValueError(f"{where}: {worst} drops all {total} rows.")
+        if by_reason[worst] == total and worst == NO_DATE:
+            raise ValueError(
+                f"{where}: the date of none of {total} rows can be read: check the pattern of "
+                f"'date' in preprocess: tables: {table}: select_expr."
+            )
+        lost = sum(count for reason, count in by_reason.items() if reason not in DELIBERATE)
+        allowed = max_loss.get(table, max_loss.get(step, 1.0))
+        if lost > allowed * total:
+            raise ValueError(
+                f"{where} loses {lost} of {total} rows ({lost / total:.1%}), more than max_loss "
+                f"allows ({allowed:.1%}); most of them, {by_reason[worst]}, for the reason "
+                f"'{worst}'. Correct the tables or the expressions, or raise preprocess: max_loss."
+            )
+
+
+def read_losses(row_counts: ir.Table) -> list[Row]:
+    """Return the ledger's rows for the step that reads the raw tables."""
+    counts = row_counts.to_pyarrow().to_pylist()
+    totals = {row["table"]: row["rows"] for row in counts if row["reason"] == "all"}
+    return [
+        {
+            "step": "blank_values" if row["reason"] == PLACEHOLDER_BIRTH else "read",
+            "rows_in": totals[row["table"]],
+            **row,
+        }
+        for row in counts
+        if row["reason"] not in (None, "all")
+    ]
+
+
+def build_ledger(losses: list[Row]) -> ir.Table:
+    """Return the ledger in a fixed order."""
+    empty = dict.fromkeys(LOSS_LEDGER.names)
+    ordered = sorted(
+        losses,
+        key=lambda row: (
+            STEPS.index(row["step"]),
+            row["table"],
+            -row["rows"],
+            *(str(row.get(name)) for name in ("reason", "system", "code", "unit")),
+        ),
+    )
+    return small_table([empty | row for row in ordered], LOSS_LEDGER)
+
+
+def lab_losses(classified: ir.Table) -> tuple[list[Row], Row]:
+    """Return the ledger's rows for labs without a token, and the cutflow's row for those with one.
+
+    Args:
+        classified: Of ``classify_lab_events``.
+    """
+    lost = classified.loss_reason.notnull()
+    by_person = (
+        classified.mutate(
+            reason=classified.loss_reason,
+            **{name: ibis.cases((lost, classified[name])) for name in ("system", "code", "unit")},
+        )
+        .group_by(["reason", "system", "code", "unit", "person_id"])
+        .agg(rows=_.count())
+    )
+    counts = by_person.group_by(["reason", "system", "code", "unit"]).agg(
+        rows=_.rows.sum().cast("int64"), persons=_.count()
+    )
+    rows = counts.to_pyarrow().to_pylist()
+    total = sum(row["rows"] for row in rows)
+    common = {"step": "lab_tokens", "table": "lab"}
+    kept = {"rows": 0, "persons": 0}
+    kept |= next((row for row in rows if row["reason"] is None), {})
+    losses = [common | row | {"rows_in": total} for row in rows if row["reason"]]
+    return losses, common | {name: kept[name] for name in ("rows", "persons")}
+
+
+def selection_losses(
+    person_spans: ir.Table, sequences: ir.Table, number_of_days_threshold: int
+) -> tuple[list[Row], list[Row]]:
+    """Return the ledger's and the cutflow's rows for the steps from events to ``sequences``."""
+    found = _count_outcomes(person_spans, sequences, number_of_days_threshold)
+    kept = found.get("kept", {"repeated": 0, "repeating": 0})
+    found["once_a_day"] = {"rows": kept["repeated"], "persons": kept["repeating"]}
+    rows = sum(row["rows"] for step, row in found.items() if step != "once_a_day")
+    persons = sum(row["persons"] for step, row in found.items() if step != "once_a_day")
+    losses: list[Row] = []
+    flow: list[Row] = [{"step": "events", "table": "events", "rows": rows, "persons": persons}]
+    for step, reason in SELECTION.items():
+        lost = found.get(step, {"rows": 0, "persons": 0})
+        if lost["rows"]:
+            counted = {"rows": lost["rows"], "persons": lost["persons"], "rows_in": rows}
+            losses.append({"step": step, "table": "events", "reason": reason} | counted)
+        rows -= lost["rows"]
+        persons -= lost["persons"] if step != "once_a_day" else 0  # they lose rows, and stay
+        flow.append({"step": step, "table": "events", "rows": rows, "persons": persons})
+    return losses, flow
+
+
+def _count_outcomes(
+    person_spans: ir.Table, sequences: ir.Table, number_of_days_threshold: int
+) -> dict[str, Row]:
+    """Return events and persons by the step that took the person out, ``kept`` if none did."""
+    positions = sequences.day_position_tokens
+    kept = sequences.select(
+        known_id="person_id", tokens=positions.filter(lambda day: day > 0).length()
+    )
+    persons = person_spans.left_join(kept, person_spans.person_id == kept.known_id)
+    outcome = ibis.cases(
+        (persons.split.isnull(), "split"),
+        (persons.days < number_of_days_threshold, "number_of_days_threshold"),
+        (persons.known_id.isnull(), "min_history_size"),
+        else_="kept",
+    )
+    counts = (
+        persons.mutate(outcome=outcome, repeats=persons.events - persons.tokens)
+        .group_by("outcome")
+        .agg(
+            rows=_.events.sum().cast("int64"),
+            persons=_.count(),
+            repeated=_.repeats.sum().fill_null(0).cast("int64"),
+            repeating=(_.repeats > 0).fill_null(False).cast("int64").sum().cast("int64"),
+        )
+    )
+    return {row["outcome"]: row for row in counts.to_pyarrow().to_pylist()}
+
+
+def read_flow(row_counts: ir.Table) -> list[Row]:
+    """Return the cutflow's rows for the raw tables and for what could be read of them."""
+    counts = row_counts.to_pyarrow().to_pylist()
+    steps = {"all": "raw", None: "read"}
+    rows = [
+        {"step": steps[row["reason"]]} | {name: row[name] for name in ("table", "rows", "persons")}
+        for row in counts
+        if row["reason"] in steps
+    ]
+    return sorted(rows, key=lambda row: (row["step"], row["table"]))
+
+
+def number_steps(rows: list[Row]) -> ir.Table:
+    """Return the cutflow with its rows numbered in the order of the steps."""
+    ordered = sorted(rows, key=lambda row: (STEPS.index(row["step"]), row["table"]))
+    return small_table([{"number": n} | row for n, row in enumerate(ordered)], CUTFLOW)
+
+
+def plot_flow(loss_ledger: list[Row], cutflow: list[Row]) -> go.Figure:
+    """Return the rows' way from the raw tables to the tokens of ``sequences`` as a flow figure."""
+    kept = {(row["step"], row["table"]): row["rows"] for row in cutflow}
+    flows = [
+        (table, "lab results" if table == "lab" else "events", rows)
+        for (step, table), rows in kept.items()
+        if step == "read" and table != "patient"
+    ]
+    flows.append(("lab results", "events", kept["lab_tokens", "lab"]))
+    flows.append(("events", "sequences", kept["once_a_day", "events"]))
+    sources = {"read": "{table}", "lab_tokens": "lab results"}
+    lost: Counter[tuple[str, str]] = Counter()
+    for row in loss_ledger:
+        if row["step"] != "blank_values" and row["table"] != "patient":
+            source = sources.get(row["step"], "events").format(**row)
+            lost[source, row["reason"]] += row["rows"]
+    flows += [(source, f"lost: {reason}", rows) for (source, reason), rows in lost.items()]
+    names = list(dict.fromkeys(name for flow in flows for name in flow[:2]))
+    link = {
+        "source": [names.index(source) for source, _target, _rows in flows],
+        "target": [names.index(target) for _source, target, _rows in flows],
+        "value": [rows for _source, _target, rows in flows],
+    }
+    figure = go.Figure(go.Sankey(node={"label": names}, link=link))
+    return figure.update_layout(title="Rows from the raw tables to the sequences")

@@ -1,0 +1,126 @@
+"""Raw rows to rows that can be used: each row that cannot be has a reason, and is counted."""
+
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+from ibis import _
+
+from clm_ler.tables.codes import canonical_code
+
+# Lost because the configuration says so, not because the data are odd.
+DELIBERATE = ("filter_expr", "event_date_filter")
+NO_DATE = "no date that can be read"
+PLACEHOLDER_BIRTH = "placeholder birth date"
+
+Years = tuple[int, int]
+
+
+def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
+    """Return every row in the types of ``demographics``, and ``reason`` where it is lost.
+
+    A birth date outside the plausible years is a placeholder: it is taken as not known, and the
+    person stays. Of several rows for one person one is kept, the first by its values.
+    """
+    birth = _as(rows.birth_date, "date")
+    texts = {name: _text(rows[name]) for name in ("gender", "race", "ethnicity", "region")}
+    rows = rows.select(
+        "passes_filter",
+        person_id=_as(rows.person_id, "int64"),
+        birth_date=ibis.cases((birth.year().between(*years), birth)),
+        blanked=(~birth.year().between(*years)).fill_null(False),
+        **texts,
+    )
+    same_person = ibis.window(
+        group_by=["person_id", "passes_filter"], order_by=["birth_date", *texts]
+    )
+    return rows.mutate(
+        reason=ibis.cases(
+            (~rows.passes_filter, "filter_expr"),
+            (rows.person_id.isnull(), "no person_id"),
+            (ibis.row_number().over(same_person) > 0, "person listed before"),
+        )
+    )
+
+
+def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Years) -> ir.Table:
+    """Return every row in the project's types, and ``reason`` where it is lost (the first that holds).
+
+    Args:
+        rows: Selected rows: person_id, time, system, code, the two filters; value and unit of labs.
+        demographics: The persons that there are, with their birth dates.
+        table: The name of the raw table, for the ledger.
+        years: The first and the last year that is no placeholder.
+    """
+    born = demographics.select("birth_date", known_id="person_id")
+    typed = rows.mutate(
+        person_id=_as(rows.person_id, "int64"),
+        time=_as(rows.time, "timestamp"),
+        system=_text(rows.system),
+        code=_text(rows.code),
+    )
+    joined = typed.left_join(born, typed.person_id == born.known_id)
+    reason = ibis.cases(
+        (~joined.passes_filter, "filter_expr"),
+        (joined.person_id.isnull(), "no person_id"),
+        (joined.known_id.isnull(), "person not in patient"),
+        (joined.system.isnull() | joined.code.isnull(), "no code"),
+        (joined.time.isnull(), NO_DATE),
+        (~joined.time.year().between(*years), "placeholder date"),
+        (joined.time.date() < joined.birth_date, "before birth"),
+        (~joined.passes_date_filter, "event_date_filter"),
+    )
+    return joined.select(*rows.columns, table=ibis.literal(table), reason=reason)
+
+
+def name_codes(events: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
+    """Return the events with the project's system names and one spelling of each code.
+
+    The spellings are made once per distinct code and joined, rather than once per event.
+    """
+    names = events.select("system", "code").distinct()
+    names = names.mutate(
+        named_system=names.system.substitute(dict(code_systems)),
+        named_code=canonical_code(names.system, names.code),
+    )
+    named = events.join(names, ["system", "code"])
+    return named.drop("system", "code").rename(system="named_system", code="named_code")
+
+
+def count_rows(screened: ir.Table) -> ir.Table:
+    """Return rows and persons by table and reason, and in all (reason ``all``).
+
+    Kept rows have no reason. Lost laboratory results are told apart by system, code and unit.
+    """
+    lost = screened.reason.notnull() & (screened.table == "lab")
+    group = ["table", "reason", "system", "code", "unit", "person_id"]
+    unit = screened.unit if "unit" in screened.columns else ibis.null("string")
+    by_person = (
+        screened.mutate(
+            system=ibis.cases((lost, screened.system)),
+            code=ibis.cases((lost, screened.code)),
+            unit=ibis.cases((lost, unit.cast("string"))),
+        )
+        .group_by(group)
+        .agg(rows=_.count())
+    )
+    by_reason = by_person.group_by(group[:-1]).agg(
+        rows=_.rows.sum().cast("int64"), persons=_.person_id.count()
+    )
+    whole = by_person.group_by("table").agg(
+        rows=_.rows.sum().cast("int64"), persons=_.person_id.nunique()
+    )
+    nothing = {name: ibis.null("string") for name in ("system", "code", "unit")}
+    return by_reason.union(
+        whole.mutate(reason=ibis.literal("all"), **nothing).select(by_reason.columns)
+    )
+
+
+def _as(column: ir.Column, kind: str) -> ir.Column:
+    """Return the column in a type, null where a value cannot be read."""
+    return column if column.type() == dt.dtype(kind) else column.try_cast(kind)
+
+
+def _text(column: ir.Column) -> ir.StringColumn:
+    return column.cast("string").strip().nullif("")
