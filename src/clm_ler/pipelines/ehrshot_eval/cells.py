@@ -135,8 +135,7 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
         seed=cell.replicate,
     )
     test = parts["test"]
-    chunks = [probe.predict(rows).astype(np.float32) for rows in _chunks(features, test)]
-    probability = np.concatenate(chunks)
+    probability = np.concatenate([probe.predict(rows) for rows in _chunks(features, test)])
     labels = test["label"].to_numpy()
     weights = _weights(tuple(test["person_id"]), bootstraps)
     values = weighted_metrics(labels, probability, unit_weights(len(test)))
@@ -161,7 +160,7 @@ CELL = pa.schema(
         "k": pa.int64(),
         "model_hparams": pa.string(),
         "validation_auroc": pa.float64(),
-        "probability": pa.list_(pa.float32()),
+        "probability": pa.list_(pa.float64()),
         **{name: pa.float64() for name in METRICS},
         **{f"{name}_bootstrap": pa.list_(pa.float64()) for name in METRICS},
     }

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from clm_ler.pipelines.ehrshot_eval.tasks import GROUP_NAMES
+from clm_ler.pipelines.ehrshot_eval.tasks import SCOPE_NAMES
 
 ALL_SHOTS = "All"
 _COLUMNS = 4
@@ -21,10 +21,12 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.F
     training samples is a mark at the right.
     """
     rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
-    names = [GROUP_NAMES.get(scope, scope) for scope in scopes]
+    names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
     columns = min(_COLUMNS, len(scopes))
     lines = -(-len(scopes) // columns)
-    figure = make_subplots(lines, columns, subplot_titles=names, shared_yaxes=True)
+    figure = make_subplots(
+        lines, columns, subplot_titles=names, shared_yaxes=True, vertical_spacing=0.3 / lines
+    )
     labels = _labels(rows)
     colours = dict(zip(labels, _palette(len(labels)), strict=True))
     for number, scope in enumerate(scopes):
@@ -57,7 +59,7 @@ def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Fig
     figure.add_vline(0, line={"dash": "dot", "color": "grey"})
     figure.update_yaxes(
         categoryorder="array",
-        categoryarray=[GROUP_NAMES.get(scope, scope) for scope in reversed(scopes)],
+        categoryarray=[SCOPE_NAMES.get(scope, scope) for scope in reversed(scopes)],
     )
     figure.update_layout(
         title=f"Differences in AUROC, 95 % intervals, k = {_shot_name(most)}",
@@ -71,7 +73,7 @@ def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Fig
 def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
     """Return the table of AUROCs with all training samples: ours beside those that were published."""
     rows = summary[(summary["score"] == "auroc") & (summary["k"] == -1)]
-    rows = rows.assign(label=_label_of(rows) + "<br><i>" + rows["source"].str.split(",").str[0])
+    rows = rows.assign(label=_label_of(rows))
     text = rows["value"].map("{:.3f}".format)
     known = rows["lower"].notna()
     interval = rows["lower"].map(" ({:.3f} to ".format) + rows["upper"].map("{:.3f})".format)
@@ -79,7 +81,7 @@ def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
     wide = cells.pivot_table("text", "scope", "label", aggfunc="first", sort=False)
     wide = wide.reindex([scope for scope in scopes if scope in wide.index]).fillna("")
     header = ["AUROC, all training samples", *wide.columns]
-    columns = [[GROUP_NAMES.get(scope, scope) for scope in wide.index]]
+    columns = [[SCOPE_NAMES.get(scope, scope) for scope in wide.index]]
     columns += [wide[name].tolist() for name in wide]
     figure = go.Figure(
         go.Table(
@@ -115,7 +117,7 @@ def _line(rows: pd.DataFrame, label: str, colour: str, first: bool) -> go.Scatte
 def _forest(rows: pd.DataFrame) -> go.Scatter:
     return go.Scatter(
         x=rows["difference"],
-        y=[GROUP_NAMES.get(scope, scope) for scope in rows.index],
+        y=[SCOPE_NAMES.get(scope, scope) for scope in rows.index],
         error_x={
             "type": "data",
             "symmetric": False,

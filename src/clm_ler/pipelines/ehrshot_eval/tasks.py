@@ -26,11 +26,13 @@ GROUPS = {
     ),
     "chexpert": ("chexpert",),
 }
-GROUP_NAMES = {
+SCOPE_NAMES = {
     "operational_outcomes": "Operational outcomes",
     "lab_values": "Anticipating lab results",
     "new_diagnoses": "Assignment of new diagnoses",
     "chexpert": "Chest X-ray findings",
+    "14 tasks": "Mean of the 14 tasks",
+    "macro": "Mean of the groups",
 }
 TASKS = tuple(task for tasks in GROUPS.values() for task in tasks)
 GROUP_OF = {task: group for group, tasks in GROUPS.items() for task in tasks}
