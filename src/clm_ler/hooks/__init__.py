@@ -4,6 +4,15 @@ from clm_ler.hooks.chain import ChainHooks
 from clm_ler.hooks.s3 import S3Hooks
 from clm_ler.hooks.simulation import SimulationGuard
 from clm_ler.hooks.spark import SparkHooks
+from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.wandb import WandbHooks
 
-PROJECT_HOOKS = (SparkHooks(), S3Hooks(), ChainHooks(), SimulationGuard(), WandbHooks())
+# Kedro calls them from the last to the first.
+PROJECT_HOOKS = (
+    SummaryHooks(),
+    WandbHooks(),
+    SimulationGuard(),
+    ChainHooks(),
+    S3Hooks(),
+    SparkHooks(),
+)

@@ -1,0 +1,92 @@
+"""Say at the end of a run where its results are and what they come to."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from clm_ler.datasets.location import dataset_location
+
+logger = logging.getLogger(__name__)
+
+
+class SummaryHooks:
+    """One line for each headline result that the run wrote, after its last node."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Log the lines."""
+        written = pipeline.all_outputs()
+        lines = [
+            f"{describe(catalog.load(name))}  ({dataset_location(catalog[name])})"
+            for name, describe in HEADLINES.items()
+            if name in written and name in catalog
+        ]
+        if lines:
+            logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
+
+
+def describe_sequences(encoded: pa.Table) -> str:
+    """Return persons and tokens."""
+    tokens = pc.sum(pc.list_value_length(encoded["input_ids"])).as_py() or 0
+    return f"{encoded.num_rows:,} persons, {tokens:,} tokens"
+
+
+def describe_vocabulary(report: dict[str, Any]) -> str:
+    """Return the share of the test split's tokens that the vocabulary holds."""
+    systems = report["coverage"].get("test", {}).values()
+    tokens = sum(system["tokens"] for system in systems)
+    covered = sum(system["tokens"] * system["tokens_covered"] for system in systems)
+    share = f"{covered / tokens:.1%} of the test split's tokens" if tokens else "no test split"
+    return f"vocabulary of {report['size']:,} tokens, {share}"
+
+
+def describe_pretraining(metrics: dict[str, Any]) -> str:
+    """Return the accuracy on masked codes beside the unigram baseline's."""
+    split = "test" if "test" in metrics else "valid"
+    measured = metrics[split]
+    unigram = measured["baselines"]["unigram"]["accuracy"]["top1"]
+    return f"masked codes right: {measured['accuracy']['top1']:.1%}, by unigram {unigram:.1%}"
+
+
+def describe_finetuning(metrics: dict[str, Any]) -> str:
+    """Return each task's AUROC, beside the best that is reachable where that is known."""
+    return "; ".join(_describe_task(name, task) for name, task in metrics["tasks"].items())
+
+
+def _describe_task(name: str, task: dict[str, Any]) -> str:
+    text = f"{name}: fine-tuned AUROC {_interval(task['auroc'])}"
+    if best := task.get("best_reachable_auroc"):
+        text += f", best reachable {_interval(best)}"
+    return text
+
+
+def _interval(measured: dict[str, float]) -> str:
+    return f"{measured['value']:.3f} [{measured['lower']:.3f}, {measured['upper']:.3f}]"
+
+
+def describe_ehrshot(summary: Any) -> str:
+    """Return the macro AUROC of the model and, where it is known, of the truth."""
+    rows = summary.filter(
+        (summary.scope == "macro")
+        & (summary.score == "auroc")
+        & (summary.k == -1)
+        & (summary.source == "this run")
+    )
+    frame = rows.order_by("model", "head").to_pandas()
+    values = ", ".join(f"{row.model} {row.value:.3f}" for row in frame.itertuples())
+    return f"EHRSHOT macro AUROC, all training samples: {values}"
+
+
+HEADLINES: dict[str, Callable[[Any], str]] = {
+    "encoded_sequences": describe_sequences,
+    "vocabulary_report": describe_vocabulary,
+    "pretrain_metrics": describe_pretraining,
+    "finetune_metrics": describe_finetuning,
+    "ehrshot_summary": describe_ehrshot,
+}
