@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "cohort": {"persons": 400, "ehrshot": {"persons": 150}},
+    "pretrain": {"hidden_size": 32, "num_train_epochs": 4, "override_maxlen": 128},
+    "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
+    "ehrshot_eval": {"shots": [8], "bootstraps": 50},
+}
+
+
+@pytest.fixture(scope="session")
+def kedro_run():
+    """Run pipelines as `kedro run` does; returns the catalog of the run."""
+    bootstrap_project(ROOT)
+
+    def run(storage, pipelines=None, env=None, **parameters):
+        runtime = SMALL | parameters | {"storage": str(storage)}
+        with KedroSession.create(ROOT, env=env, runtime_params=runtime) as session:
+            session.run(pipeline_names=pipelines)
+        with KedroSession.create(ROOT, env=env, runtime_params=runtime) as session:
+            return session.load_context().catalog
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chain(kedro_run, tmp_path_factory):
+    """The catalog after everything has run on a small simulated hospital."""
+    return kedro_run(tmp_path_factory.mktemp("chain") / "data")

@@ -1,0 +1,49 @@
+"""The whole chain on a small simulated hospital, as `kedro run` does it."""
+
+import hashlib
+
+import ibis
+import pyarrow as pa
+import pytest
+
+PERSON_TABLES = ["demographics", "coded_events", "lab_events", "person_splits", "sequences"]
+SMALL_TABLES = ["unit_conversions", "lab_percentiles", "token_counts", "code_translations"]
+DATA_PIPELINES = ["cohort", "split", "preprocess", "vocab", "umls_mapping"]
+
+
+def content(data):
+    """A digest of a table's rows, whatever their order."""
+    table = data.to_pyarrow() if isinstance(data, ibis.Table) else data
+    rows = sorted(repr(row) for row in table.to_pylist())
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", [*PERSON_TABLES, *SMALL_TABLES, "ehrshot_results", "cutflow"])
+def test_tables_are_in_the_catalog_and_not_empty(chain, name):
+    assert chain.load(name).count().execute() > 0
+
+
+def test_encoded_sequences_are_read_in_place(chain):
+    encoded = chain.load("encoded_sequences")
+    sequences = chain.load("sequences")
+    assert isinstance(encoded, pa.Table)
+    assert encoded.num_rows == sequences.count().execute()
+
+
+def test_pretraining_beats_the_unigram_baseline(chain):
+    metrics = chain.load("pretrain_metrics")["valid"]
+    unigram = metrics["baselines"]["unigram"]["accuracy"]["top1"]
+    assert metrics["accuracy"]["top1"] > unigram
+
+
+def test_the_models_load_by_the_auto_classes(chain):
+    assert chain.load("pretrained_model").config.model_type == "clm_ler"
+    assert chain.load("finetuned_model").config.num_labels >= 1
+
+
+def test_the_same_input_gives_the_same_content(chain, kedro_run, tmp_path):
+    again = kedro_run(tmp_path / "data", DATA_PIPELINES)
+    for name in [*PERSON_TABLES, *SMALL_TABLES, "encoded_sequences"]:
+        assert content(again.load(name)) == content(chain.load(name)), name
+    assert again.load("vocabulary_report") == chain.load("vocabulary_report")
+    assert again.load("tokenizer").get_vocab() == chain.load("tokenizer").get_vocab()
