@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.tables.engine import small_table
+from clm_ler.tables.engine import small_table, whole_sum
 from clm_ler.tables.units import UnitOptions, convert_unit
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def count_lab_values(
     persons = person_splits.select("person_id", fitted=fitted)
     usable = lab_events.filter(ibis.cases(*_unusable(lab_events)).isnull())
     return usable.join(persons, "person_id").aggregate(
-        by=[*LAB, "unit", "value"], n=_.count(), n_fit=_.fitted.cast("int64").sum()
+        by=[*LAB, "unit", "value"], n=_.count(), n_fit=_.count(where=_.fitted)
     )
 
 
@@ -124,7 +124,7 @@ def fit_unit_conversions(lab_value_counts: ir.Table, options: LabOptions) -> ir.
     """
     spread = _spread(lab_value_counts)
     units = (
-        lab_value_counts.aggregate(by=[*LAB, "unit"], n=_.n_fit.sum())
+        lab_value_counts.aggregate(by=[*LAB, "unit"], n=whole_sum(lab_value_counts.n_fit))
         .left_join(spread, [*LAB, "unit"])
         .select(*LAB, "unit", "n", "low", "median", "high")
     )
@@ -259,14 +259,11 @@ def fit_lab_percentiles(
     fitted = lab_value_counts.filter(_.n_fit > 0)
     group = [*LAB, "base_unit"]
     # One representative of all values that are equal in single precision.
-    values = (
-        convert_values(fitted, unit_conversions)
-        .mutate(single=_.value.cast("float32"))
-        .group_by([*group, "single"])
-        .aggregate(value=_.value.min(), n=_.n_fit.sum())
-        .drop("single")
-    )
-    enough = values.aggregate(by=group, n=_.n.sum(), n_distinct=_.count()).filter(
+    single = convert_values(fitted, unit_conversions).mutate(single=_.value.cast("float32"))
+    values = single.aggregate(
+        by=[*group, "single"], value=_.value.min(), n=whole_sum(single.n_fit)
+    ).drop("single")
+    enough = values.aggregate(by=group, n=whole_sum(values.n), n_distinct=_.count()).filter(
         (_.n >= options.min_loinc_counts) & (_.n_distinct >= options.min_loinc_value_counts)
     )
     boundaries = fit_quantiles(values, options.percentile_count)
