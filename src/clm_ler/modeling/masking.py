@@ -53,10 +53,7 @@ def mask_tokens(
     not even whether the token was a lab shows; a random token in the place of a lab gets a random bin.
     """
     ids, types = tokens.input_ids.copy(), tokens.token_type_ids.copy()
-    draws = rng.random(len(ids), dtype=np.float32)
-    draws[~maskable_tokens(vocabulary, options)[ids]] = np.inf
-    threshold = max(options.prediction_fraction, draws.min(initial=1.0))
-    index = np.flatnonzero(draws <= threshold)
+    index = _draw_targets(maskable_tokens(vocabulary, options).take(ids), options, rng)
     labels, bins = ids[index].astype(np.int64), types[index].astype(np.int64)
 
     action = rng.random(len(index))
@@ -71,6 +68,18 @@ def mask_tokens(
     types[binned] = rng.integers(1, vocabulary.bins, len(binned), endpoint=True)
     targets = Targets(index, labels, np.where(bins > 0, bins, NO_BIN))
     return replace(tokens, input_ids=ids, token_type_ids=types), targets
+
+
+def _draw_targets(
+    maskable: npt.NDArray[np.bool_], options: MaskingOptions, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return which positions become targets: each with the same chance, at least one if any may."""
+    # 16 random bits a token are precise enough, and four times as fast as a float.
+    draws = np.frombuffer(rng.bytes(2 * len(maskable)), np.uint16)
+    index = np.flatnonzero(maskable & (draws < round(options.prediction_fraction * 2**16)))
+    if not index.size and maskable.any():
+        index = rng.choice(np.flatnonzero(maskable), 1)
+    return index
 
 
 def maskable_tokens(vocabulary: Vocabulary, options: MaskingOptions) -> npt.NDArray[np.bool_]:

@@ -159,7 +159,7 @@ class TokenStore:
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return the chunk of each run of rows that lie in one, [k], and where runs begin, [k + 1]."""
         chunks = np.searchsorted(self._chunk_rows, rows, side="right") - 1
-        heads = np.flatnonzero(np.diff(chunks, prepend=-1))
+        heads = np.flatnonzero(np.append(-1, chunks[:-1]) != chunks)
         return chunks[heads], np.append(heads, len(rows))
 
     def _read(

@@ -121,23 +121,24 @@ def cut(store: TokenStore, windows: Windows, vocabulary: Vocabulary) -> Tokens:
     known. A window without any event tells no age: its ``AGE`` is ``[UNK]``, because the one in the
     store is that of an event which may lie after the prediction time.
     """
-    first_days = _days_at(store, windows.rows, windows.firsts, windows.events > 0)
     # Two stretches a row. The first begins before the row: that place is for [CLS].
     starts = _interleave(np.full(len(windows), -1), windows.firsts)
     lengths = _interleave(windows.baseline + 1, windows.events)
     tokens = store.gather(np.repeat(windows.rows, 2), starts, lengths)
     offsets, ids, types = tokens.offsets[::2], tokens.input_ids, tokens.token_type_ids
-    skipped = _interleave(np.zeros_like(first_days), first_days - 1)
-    days = tokens.position_ids - np.repeat(skipped, lengths)
-    heads = offsets[:-1]
+    heads, has_events = offsets[:-1], windows.events > 0
+    first_days = np.ones(len(windows), np.int32)
+    first_days[has_events] = tokens.position_ids[tokens.offsets[1::2][has_events]]
+    days = tokens.position_ids - np.repeat(
+        _interleave(np.zeros_like(heads), first_days - 1), lengths
+    )
     ids[heads], types[heads], days[heads] = vocabulary.cls, 0, 0
 
     places = np.flatnonzero(days == 0)
     places = places[vocabulary.is_age[ids[places]]]
     window_of = np.searchsorted(offsets, places, side="right") - 1
-    ids[places] = _age_tokens(
-        store, windows[window_of], first_days[window_of], ids[places], vocabulary
-    )
+    ages = _age_tokens(store, windows, first_days, vocabulary)[window_of]
+    ids[places] = np.where(ages < 0, ids[places], ages)
     return Tokens(offsets, ids, types, days)
 
 
@@ -149,18 +150,15 @@ def _interleave(
 
 
 def _age_tokens(
-    store: TokenStore,
-    windows: Windows,
-    first_days: npt.NDArray[np.int32],
-    stored: npt.NDArray[np.integer],
-    vocabulary: Vocabulary,
-) -> npt.NDArray[np.integer]:
-    """Return the age token of each window, its stored one where the birth is unknown."""
+    store: TokenStore, windows: Windows, first_days: npt.NDArray[np.int32], vocabulary: Vocabulary
+) -> npt.NDArray[np.int32]:
+    """Return the age token of each window, negative where the stored one is to stay."""
     born = store.birth_to_start[windows.rows]
     years = (born.astype(np.int64) + first_days - 1) // DAYS_PER_YEAR
-    ages = vocabulary.age_ids[np.clip(years, 0, len(vocabulary.age_ids) - 1)]
-    ages = np.where(born == BIRTH_UNKNOWN, stored, ages)
-    return np.where(windows.events > 0, ages, vocabulary.unk)
+    ages = vocabulary.age_ids.take(years, mode="clip")
+    ages[born == BIRTH_UNKNOWN] = -1
+    ages[windows.events == 0] = vocabulary.unk
+    return ages
 
 
 def _windows(
