@@ -319,7 +319,8 @@ class Chart:
 
 def read_chart(persons: Persons, visits: Visits) -> Chart:
     """Return which conditions are known at each visit, for the first time or not, and how severe."""
-    known = persons.diagnosis[visits.row] <= visits.time[:, None]
+    # Visits are timed to the minute, so the one that makes a diagnosis may seem to precede it.
+    known = persons.diagnosis[visits.row] < visits.time[:, None] + 1 / 1440
     same_person = np.diff(visits.row, prepend=-1) == 0
     before = np.zeros_like(known)
     before[1:] = known[:-1]

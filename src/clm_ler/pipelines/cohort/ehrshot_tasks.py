@@ -34,21 +34,23 @@ NEW_DIAGNOSES = {
 
 @dataclass(frozen=True)
 class LabTask:
-    """Cuts of a lab, mildest first; a result beyond a cut is abnormal (a result at it too)."""
+    """The reported values at which a lab is mildly, moderately and severely abnormal.
+
+    The benchmark's bounds are strict in most places (platelets below 150); here they are the last
+    value, in the precision of the report and the lab's base unit, that still is abnormal (149).
+    """
 
     lab: str
     cuts: tuple[float, float, float]
     low: bool = True
-    inclusive: bool = False
 
 
 LAB_TASKS = {
-    "lab_thrombocytopenia": LabTask("Platelets", (150, 100, 50)),
-    "lab_hyperkalemia": LabTask("Potassium", (5.5, 6, 7), low=False),
-    # 3.9, 3.5 and 3 mmol/L; only the mildest includes its bound.
-    "lab_hypoglycemia": LabTask("Glucose", (70.2, 63, 54), inclusive=True),
-    "lab_hyponatremia": LabTask("Sodium", (135, 130, 125), inclusive=True),
-    "lab_anemia": LabTask("Hemoglobin", (12, 11, 7)),
+    "lab_thrombocytopenia": LabTask("Platelets", (149, 99, 49)),
+    "lab_hyperkalemia": LabTask("Potassium", (5.6, 6.1, 7.1), low=False),
+    "lab_hypoglycemia": LabTask("Glucose", (70, 62, 53)),  # 3.9, 3.5 and 3 mmol/L
+    "lab_hyponatremia": LabTask("Sodium", (135, 129, 124)),
+    "lab_anemia": LabTask("Hemoglobin", (11.9, 10.9, 6.9)),
 }
 
 # The 14 findings in the order of their bits, most significant first: a bias, what adds to its
@@ -149,22 +151,13 @@ def _abnormal_lab(site: Site, task: LabTask) -> Labels:
     """Return every result of a lab: its class, and the probability that it is abnormal at all."""
     lab = LABS[LAB[task.lab]]
     rows = np.flatnonzero(site.labs.item == LAB[task.lab])
-    value, mean = site.labs.value[rows], site.labs.mean[rows]
-    sign = 1 if task.low else -1
-    first = task.cuts[0]
-    beyond = [value * sign < cut * sign for cut in task.cuts]
-    if task.inclusive:
-        beyond[0] = value * sign <= first * sign
-    # Values are rounded, so the outermost abnormal one stands for half a step more.
-    step = 10.0**-lab.decimals
-    reached = np.floor(first / step + 1e-9) * step
-    at_cut = np.isclose(reached, first) and not task.inclusive
-    edge = reached - step / 2 if at_cut else reached + step / 2
-    if not task.low:
-        edge = first + step / 2
-    probability = ndtr(sign * (edge - mean) / lab.noise)
+    # Values are rounded: a cut stands for all values up to half a step beyond it.
+    half_step, sign = 0.5 * 10.0**-lab.decimals, 1 if task.low else -1
+    edges = np.array(task.cuts) + sign * half_step
+    beyond = sign * (edges[:, None] - site.labs.value[rows]) > 0
+    probability = ndtr(sign * (edges[0] - site.labs.mean[rows]) / lab.noise)
     minute_before = site.labs.time[rows] - 1 / 1440
-    return Labels(site.labs.row[rows], minute_before, sum(beyond), probability[:, None])
+    return Labels(site.labs.row[rows], minute_before, beyond.sum(axis=0), probability[:, None])
 
 
 def _chest_xrays(site: Site, rng: np.random.Generator) -> Labels:

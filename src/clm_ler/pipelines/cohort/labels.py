@@ -108,7 +108,7 @@ def _ckd_stage(persons: Persons, rng: np.random.Generator) -> pa.Table:
     expected = severity(persons, everyone, persons.end + 365, CONDITION["ckd"])
     reached = expected + CKD_NOISE * rng.standard_normal(len(persons))
     above = [ndtr((expected - cut) / CKD_NOISE) for cut in CKD_CUTS]
-    stage = sum((reached > cut).astype(int) for cut in CKD_CUTS)
+    stage = np.searchsorted(CKD_CUTS, reached)
     return pa.concat_tables(
         _rows(persons.person_id, None, "ckd_stage", label, probability, stage == label)
         for label, probability in ((1, above[0] - above[1]), (2, above[1]))

@@ -8,9 +8,9 @@ class SiteOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    persons: int = Field(600, ge=30, description="Patients of the EHRSHOT-format site.")
+    persons: int = Field(default=600, ge=30, description="Patients of the EHRSHOT-format site.")
     events_per_person: int = Field(
-        400, ge=300, description="Mean events a patient; the real benchmark has about 6200."
+        default=400, ge=300, description="Mean events a patient; the real benchmark has about 6200."
     )
 
 
@@ -19,14 +19,12 @@ class CohortOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    persons: int = Field(2000, ge=1, description="Persons of the hospital.")
-    years: int = Field(12, ge=3, le=40, description="Years that the records reach back.")
+    persons: int = Field(default=2000, ge=1, description="Persons of the hospital.")
+    years: int = Field(default=12, ge=3, le=40, description="Years that the records reach back.")
     chunk_persons: int = Field(
-        1000,
+        default=1000,
         ge=50,
         description="Persons simulated at a time, and in one file: it bounds the memory. "
         "The content of a chunk depends on the seed and this size, never on `persons`.",
     )
-    ehrshot: SiteOptions = Field(
-        default_factory=lambda: SiteOptions(), description="The EHRSHOT-format site."
-    )
+    ehrshot: SiteOptions = Field(default=SiteOptions(), description="The EHRSHOT-format site.")
