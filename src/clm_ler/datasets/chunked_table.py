@@ -8,7 +8,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
+
+_COMPLETE = "_SUCCESS"  # the mark that Spark leaves too
 
 
 class ChunkedTableDataset(FileDataset):
@@ -24,6 +28,9 @@ class ChunkedTableDataset(FileDataset):
         """Return the stored table."""
         path = self._fs_prefix + str(self._get_load_path())
         if self._file_format == "parquet":
+            filesystem, folder = fsspec.core.url_to_fs(path, **self._fs_args)
+            if not filesystem.exists(f"{folder}/{_COMPLETE}"):
+                raise DatasetError(f"{path} has no {_COMPLETE}: it was never fully written.")
             return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
         text = (
             {"inferSchema": False} if self.connection.name == "pyspark" else {"all_varchar": True}
@@ -41,7 +48,7 @@ class ChunkedTableDataset(FileDataset):
             write(batches, filesystem, aside)
             if filesystem.exists(path):
                 filesystem.rm(path, recursive=True)
-            filesystem.mv(aside, path, recursive=True)
+            _put_in_place(filesystem, aside, path)
         except BaseException:
             if filesystem.exists(aside):
                 filesystem.rm(aside, recursive=True)
@@ -53,11 +60,21 @@ def _beside(path: str) -> str:
     return f"{folder}/.{name}-{uuid.uuid4().hex}"
 
 
+def _put_in_place(filesystem: Any, aside: str, path: str) -> None:
+    """Rename a file or folder; object by object where the store has no folders, the mark last."""
+    if isinstance(filesystem, LocalFileSystem):
+        filesystem.mv(aside, path, recursive=True)
+        return
+    for file in sorted(filesystem.find(aside), key=lambda file: (file.endswith(_COMPLETE), file)):
+        filesystem.mv(file, path + file.removeprefix(aside))
+
+
 def _write_parquet(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
     filesystem.makedirs(path)
     for number, batch in enumerate(batches):
         with filesystem.open(f"{path}/part-{number:06d}.parquet", "wb") as file:
             pq.write_table(pa.Table.from_batches([batch]), file, compression="zstd")
+    filesystem.touch(f"{path}/{_COMPLETE}")
 
 
 def _write_csv(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:

@@ -67,12 +67,12 @@ def _is_s3(value: object) -> bool:
 
 def _check_bucket(bucket: str) -> None:
     try:
-        filesystem = fsspec.filesystem("s3")
+        # A new one: an instance in the cache may hold the credentials of an earlier run.
+        filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
     except ImportError as error:
         raise RuntimeError("s3:// addresses need: pip install 'clm-ler[s3]'") from error
     try:
-        filesystem.invalidate_cache()
-        filesystem.ls(bucket, refresh=True)
+        filesystem.ls(bucket)
     except FileNotFoundError as error:
         raise RuntimeError(f"There is no bucket s3://{bucket}.") from error
     except PermissionError as error:

@@ -23,12 +23,16 @@ class SummaryHooks:
         """Log the lines."""
         written = pipeline.all_outputs()
         lines = [
-            f"{describe(catalog.load(name))}  ({dataset_location(catalog[name])})"
+            f"{describe(catalog.load(name))}  ({_place(catalog[name])})"
             for name, describe in HEADLINES.items()
             if name in written and name in catalog
         ]
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
+
+
+def _place(dataset: Any) -> str:
+    return (dataset_location(dataset) or "memory").removeprefix("file://")
 
 
 def describe_sequences(encoded: pa.Table) -> str:

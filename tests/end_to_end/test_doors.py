@@ -1,0 +1,153 @@
+"""Databases made elsewhere, through the environments that read them."""
+
+import gzip
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+PROJECT = Path(__file__).parents[2]
+EVERYTHING = {
+    "number_of_days_threshold": 0,
+    "min_history_size": 1,
+    "min_loinc_counts": 1,
+    "min_loinc_value_counts": 1,
+    "fit_on": "all",
+}
+
+
+def sequences(env, storage, **params):
+    """Run split and preprocess in an environment: the tokens of each person, and the ledger."""
+    bootstrap_project(PROJECT)
+    params |= {"storage": str(storage), "preprocess": EVERYTHING}
+    with KedroSession.create(PROJECT, env=env, runtime_params=params) as session:
+        session.run(pipeline_names=["split", "preprocess"])
+    files = f"{storage}/05_model_input/sequences/**/*.parquet"
+    columns = "person_id, sorted_event_tokens, date"
+    rows = duckdb.sql(
+        f"SELECT {columns} FROM read_parquet('{files}', hive_partitioning = false)"
+    ).fetchall()
+    ledger = duckdb.sql(
+        f"SELECT table, reason, sum(rows)::int FROM '{storage}/08_reporting/loss_ledger.parquet' "
+        "GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    return {person: (tokens, dates) for person, tokens, dates in rows}, ledger
+
+
+CDM = {
+    "person.csv": """\
+person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth,birth_datetime,\
+race_concept_id,ethnicity_concept_id,location_id,gender_source_value,race_source_value,\
+ethnicity_source_value
+1,8532,1980,5,5,1980-05-05 00:00:00,8527,0,7,f,w,not
+2,0,1990,,,,0,0,,male,,
+""",
+    "LOCATION.csv": "location_id,state\n7,NJ\n",
+    "concept.csv": """\
+concept_id\tconcept_name\tvocabulary_id\tconcept_code
+8532\tFEMALE\tGender\tF
+8527\tWhite\tRace\t5
+11\tAsthma "of any kind"\tICD10CM\tJ45.901
+12\tAsthma\tSNOMED\t195967001
+13\tlisinopril\tRxNorm\t314076
+14\tGlucose\tLOINC\t2345-7
+15\tmillimole per litre\tUCUM\tmmol/L
+16\tPhysical\tCPT4\t99213
+9202\tOutpatient Visit\tVisit\tOP
+""",
+    "condition_occurrence.csv": """\
+person_id,condition_concept_id,condition_start_date,condition_start_datetime,\
+condition_source_concept_id
+1,12,2020-01-01,2020-01-01 10:00:00,11
+1,12,2020-03-01,,0
+2,0,2020-03-01,,0
+""",
+    "drug_exposure.csv.gz": """\
+person_id,drug_concept_id,drug_exposure_start_date,drug_source_concept_id
+1,13,2020-01-02,0
+""",
+    "measurement.csv": """\
+person_id,measurement_concept_id,measurement_date,value_as_number,unit_concept_id,\
+unit_source_value,measurement_source_concept_id
+1,14,2020-01-03,90,0,MG/DL,0
+1,14,2020-01-04,5.5,15,whatever,0
+1,16,2020-01-04,,0,,16
+1,14,2020-01-05,91,0,,0
+2,14,2020-01-03,95,0,mg/dL,14
+""",
+    "visit_occurrence.csv": """\
+person_id,visit_concept_id,visit_start_date
+2,9202,2020-01-03
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def cdm(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cdm")
+    for name, text in CDM.items():
+        data = text.encode()
+        (root / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return root
+
+
+def test_an_omop_cdm_becomes_sequences(cdm, tmp_path):
+    found, ledger = sequences("omop", tmp_path, cdm_root=str(cdm))
+    assert found[1][0] == [
+        "AGE:39",
+        "ETHNICITY:not",
+        "GENDER:F",
+        "RACE:White",
+        "REGION:NJ",
+        "ICD10CM:J45.901",
+        "RXNORM:314076",
+        "LOINC:2345-7:30-40",
+        "CPT:99213",
+        "LOINC:2345-7:90-100",
+        "SNOMED:195967001",
+    ]
+    assert found[1][1][5] == datetime(2020, 1, 1, 10)
+    assert found[2][0] == ["AGE:30", "GENDER:male", "LOINC:2345-7:60-70", "Visit:OP"]
+    assert ledger == [("diagnosis", "no code", 1), ("lab", "no unit", 1)]
+
+
+def test_an_omop_cdm_may_give_standard_concepts(cdm, tmp_path):
+    found, _ = sequences("omop", tmp_path, cdm_root=str(cdm), codes="standard")
+    assert "ICD10CM:J45.901" not in found[1][0]
+    assert found[1][0].count("SNOMED:195967001") == 2
+
+
+def test_a_meds_dataset_becomes_sequences(tmp_path):
+    noon = datetime(2020, 1, 2, 12)
+    rows = [
+        (1, None, "GENDER//F", None, None),
+        (1, None, "Race/5", None, None),
+        (1, datetime(1970, 5, 5, 3), "MEDS_BIRTH", None, None),
+        (1, noon, "ICD10CM//J45901", None, None),
+        (1, noon, "LOINC/2345-7", 90.0, "mg/dL"),
+        (1, noon, "LAB//50912//mg/dL", 1.25, None),
+        (1, noon, "HR", 80.0, None),
+        (1, datetime(2021, 1, 2), "MEDS_DEATH", None, None),
+    ]
+    columns = ("subject_id", "time", "code", "numeric_value", "unit")
+    shard = tmp_path / "meds" / "data" / "train" / "0.parquet"
+    shard.parent.mkdir(parents=True)
+    table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+    pq.write_table(table, shard)
+    found, ledger = sequences("meds", tmp_path / "out", meds_root=str(tmp_path / "meds"))
+    assert found[1][0] == [
+        "AGE:49",
+        "GENDER:F",
+        "RACE:5",
+        "ICD10CM:J45.901",
+        "LAB:50912:90-100",
+        "LOINC:2345-7:90-100",
+        "MEDS:HR:90-100",
+        "MEDS:MEDS_DEATH",
+    ]
+    assert ledger == []
