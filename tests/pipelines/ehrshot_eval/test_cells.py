@@ -83,7 +83,8 @@ def plain_protocol(cell: Cell, features: Features) -> tuple[dict, np.ndarray]:
     ]
     best = {"C": GRID["C"][int(np.argmax(aurocs))]}
     model = LogisticRegression(**best).fit(x_train, train["label"])
-    return best, model.predict_proba(scaler.transform(features.rows(parts["test"])))[:, 1]
+    probability = model.predict_proba(scaler.transform(features.rows(parts["test"])))[:, 1]
+    return best, probability.astype(np.float64)
 
 
 def test_a_cell_is_the_protocol(cell: Cell, features: Features) -> None:
@@ -151,6 +152,7 @@ def test_cells_are_shots_times_heads(samples: Samples, caplog: pytest.LogCapture
         replicates=2,
         heads={"a": HEAD, "b": HEAD},
         models={"clm_ler": ("a", "b"), "count": ("a",)},
+        checkpoints="checkpoints",
     )
     cells = list_cells(samples, shots, options)
     assert sorted((cell.k, cell.replicate, cell.model, cell.head) for cell in cells) == sorted(

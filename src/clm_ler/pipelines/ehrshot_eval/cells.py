@@ -20,7 +20,7 @@ from clm_ler.modeling.bootstrap import (
     unit_weights,
     weighted_metrics,
 )
-from clm_ler.modeling.probes import Matrix, fit_probe
+from clm_ler.modeling.probes import Matrix
 from clm_ler.pipelines.ehrshot_eval.features import Features
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
 from clm_ler.pipelines.ehrshot_eval.tasks import shot_rows
@@ -127,12 +127,11 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
     """
     parts = cell.samples.by_split
     train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
-    probe = fit_probe(
-        head.estimator,
-        head.grid,
+    probe = features.fit(
+        head,
         (features.rows(train), train["label"].to_numpy()),
         (features.rows(valid), valid["label"].to_numpy()),
-        seed=cell.replicate,
+        cell.replicate,
     )
     test = parts["test"]
     probability = np.concatenate([probe.predict(rows) for rows in _chunks(features, test)])

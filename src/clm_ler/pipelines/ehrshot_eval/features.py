@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,34 +12,73 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from clm_ler.modeling.event_counts import EventCounts, Instants
-from clm_ler.modeling.probes import Matrix
+from clm_ler.modeling.probes import Labels, Matrix, Probe, fit_probe
+from clm_ler.pipelines.ehrshot_eval.finetuning import Encoder, Positions, fit_fine_tuned
+from clm_ler.pipelines.ehrshot_eval.options import HeadOptions
 
-MICROSECONDS_PER_YEAR = 365 * 86_400_000_000  # of 365 days, as the official age feature
+Data = tuple[Any, Labels]  # a matrix, or what the head's own classifier takes
+Fit = Callable[[HeadOptions, Data, Data, int], Probe]
+
+
+def fit_head(head: HeadOptions, train: Data, validation: Data, seed: int) -> Probe:
+    """Return the head's classifier on a matrix of features."""
+    if head.estimator == "finetune":
+        raise ValueError("A head that fine-tunes goes with the model clm_ler_finetuned only.")
+    return fit_probe(head.estimator, head.grid, train, validation, seed)
 
 
 @dataclass(frozen=True)
 class Features:
-    """One kind of features.
+    """One kind of features, and how a classifier is fitted on them.
 
     Attributes:
         rows: Gives the matrix of samples (``person_id``, ``prediction_time``), a row for each.
         digest: Changes when the features do.
+        fit: Takes a head, training and validation features and labels, and a seed.
     """
 
     rows: Callable[[pd.DataFrame], Matrix]
     digest: str
+    fit: Fit = fit_head
 
 
 def embedding_features(times: pd.DataFrame, vectors: NDArray[np.float32]) -> Features:
     """Return one vector for each person and prediction time, which ``times`` lists."""
-    instants = Instants.of(*keys_of(times))
-    order = instants.first_not_before(*keys_of(times))
-    by_instant = np.empty_like(vectors)
-    by_instant[order] = vectors
+    instants, by_instant = _by_instant(times, vectors)
     return Features(
         lambda samples: by_instant[instants.first_not_before(*keys_of(samples))],
         _digest(instants.keys, by_instant),
     )
+
+
+def fine_tuned_features(
+    times: pd.DataFrame, positions: Positions, encoder: Encoder, digest: str, checkpoints: Path
+) -> Features:
+    """Return what the model reads of each person at each prediction time, to fine-tune it on.
+
+    Args:
+        times: Every person_id and prediction_time.
+        positions: The row of the store and the leading positions that may be seen, of each.
+        encoder: The pre-trained model.
+        digest: Of its embeddings: they change with the model, the vocabulary and the events.
+        checkpoints: Where unfinished trainings lie.
+    """
+    instants, by_instant = _by_instant(times, positions)
+    return Features(
+        lambda samples: by_instant[instants.first_not_before(*keys_of(samples))],
+        f"fine-tuned-{digest}",
+        lambda head, train, validation, seed: fit_fine_tuned(
+            encoder, checkpoints, head.grid, train, validation, seed
+        ),
+    )
+
+
+def _by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
+    """Return the values in the order of their instants."""
+    instants = Instants.of(*keys_of(times))
+    ordered = np.empty_like(values)
+    ordered[instants.first_not_before(*keys_of(times))] = values
+    return instants, ordered
 
 
 def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int] = ()) -> Features:

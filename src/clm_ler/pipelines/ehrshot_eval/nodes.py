@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -17,7 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from clm_ler.datasets.cells import Cells
 from clm_ler.modeling.event_counts import count_events, lookback_instants
-from clm_ler.modeling.inference import embed
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
@@ -29,8 +29,10 @@ from clm_ler.pipelines.ehrshot_eval.features import (
     age_features,
     count_features,
     embedding_features,
+    fine_tuned_features,
     keys_of,
 )
+from clm_ler.pipelines.ehrshot_eval.finetuning import Encoder, Positions
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import ehrshot
@@ -114,35 +116,40 @@ def embed_samples(
 ) -> ir.Table:
     """Return the frozen model's embedding of each person at each prediction time.
 
-    Only events that start at the prediction time or before are seen. A person without any event of
-    the vocabulary has the zero vector.
+    Only events that start at the prediction time or before are seen.
 
     Returns:
-        person_id, prediction_time, embedding (list of float32).
+        person_id, prediction_time, n_positions (how many leading positions of the sequence are
+        seen), embedding (list of float32).
     """
     times = _prediction_times(ehrshot_samples)
-    store = TokenStore.from_arrow(ehrshot_encoded)
     ends = _visible_positions(ehrshot_sequences, times)
-    known = np.flatnonzero(ends > 0)
-    person = times["person_id"].to_numpy()[known]
-    order = np.argsort(store.person_id)
-    rows = order[np.searchsorted(store.person_id, person, sorter=order)]
-    model = pretrained_model.clm_ler
+    encoder = _encoder(ehrshot_encoded, tokenizer, pretrained_model, options)
+    if unseen := int((ends == 0).sum()):
+        logger.warning("%d of %d prediction times see no event at all.", unseen, len(times))
+    vectors = encoder.embed(_positions(encoder, times, ends))
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    table = pa.Table.from_pandas(times.assign(n_positions=ends), preserve_index=False)
+    return ibis.memtable(table.append_column("embedding", flat.cast(pa.list_(pa.float32()))))
+
+
+def _encoder(
+    encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    model: ClmLerForMaskedLM,
+    options: EhrshotOptions,
+) -> Encoder:
     window = WindowOptions(options.max_length, model.config.max_position_embeddings)
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
-    vectors = np.zeros((len(times), model.config.hidden_size), np.float32)
-    vectors[known] = embed(
-        model, store, rows, ends[known], vocabulary, window, options.tokens_per_batch
-    )
-    if len(known) < len(times):
-        logger.warning(
-            "%d of %d prediction times have no event of the vocabulary before them.",
-            len(times) - len(known),
-            len(times),
-        )
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    table = pa.Table.from_pandas(times, preserve_index=False)
-    return ibis.memtable(table.append_column("embedding", flat.cast(pa.list_(pa.float32()))))
+    store = TokenStore.from_arrow(encoded)
+    return Encoder(model, store, vocabulary, window, options.tokens_per_batch)
+
+
+def _positions(encoder: Encoder, times: pd.DataFrame, ends: np.ndarray) -> Positions:
+    """Return the store's row and the visible positions; a person without a sequence sees nothing."""
+    row_of = pd.Series(np.arange(len(encoder.store)), index=encoder.store.person_id)
+    rows = row_of.reindex(times["person_id"]).fillna(0).to_numpy(np.int64)
+    return np.column_stack([rows, ends])
 
 
 def _prediction_times(samples: ir.Table) -> pd.DataFrame:
@@ -186,13 +193,18 @@ def fit_cells(
     ehrshot_shots: Partitions,
     ehrshot_embeddings: ir.Table,
     ehrshot_count_tokens: ir.Table,
+    ehrshot_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    pretrained_model: ClmLerForMaskedLM,
     options: EhrshotOptions,
 ) -> Cells:
     """Return, for each cell of the benchmark, a function that fits and tests its classifier.
 
     A cell is a sub-task, a model, a head, a number of shots and a replicate.
     """
-    features = _features(ehrshot_samples, ehrshot_embeddings, ehrshot_count_tokens, options)
+    encoder = _encoder(ehrshot_encoded, tokenizer, pretrained_model, options)
+    features = _model_features(ehrshot_embeddings, encoder, options)
+    features |= _count_features(_prediction_times(ehrshot_samples), ehrshot_count_tokens, options)
     shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made = {}
     for task in options.tasks:
@@ -206,19 +218,31 @@ def fit_cells(
     return made
 
 
-def _features(
-    samples: ir.Table, embeddings: ir.Table, tokens: ir.Table, options: EhrshotOptions
+def _model_features(
+    embeddings: ir.Table, encoder: Encoder, options: EhrshotOptions
 ) -> dict[str, Features]:
-    """Return the features of the wanted models."""
-    times = _prediction_times(samples)
-    made = {}
-    if "clm_ler" in options.models:
-        vectors = embeddings.to_pyarrow()
-        flat = vectors["embedding"].combine_chunks().flatten().to_numpy()
-        known = vectors.select(["person_id", "prediction_time"]).to_pandas()
-        made["clm_ler"] = embedding_features(known, flat.reshape(len(vectors), -1))
+    """Return the embeddings, and what the model reads where it is fine-tuned."""
+    table = embeddings.to_pyarrow()
+    times = table.drop(["embedding"]).to_pandas()
+    flat = table["embedding"].combine_chunks().flatten().to_numpy()
+    frozen = embedding_features(times, flat.reshape(len(times), -1))
+    positions = _positions(encoder, times, times["n_positions"].to_numpy())
+    checkpoints = Path(options.checkpoints)
+    return {
+        "clm_ler": frozen,
+        "clm_ler_finetuned": fine_tuned_features(
+            times, positions, encoder, frozen.digest, checkpoints
+        ),
+    }
+
+
+def _count_features(
+    times: pd.DataFrame, tokens: ir.Table, options: EhrshotOptions
+) -> dict[str, Features]:
+    """Return the wanted count features."""
     first = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
     ages = age_features(times, first)
+    made: dict[str, Features] = {}
     for name, counted, lookbacks in (
         ("count", tokens.filter(tokens.official), ()),
         ("count_bins", tokens, options.lookbacks),

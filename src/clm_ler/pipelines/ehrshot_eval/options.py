@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from clm_ler.pipelines.ehrshot_eval.tasks import TASKS
 
-FeatureName = Literal["clm_ler", "count", "count_bins"]
+FeatureName = Literal["clm_ler", "clm_ler_finetuned", "count", "count_bins"]
 
 
 class HeadOptions(BaseModel):
@@ -14,9 +14,12 @@ class HeadOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    estimator: Literal["logistic", "gbm", "forest"] = Field(description="Which classifier")
-    grid: dict[str, tuple[float | int | None, ...]] = Field(
-        description="Values of each hyper-parameter, named as scikit-learn or LightGBM names them"
+    estimator: Literal["logistic", "gbm", "forest", "finetune"] = Field(
+        description="Which classifier; `finetune` trains the model itself"
+    )
+    grid: dict[str, tuple[int | float | str | bool | None, ...]] = Field(
+        description="Values of each hyper-parameter, named as scikit-learn, LightGBM or the "
+        "parameters of `finetune` name them"
     )
 
 
@@ -33,11 +36,13 @@ class EhrshotOptions(BaseModel):
     heads: dict[str, HeadOptions] = Field(description="The classifiers, by name")
     models: dict[FeatureName, tuple[str, ...]] = Field(
         description="The heads of each kind of features: `clm_ler` the model's embeddings, `count` "
-        "the official counts, `count_bins` counts with lab bins and time bins"
+        "the official counts, `count_bins` counts with lab bins and time bins, "
+        "`clm_ler_finetuned` the model itself"
     )
     lookbacks: tuple[PositiveInt, ...] = Field(
         (30, 365), description="Days before the prediction that bound the time bins, ascending"
     )
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
+    checkpoints: str = Field(description="Directory of unfinished fine-tunings; local")
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")

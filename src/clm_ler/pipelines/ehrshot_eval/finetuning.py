@@ -1,0 +1,120 @@
+"""Fine-tuning the model itself, as one more head."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
+
+from clm_ler.modeling import classification
+from clm_ler.modeling.inference import embed, predict_proba
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
+from clm_ler.modeling.probes import Grid, Labels, Probe
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.windows import WindowOptions
+
+Positions = NDArray[np.int64]  # [n, 2]: row of the store, leading positions that may be seen
+
+_ONE_AT_A_TIME = Lock()  # a training uses all cores and the process's random state
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pre-trained model with the sequences it reads."""
+
+    model: ClmLerForMaskedLM
+    store: TokenStore
+    vocabulary: Vocabulary
+    window: WindowOptions
+    tokens_per_batch: int
+
+    def embed(self, positions: Positions) -> NDArray[np.float32]:
+        """Return the frozen model's embedding of each sample, ``[n, hidden]``."""
+        rows, ends = positions.T
+        encoder = self.model.clm_ler
+        return embed(
+            encoder,
+            self.store,
+            rows,
+            ends,
+            self.vocabulary,
+            self.window,
+            self.tokens_per_batch,
+        )
+
+
+def fit_fine_tuned(
+    encoder: Encoder,
+    checkpoints: Path,
+    grid: Grid,
+    train: tuple[Positions, Labels],
+    validation: tuple[Positions, Labels],
+    seed: int,
+) -> Probe:
+    """Return the fine-tuned model with the best validation AUROC, the first one where several are best.
+
+    Args:
+        encoder: The model to start from.
+        checkpoints: Where trainings leave their state; a training that was killed goes on, a
+            finished one is removed.
+        grid: Values of the fields of :class:`clm_ler.modeling.classification.FineTuning`.
+        train: Samples to fit on.
+        validation: Samples to choose on.
+        seed: Of the training.
+    """
+    data = classification.FineTuningData(
+        encoder.store,
+        encoder.vocabulary,
+        encoder.window,
+        train=_samples(*train),
+        valid=_samples(*validation),
+        num_labels=2,
+        seed=seed,
+    )
+    state = blake2b(repr(seed).encode(), digest_size=12)
+    for array in (*train, *validation):
+        state.update(np.ascontiguousarray(array).tobytes())
+    folder = checkpoints / state.hexdigest()
+    best: tuple[Mapping[str, Any], float, ClmLerForSequenceClassification] | None = None
+    with _ONE_AT_A_TIME:
+        for number, settings in enumerate(ParameterGrid(grid)):
+            place = folder / str(number)
+            result = classification.fine_tune(
+                place, {"settings": settings}, encoder.model, data, _settings(encoder, settings)
+            )
+            if best is None or result["validation_auroc"] > best[1]:
+                best = settings, result["validation_auroc"], classification.load_result(place)
+    if best is None:
+        raise ValueError("The grid of a fine-tuned head is empty.")
+    shutil.rmtree(folder)
+    settings, auroc, model = best
+    return Probe(json.dumps(settings), auroc, partial(_predict, encoder, model))
+
+
+def _settings(encoder: Encoder, settings: Mapping[str, Any]) -> classification.FineTuning:
+    return classification.FineTuning(tokens_per_batch=encoder.tokens_per_batch, **settings)
+
+
+def _samples(positions: Positions, labels: Labels) -> classification.Samples:
+    rows, ends = positions.T
+    return classification.Samples(rows, ends, labels.astype(np.int64))
+
+
+def _predict(
+    encoder: Encoder, model: ClmLerForSequenceClassification, positions: Positions
+) -> NDArray[np.float64]:
+    rows, ends = positions.T
+    vocabulary, window = encoder.vocabulary, encoder.window
+    probability = predict_proba(
+        model, encoder.store, rows, ends, vocabulary, window, encoder.tokens_per_batch
+    )
+    return probability[:, 1]

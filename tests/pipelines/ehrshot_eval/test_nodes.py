@@ -1,0 +1,236 @@
+"""The nodes from raw events to predictions on a tiny site, and what may not change them."""
+
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from ibis import _
+
+from clm_ler.datasets.cells import CellsDataset
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.pipelines.ehrshot_eval import nodes
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
+from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.tables import ehrshot
+
+PERSONS = 36
+LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)
+DAY = pd.Timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def site() -> dict[str, Any]:
+    """Raw files of a site: the label of a person shows in a code the day before."""
+    generator = np.random.default_rng(0)
+    events, labels = [], []
+    for person in range(1, PERSONS + 1):
+        label = int(generator.random() < 0.5)
+        start = pd.Timestamp("2020-01-01") + DAY * int(generator.integers(0, 300))
+        prediction = (start + 30 * DAY).normalize() + pd.Timedelta("23:59:00")
+        rows = [
+            (start - 18000 * DAY, "SNOMED/3950001", None, None),
+            (start - 18000 * DAY, "Gender/F" if person % 2 else "Gender/M", None, None),
+            (start, "Visit/IP", None, None),
+            (prediction - DAY, "SNOMED/111" if label else "SNOMED/222", None, None),
+            (prediction, "SNOMED/333", None, None),
+        ]
+        rows += [
+            (start + DAY * day, "LOINC/2345-7", f"{generator.normal(100, 20):.1f}", "mg/dL")
+            for day in range(8)
+        ]
+        events += [(person, str(time), "", code, value, unit) for time, code, value, unit in rows]
+        labels.append((person, str(prediction), str(bool(label)), "boolean"))
+    columns = ["patient_id", "start", "end", "code", "value", "unit"]
+    splits = ["train"] * 18 + ["val"] * 9 + ["test"] * 9
+    return {
+        "events": pd.DataFrame(events, columns=columns, dtype=object),
+        "splits": pd.DataFrame({"omop_person_id": range(1, PERSONS + 1), "split": splits}),
+        "labels": pd.DataFrame(
+            labels, columns=["patient_id", "prediction_time", "value", "label_type"]
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def fitted(site: dict[str, Any]) -> dict[str, Any]:
+    """A tokenizer, lab tables and a model with random weights, fitted once."""
+    timeline = ehrshot.read_events(as_table(site["events"]))
+    splits = nodes.read_splits(ibis.memtable(site["splits"]))
+    conversions, percentiles = nodes.fit_native_labs(timeline, splits, LABS)
+    translations = ibis.memtable(ehrshot.identity_translations(timeline).to_pandas())
+    known = [ibis.memtable(table.to_pyarrow()) for table in (conversions, percentiles)]
+    sequences = nodes.build_ehrshot_sequences(timeline, translations, *known, splits)
+    tokenizer = build_tokenizer(count_tokens(sequences, VocabOptions()), known[1], VocabOptions())
+    torch.manual_seed(0)
+    model = ClmLerForMaskedLM(
+        ClmLerConfig(
+            vocab_size=len(tokenizer),
+            num_lab_bins=10,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+        )
+    )
+    return {
+        "splits": splits,
+        "translations": translations,
+        "labs": known,
+        "tokenizer": tokenizer,
+        "model": model.eval(),
+    }
+
+
+def as_table(events: pd.DataFrame) -> ibis.Table:
+    schema = dict.fromkeys(events.columns, "string") | {"patient_id": "int64"}
+    return ibis.memtable(events, schema=schema)
+
+
+def options(tmp_path: Path, **changes: Any) -> EhrshotOptions:
+    settings: dict[str, Any] = {
+        "tasks": ("guo_los",),
+        "shots": (-1,),
+        "replicates": 1,
+        "heads": {"lr": {"estimator": "logistic", "grid": {"C": (1e-2, 1.0)}}},
+        "models": {"clm_ler": ("lr",), "count": ("lr",), "count_bins": ("lr",)},
+        "bootstraps": 20,
+        "max_length": 32,
+        "checkpoints": str(tmp_path / "checkpoints"),
+    }
+    return EhrshotOptions.model_validate(settings | changes)
+
+
+def samples_of(site: dict[str, Any], chosen: EhrshotOptions) -> ibis.Table:
+    labels = {"guo_los": lambda: ibis.memtable(site["labels"])}
+    return nodes.read_samples(labels, ibis.memtable(site["splits"]), chosen)
+
+
+def features_of(
+    events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
+) -> tuple[ibis.Table, ibis.Table, Any]:
+    timeline = ehrshot.read_events(as_table(events))
+    sequences = nodes.build_ehrshot_sequences(
+        timeline, fitted["translations"], *fitted["labs"], fitted["splits"]
+    )
+    encoded = encode_sequences(sequences, fitted["tokenizer"]).order_by("person_id").to_pyarrow()
+    samples = samples_of(site, chosen)
+    embeddings = nodes.embed_samples(
+        encoded, sequences, samples, fitted["tokenizer"], fitted["model"], chosen
+    )
+    return embeddings, nodes.collect_count_tokens(timeline, *fitted["labs"]), encoded
+
+
+def cells_of(
+    events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
+) -> dict[str, Any]:
+    rows = samples_of(site, chosen).to_pandas()
+    draw = {}
+    for ours, theirs in (("train", "train"), ("valid", "val")):
+        labels = rows[rows["split"] == ours].sort_values("row")["label"].tolist()
+        draw |= {f"{theirs}_idxs": list(range(len(labels))), f"label_values_{theirs}_k": labels}
+    shots = {"guo_los": lambda: {"guo_los": {"-1": {"0": draw}}}}
+    embeddings, tokens, encoded = features_of(events, site, fitted, chosen)
+    model = (encoded, fitted["tokenizer"], fitted["model"])
+    return dict(
+        nodes.fit_cells(samples_of(site, chosen), shots, embeddings, tokens, *model, chosen)
+    )
+
+
+def changed_future(site: dict[str, Any]) -> pd.DataFrame:
+    """The same past, and another future: more events, none, and other ends of past events."""
+    events = site["events"].copy()
+    after = pd.to_datetime(site["labels"]["prediction_time"]) + pd.Timedelta(minutes=1)
+    future = pd.DataFrame({"patient_id": site["labels"]["patient_id"], "start": after.astype(str)})
+    future["end"], future["value"], future["unit"] = "", None, None
+    events["end"] = "2031-01-01 00:00:00"
+    more = [future.assign(code=code) for code in ("SNOMED/111", "Visit/IP", "SNOMED/444")]
+    labs = future.assign(code="LOINC/2345-7", value="999", unit="mg/dL")
+    return pd.concat([events, *more, labs], ignore_index=True)
+
+
+def test_nothing_after_the_prediction_time_changes_a_prediction(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = options(tmp_path)
+    before, after = (
+        {
+            (row["model"], row["head"]): row["probability"]
+            for compute in cells_of(events, site, fitted, chosen).values()
+            for row in compute().to_pylist()
+        }
+        for events in (site["events"], changed_future(site))
+    )
+    assert set(before) == {("clm_ler", "lr"), ("count", "lr"), ("count_bins", "lr")}
+    for name, probability in before.items():
+        np.testing.assert_allclose(after[name], probability, atol=1e-6, err_msg=str(name))
+
+
+def test_events_at_the_prediction_time_are_seen(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    without = site["events"][site["events"]["code"] != "SNOMED/333"]
+    seen, unseen = (
+        features_of(events, site, fitted, options(tmp_path))[0].to_pandas()["n_positions"]
+        for events in (site["events"], without)
+    )
+    assert (seen - unseen == 1).all()
+
+
+def test_cells_give_results_predictions_and_figures(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = options(tmp_path)
+    cells = CellsDataset(filepath=str(tmp_path / "cells"), connection={"backend": "duckdb"})
+    cells.save(cells_of(site["events"], site, fitted, chosen))
+    samples = ibis.memtable(samples_of(site, chosen).to_pandas())
+    predictions = nodes.collect_predictions(cells.load(), samples).to_pandas()
+    assert len(predictions) == 3 * 9
+    assert predictions["probability"].between(0, 1).all()
+    test = samples.filter(_.split == "test").to_pandas()
+    assert set(predictions["person_id"]) == set(test["person_id"])
+    truth = test.rename(columns={"person_id": "patient_id"}).assign(probability=test["label"] * 0.5)
+    columns = ["task", "sub_task", "patient_id", "prediction_time", "probability"]
+    tables = nodes.tabulate_results(cells.load(), samples, ibis.memtable(truth[columns]), chosen)
+    official, summary, differences = (table.to_pandas() for table in tables)
+    row = official.query("model == 'count' and score == 'auroc'").iloc[0]
+    own = predictions[predictions["model"] == "count"].sort_values("person_id")
+    positive, negative = (own.loc[own["label"] == label, "probability"] for label in (1, 0))
+    wins = (positive.to_numpy()[:, None] > negative.to_numpy()).mean()
+    assert row["value"] == pytest.approx(wins)
+    assert wins == 1.0, "the code of the day before tells the label"
+    assert summary.query("model == 'truth' and score == 'auroc'")["value"].eq(1).all()
+    assert set(differences["other_model"]) == {"count", "count_bins"}
+    assert len(nodes.plot_results(ibis.memtable(summary), ibis.memtable(differences))) == 4
+    assert list(nodes.split_by_task(ibis.memtable(official))) == ["guo_los"]
+
+
+def test_the_model_itself_is_fine_tuned(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    grid = {"learning_rate": (0.003,), "num_train_epochs": (2,), "probe_first": (False,)}
+    chosen = options(
+        tmp_path,
+        heads={"full": {"estimator": "finetune", "grid": grid}},
+        models={"clm_ler_finetuned": ("full",)},
+    )
+    cells = cells_of(site["events"], site, fitted, chosen)
+    row = next(iter(cells.values()))().to_pylist()[0]
+    assert row["model_hparams"].startswith('{"learning_rate": 0.003')
+    assert len(row["probability"]) == 9
+    assert not list((tmp_path / "checkpoints").glob("*")), "finished trainings are removed"
+
+
+def test_the_ledger_counts_what_reaches_the_model(
+    site: dict[str, Any], fitted: dict[str, Any]
+) -> None:
+    timeline = ehrshot.read_events(as_table(site["events"]))
+    ledger = nodes.count_events_left(timeline, fitted["translations"]).to_pandas()
+    assert ledger["events"].tolist() == [PERSONS * 13] * 3 + [PERSONS * 3, PERSONS * 8]
+    assert ledger["persons"].tolist() == [PERSONS] * 5
