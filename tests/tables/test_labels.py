@@ -1,10 +1,10 @@
-import uuid
+import hashlib
 from datetime import datetime
 
-import ibis
 import pytest
 
 from clm_ler.tables.labels import LabelOptions, label_samples, select_labels, usable_samples
+from tests.engines import both_engines
 
 NOON = datetime(2020, 1, 1, 12)
 LATER = datetime(2020, 1, 9)
@@ -12,21 +12,16 @@ LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int32"
 BIRTH = datetime(1980, 5, 5)
 
 
-DUCKDB = ibis.duckdb.connect()
-
-
-def raw(rows, schema=None, backend=DUCKDB):
-    """A table of an engine, as the catalog gives it."""
-    schema = LABELS if schema is None else schema
-    table = ibis.memtable([dict(zip(schema, row, strict=True)) for row in rows], schema=schema)
-    return backend.create_view(f"t{uuid.uuid4().hex}", table)
+@pytest.fixture
+def raw(as_table):
+    return lambda rows, schema=None: as_table(rows, LABELS if schema is None else schema)
 
 
 def result(table, *columns):
     return sorted(table.select(*columns).execute().itertuples(index=False, name=None))
 
 
-def test_sql_chooses_rows_and_classes():
+def test_sql_chooses_rows_and_classes(raw):
     table = raw(
         [
             (1, "2020-01-01T12:00:00", 8.1, "clinic"),
@@ -47,19 +42,19 @@ def test_sql_chooses_rows_and_classes():
     assert labels.prediction_time.execute().tolist() == [NOON, NOON]
 
 
-def test_a_case_expression_gives_several_classes():
+def test_a_case_expression_gives_several_classes(raw):
     table = raw([(1, None, 0, "t"), (2, None, 5, "t"), (3, None, 9, "t")])
     criteria = "CASE WHEN label > 7 THEN 2 WHEN label > 3 THEN 1 ELSE 0 END"
     labels = select_labels(table, LabelOptions(positive_class_criteria=criteria, num_classes=3))
     assert result(labels, "person_id", "label") == [(1, 0), (2, 1), (3, 2)]
 
 
-@pytest.mark.parametrize("values", [{"boolean_value": "boolean"}, {"integer_value": "int64"}])
-def test_meds_and_aces_label_files_need_no_expression(values):
+@pytest.mark.parametrize("kind", [bool, int])
+def test_meds_and_aces_label_files_need_no_expression(raw, kind):
+    values = {bool: {"boolean_value": "boolean"}, int: {"integer_value": "int64"}}[kind]
     schema = {"subject_id": "int64", "prediction_time": "timestamp", **values}
-    labels = select_labels(
-        raw([(1, NOON, True), (2, NOON, False)], schema), LabelOptions(task="'t'")
-    )
+    table = raw([(1, NOON, kind(1)), (2, NOON, kind(0))], schema)
+    labels = select_labels(table, LabelOptions(task="'t'"))
     assert result(labels, "person_id", "label") == [(1, 1), (2, 0)]
 
 
@@ -74,12 +69,12 @@ def test_meds_and_aces_label_files_need_no_expression(values):
         ([], "no row meets inclusion_criteria"),
     ],
 )
-def test_faulty_labels_are_counted(rows, message):
+def test_faulty_labels_are_counted(raw, rows, message):
     with pytest.raises(ValueError, match=message):
         select_labels(raw(rows), LabelOptions())
 
 
-def test_unparsable_times_are_counted_but_missing_ones_are_allowed():
+def test_unparsable_times_are_counted_but_missing_ones_are_allowed(raw):
     schema = LABELS | {"prediction_time": "string"}
     rows = [(1, "the other day", 0, "t"), (2, None, 1, "t"), (3, "2020-01-01", 1, "t")]
     with pytest.raises(ValueError, match="1 rows have a prediction time that does not parse"):
@@ -87,21 +82,21 @@ def test_unparsable_times_are_counted_but_missing_ones_are_allowed():
     assert len(select_labels(raw(rows[1:], schema), LabelOptions()).execute()) == 2
 
 
-def sequences(*people, backend=DUCKDB):
+@pytest.fixture
+def sequences(as_table):
     schema = {
         "person_id": "int64",
         "split": "string",
         "day_position_tokens": "array<int32>",
         "date": "array<timestamp>",
     }
-    rows = [
-        (number, split, [0, 0, *days], [BIRTH, BIRTH, *dates])
-        for number, split, days, dates in people
-    ]
-    return raw(rows, schema, backend)
+    return lambda *people: as_table(
+        [(n, split, [0, 0, *days], [BIRTH, BIRTH, *dates]) for n, split, days, dates in people],
+        schema,
+    )
 
 
-def test_a_sample_sees_what_is_not_later_to_the_second():
+def test_a_sample_sees_what_is_not_later_to_the_second(raw, sequences):
     dates = [datetime(2020, 1, 1, 11), NOON, datetime(2020, 1, 1, 12, 0, 1), datetime(2020, 2, 1)]
     table = sequences((1, "train", [1, 1, 1, 32], dates))
     labels = raw([(1, NOON, 0, "t"), (1, None, 1, "t"), (1, datetime(2020, 1, 3), 1, "t")])
@@ -115,18 +110,18 @@ def test_a_sample_sees_what_is_not_later_to_the_second():
     assert seen.sample_id.nunique().execute() == 3
 
 
-def test_one_sample_may_have_several_tasks():
+def test_one_sample_may_have_several_tasks(raw, sequences):
     table = sequences((1, "train", [1], [NOON]))
     labels = raw([(1, NOON, 0, "a"), (1, NOON, 1, "b")])
     assert label_samples(labels, table).sample_id.nunique().execute() == 1
 
 
 @pytest.fixture
-def people():
+def people(sequences):
     return sequences(*((n, ("train", "valid", "test")[n // 2], [1], [NOON]) for n in range(6)))
 
 
-def test_labels_that_see_nothing_are_counted_and_dropped_within_max_loss(people):
+def test_labels_that_see_nothing_are_counted_and_dropped_within_max_loss(raw, people):
     usable = [(n, NOON, n % 2, "t") for n in range(6)]
     lost = [(9, NOON, 0, "t"), (0, datetime(2019, 1, 1), 0, "t")]
     candidates = label_samples(raw(usable + lost), people)
@@ -138,28 +133,21 @@ def test_labels_that_see_nothing_are_counted_and_dropped_within_max_loss(people)
     assert result(samples, "person_id", "n_positions") == [(n, 3) for n in range(6)]
 
 
-def test_a_class_that_a_split_lacks_is_named(people):
+def test_a_class_that_a_split_lacks_is_named(raw, people):
     labels = raw([(n, NOON, int(n == 1), "t") for n in range(6)])
     with pytest.raises(ValueError, match="1 of 2 classes are missing in task 't', split 'valid'"):
         usable_samples(label_samples(labels, people), LabelOptions())
 
 
-@pytest.mark.spark
-def test_both_engines_make_the_same_samples():
-    from pyspark.sql import SparkSession
-
-    settings = {"spark.sql.shuffle.partitions": 1, "spark.ui.enabled": False}
-    SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+@both_engines
+def test_both_engines_make_the_same_samples(raw, sequences):
     schema = LABELS | {"prediction_time": "string"}
-    rows = [(n, "2020-01-01T12:00:00", n % 2, "t") for n in range(12)]
+    rows = [(n, "2020-01-01T12:00:00" if n % 3 else None, n % 2, "t") for n in range(12)]
     people = [(n, ("train", "valid", "test")[n // 4], [1, 9], [NOON, LATER]) for n in range(12)]
-    samples = []
-    for backend in (DUCKDB, ibis.pyspark.connect()):
-        labels = select_labels(
-            raw(rows, schema, backend), LabelOptions(inclusion_criteria="label < 2")
-        )
-        candidates = label_samples(labels, sequences(*people, backend=backend))
-        table = usable_samples(candidates, LabelOptions())
-        samples.append(result(table, "sample_id", "label", "split", "n_positions", "n_events"))
-    assert samples[0] == samples[1]
-    assert len(samples[0]) == 12
+    labels = select_labels(raw(rows, schema), LabelOptions(inclusion_criteria="label < 2"))
+    samples = usable_samples(label_samples(labels, sequences(*people)), LabelOptions())
+    seen = result(samples, "person_id", "n_positions", "n_events", "split")
+    assert seen == [(n, 3 + (n % 3 == 0), 1 + (n % 3 == 0), split) for n, split, *_ in people]
+    texts = [f"{n}:{1577880000 if n % 3 else 'all'}" for n in range(12)]
+    ids = sorted((hashlib.md5(text.encode()).hexdigest(),) for text in texts)
+    assert result(samples, "sample_id") == ids

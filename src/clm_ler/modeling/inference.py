@@ -96,6 +96,11 @@ def predict_proba(
     )
 
 
+def trained_window(model: ClmLerForSequenceClassification) -> WindowOptions:
+    """Return the window that a fine-tuned model was trained on."""
+    return WindowOptions(model.config.window_length, model.config.max_position_embeddings)
+
+
 def _batches(
     store: TokenStore,
     windows: Windows,

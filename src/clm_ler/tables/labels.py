@@ -51,7 +51,7 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
             ``num_classes - 1``, prediction times do not parse, a person has two labels of one task
             at the same second, or no row is included.
     """
-    rows = _select(raw_labels, options).filter(_.passes)
+    rows = _select(raw_labels, options).filter(_.passes_filter)
     text = rows.prediction_time
     labels = rows.select(
         person_id=rows.person_id.cast("int64"),

@@ -25,11 +25,10 @@ from clm_ler.modeling.classification import (
     load_result,
 )
 from clm_ler.modeling.counts import ages
-from clm_ler.modeling.inference import predict_logits
+from clm_ler.modeling.inference import predict_logits, trained_window
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.modeling.windows import WindowOptions
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.finetune.samples import (
     prediction_days,
@@ -96,6 +95,7 @@ def train_classifier(
     best = int(np.argmax([training["validation_auroc"] for training in trainings]))
     model = load_result(Path(options.checkpoints) / _point_name(trainings[best]["settings"]))
     calibrate(model, data)
+    model.config.tasks = tasks_of(frame)
     return model, {"best": best, "trainings": trainings}
 
 
@@ -162,7 +162,7 @@ def predict_samples(
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
-    logits = predict_logits(model, store, part.rows, part.ends, vocabulary, window_of(model))
+    logits = predict_logits(model, store, part.rows, part.ends, vocabulary, trained_window(model))
     days = prediction_days(frame, store, part)
     frame.insert(0, "age", ages(store, part.rows, part.ends, days))
     tables = []
@@ -173,11 +173,6 @@ def predict_samples(
         calibrated = probabilities_of(scores, model.config.calibration_temperature)
         tables.append(_prediction_rows(frame, task, scores, calibrated))
     return ibis.memtable(pa.concat_tables(tables))
-
-
-def window_of(model: ClmLerForSequenceClassification) -> WindowOptions:
-    """Return the window that a fine-tuned model was trained on."""
-    return WindowOptions(model.config.window_length, model.config.max_position_embeddings)
 
 
 def _prediction_rows(

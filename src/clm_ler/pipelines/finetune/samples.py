@@ -32,13 +32,17 @@ def tasks_of(frame: pd.DataFrame) -> list[str]:
     return list(frame.columns[len(PER_SAMPLE) :])
 
 
+def store_rows(store: TokenStore, person_ids: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the store's row of each person, all of whom it has."""
+    order = np.argsort(store.person_id)
+    return order[np.searchsorted(store.person_id, person_ids, sorter=order)]
+
+
 def to_samples(frame: pd.DataFrame, store: TokenStore) -> Samples:
     """Return the samples as rows of the store; labels of one task are a vector."""
-    order = np.argsort(store.person_id)
-    at = np.searchsorted(store.person_id, frame["person_id"], sorter=order)
     labels = frame[tasks_of(frame)].to_numpy()
     return Samples(
-        rows=order[at],
+        rows=store_rows(store, frame["person_id"].to_numpy()),
         ends=frame["n_positions"].to_numpy(np.int64),
         labels=labels[:, 0] if labels.shape[1] == 1 else labels,
     )

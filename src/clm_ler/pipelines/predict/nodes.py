@@ -1,0 +1,76 @@
+"""Predictions for persons that a model has never seen, from their whole history."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+from transformers import PreTrainedTokenizerFast
+
+from clm_ler.modeling.inference import predict_proba, trained_window
+from clm_ler.modeling.modeling_clm_ler import ClmLerForSequenceClassification
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+PERSONS_PER_CHUNK = 20_000  # bounds the memory
+SCHEMA = pa.schema(
+    {"person_id": pa.int64(), "task": pa.string(), "probabilities": pa.list_(pa.float64())}
+)
+
+
+def mark_new(new_demographics: ir.Table) -> ir.Table:
+    """Return ``person_id, split`` of persons that belong to no split."""
+    return new_demographics.select("person_id", split=ibis.literal("new"))
+
+
+def predict_persons(
+    new_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    model: ClmLerForSequenceClassification,
+) -> pa.RecordBatchReader:
+    """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
+
+    Raises:
+        ValueError: If the tokenizer is not the one that the model was trained with.
+    """
+    if len(tokenizer) != model.config.vocab_size:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}:"
+            " they are not of the same training."
+        )
+    store, vocabulary = TokenStore.from_arrow(new_encoded), Vocabulary.from_tokenizer(tokenizer)
+    return pa.RecordBatchReader.from_batches(SCHEMA, _predict(store, vocabulary, model))
+
+
+def _predict(
+    store: TokenStore, vocabulary: Vocabulary, model: ClmLerForSequenceClassification
+) -> Iterator[pa.RecordBatch]:
+    started, window = time.monotonic(), trained_window(model)
+    for first in range(0, len(store), PERSONS_PER_CHUNK):
+        rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
+        probabilities = predict_proba(model, store, rows, None, vocabulary, window)
+        for number, task in enumerate(model.config.tasks):
+            shown = probabilities
+            if model.config.problem_type == "multi_label_classification":
+                shown = np.column_stack([1 - probabilities[:, number], probabilities[:, number]])
+            columns = [store.person_id[rows], [task] * len(rows), list(shown)]
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(values, kind)
+                    for values, kind in zip(columns, SCHEMA.types, strict=True)
+                ],
+                schema=SCHEMA,
+            )
+        rate = (rows[-1] + 1) / (time.monotonic() - started)
+        logger.info(
+            "%d of %d persons predicted, %.0f a second, about %.0f s left",
+            rows[-1] + 1,
+            len(store),
+            rate,
+            (len(store) - rows[-1] - 1) / rate,
+        )
