@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.modeling.masking import NO_BIN, MaskingOptions, mask_tokens
+from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions, cut, evaluation_windows
 from tests.modeling.persons import BINS, IDS, VOCABULARY, Person, make_store, persons
 
@@ -74,3 +75,12 @@ def test_a_random_token_does_not_tell_the_bin():
     masked, _ = mask_tokens(tokens, VOCABULARY, every, np.random.default_rng(0))
     counts = np.bincount(masked.token_type_ids[1:], minlength=BINS + 1)
     assert counts[0] == 0 and counts[1:].min() > 100
+
+
+def test_the_most_bins_still_have_a_type_for_the_mask():
+    vocabulary = Vocabulary.from_tokens(IDS, 255)
+    every = MaskingOptions(1.0, masking_fraction=1.0, random_replacement_fraction=0.0)
+    tokens = windows_of([Person([], [(1, IDS["ICD10CM:3"], 255)], None)])
+    masked, targets = mask_tokens(tokens, vocabulary, every, np.random.default_rng(0))
+    assert masked.token_type_ids.tolist() == [0, 256]
+    assert targets.bin_labels.tolist() == [255]

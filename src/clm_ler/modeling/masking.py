@@ -52,7 +52,8 @@ def mask_tokens(
     so. Where a token is masked its lab bin is too: type B + 1 stands at every ``[MASK]``, so that
     not even whether the token was a lab shows; a random token in the place of a lab gets a random bin.
     """
-    ids, types = tokens.input_ids.copy(), tokens.token_type_ids.copy()
+    # Wider than stored, because B + 1 may be 256.
+    ids, types = tokens.input_ids.copy(), tokens.token_type_ids.astype(np.int16)
     index = _draw_targets(maskable_tokens(vocabulary, options).take(ids), options, rng)
     labels, bins = ids[index].astype(np.int64), types[index].astype(np.int64)
 

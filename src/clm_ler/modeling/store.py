@@ -42,13 +42,13 @@ class Tokens:
     Attributes:
         offsets: int64 [n + 1].
         input_ids: int32 [t].
-        token_type_ids: uint8 [t], the lab bin from 1, 0 where there is none.
+        token_type_ids: uint8 [t], the lab bin from 1, 0 where there is none; int16 once masked.
         position_ids: int32 [t], days from 1; 0 for the baseline.
     """
 
     offsets: npt.NDArray[np.int64]
     input_ids: npt.NDArray[np.int32]
-    token_type_ids: npt.NDArray[np.uint8]
+    token_type_ids: npt.NDArray[np.uint8 | np.int16]
     position_ids: npt.NDArray[np.int32]
 
     @property
