@@ -2,16 +2,11 @@
 
 import gzip
 from datetime import datetime
-from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 
-PROJECT = Path(__file__).parents[2]
 EVERYTHING = {
     "number_of_days_threshold": 0,
     "min_history_size": 1,
@@ -21,22 +16,19 @@ EVERYTHING = {
 }
 
 
-def sequences(env, storage, **params):
-    """Run split and preprocess in an environment: the tokens of each person, and the ledger."""
-    bootstrap_project(PROJECT)
-    params |= {"storage": str(storage), "preprocess": EVERYTHING}
-    with KedroSession.create(PROJECT, env=env, runtime_params=params) as session:
-        session.run(pipeline_names=["split", "preprocess"])
-    files = f"{storage}/05_model_input/sequences/**/*.parquet"
-    columns = "person_id, sorted_event_tokens, date"
-    rows = duckdb.sql(
-        f"SELECT {columns} FROM read_parquet('{files}', hive_partitioning = false)"
-    ).fetchall()
-    ledger = duckdb.sql(
-        f"SELECT table, reason, sum(rows)::int FROM '{storage}/08_reporting/loss_ledger.parquet' "
-        "GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    return {person: (tokens, dates) for person, tokens, dates in rows}, ledger
+@pytest.fixture
+def through(kedro_run, tmp_path):
+    """Run split and preprocess in an environment: tokens and dates of each person, the losses."""
+
+    def run(env, **params):
+        params |= {"preprocess": EVERYTHING}
+        catalog = kedro_run(tmp_path / "out", ["split", "preprocess"], env, **params)
+        rows = catalog.load("sequences").to_pyarrow().to_pylist()
+        losses = catalog.load("loss_ledger").to_pyarrow().to_pylist()
+        found = {row["person_id"]: (row["sorted_event_tokens"], row["date"]) for row in rows}
+        return found, sorted((row["table"], row["reason"], row["rows"]) for row in losses)
+
+    return run
 
 
 CDM = {
@@ -96,8 +88,8 @@ def cdm(tmp_path_factory):
     return root
 
 
-def test_an_omop_cdm_becomes_sequences(cdm, tmp_path):
-    found, ledger = sequences("omop", tmp_path, cdm_root=str(cdm))
+def test_an_omop_cdm_becomes_sequences(cdm, through):
+    found, ledger = through("omop", cdm_root=str(cdm))
     assert found[1][0] == [
         "AGE:39",
         "ETHNICITY:not",
@@ -116,13 +108,13 @@ def test_an_omop_cdm_becomes_sequences(cdm, tmp_path):
     assert ledger == [("diagnosis", "no code", 1), ("lab", "no unit", 1)]
 
 
-def test_an_omop_cdm_may_give_standard_concepts(cdm, tmp_path):
-    found, _ = sequences("omop", tmp_path, cdm_root=str(cdm), codes="standard")
+def test_an_omop_cdm_may_give_standard_concepts(cdm, through):
+    found, _ = through("omop", cdm_root=str(cdm), codes="standard")
     assert "ICD10CM:J45.901" not in found[1][0]
     assert found[1][0].count("SNOMED:195967001") == 2
 
 
-def test_a_meds_dataset_becomes_sequences(tmp_path):
+def test_a_meds_dataset_becomes_sequences(through, tmp_path):
     noon = datetime(2020, 1, 2, 12)
     rows = [
         (1, None, "GENDER//F", None, None),
@@ -139,7 +131,7 @@ def test_a_meds_dataset_becomes_sequences(tmp_path):
     shard.parent.mkdir(parents=True)
     table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
     pq.write_table(table, shard)
-    found, ledger = sequences("meds", tmp_path / "out", meds_root=str(tmp_path / "meds"))
+    found, ledger = through("meds", meds_root=str(tmp_path / "meds"))
     assert found[1][0] == [
         "AGE:49",
         "GENDER:F",
