@@ -8,11 +8,21 @@ from kedro_datasets.json import JSONDataset
 from clm_ler.hooks.simulation import SimulationGuard
 
 
-def simulate() -> dict:
+def simulate(other: object) -> dict:
     return {"simulated": True}
 
 
-PIPELINE = Pipeline([Node(simulate, None, "patient", name="simulate", tags=["simulation"])])
+def read(*inputs: object) -> dict:
+    return {}
+
+
+PIPELINE = Pipeline(
+    [
+        Node(read, None, "other", name="a_node_before"),
+        Node(simulate, "other", "patient", name="simulate", tags=["simulation"]),
+        Node(read, "patient", "result", name="a_node_after"),
+    ]
+)
 
 
 def run(path, guard=None):

@@ -35,18 +35,24 @@ class SimulationGuard:
                 "--pipelines=split,preprocess,vocab,pretrain, or give another --params=storage=DIR."
             )
         self._locations = [place for name in names if (place := dataset_location(catalog[name]))]
+        self._running = {node.name for node in pipeline.only_nodes_with_tags(SIMULATION_TAG).nodes}
         for location in self._locations:
             _write_receipt(location, finished=False)
 
     @hook_impl
-    def after_node_run(self, node: Node) -> None:
-        """Note what has been written so far; a generator node writes after this, and is caught up."""
-        if SIMULATION_TAG not in node.tags:
+    def before_node_run(self) -> None:
+        """Note what the simulation wrote once its last node, and the saving after it, is done."""
+        if not self._running:
             self._finish()
 
     @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Count the simulation nodes that are left."""
+        self._running.discard(node.name)
+
+    @hook_impl
     def after_pipeline_run(self) -> None:
-        """Note what the last simulation nodes wrote."""
+        """Note what the simulation wrote where nothing ran after it."""
         self._finish()
 
     def _finish(self) -> None:
