@@ -6,24 +6,41 @@ from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.vocab.nodes import encode_sequences
 from clm_ler.tables.ehrshot import read_events
 
+# Shared with ``ehrshot_native``.
+SEQUENCE_NODES = (
+    Node(
+        read_events,
+        inputs="ehrshot_events",
+        outputs="ehrshot_timeline",
+        name="read_ehrshot_events",
+    ),
+    Node(
+        nodes.read_splits,
+        inputs="ehrshot_splits",
+        outputs="ehrshot_person_splits",
+        name="read_ehrshot_splits",
+    ),
+    Node(
+        nodes.build_ehrshot_sequences,
+        inputs=[
+            "ehrshot_timeline",
+            "code_translations",
+            "unit_conversions",
+            "lab_percentiles",
+            "ehrshot_person_splits",
+        ],
+        outputs="ehrshot_sequences",
+        name="build_ehrshot_sequences",
+    ),
+)
+
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     options = "params:ehrshot_eval"
     return Pipeline(
         [
-            Node(
-                read_events,
-                inputs="ehrshot_events",
-                outputs="ehrshot_timeline",
-                name="read_ehrshot_events",
-            ),
-            Node(
-                nodes.read_splits,
-                inputs="ehrshot_splits",
-                outputs="ehrshot_person_splits",
-                name="read_ehrshot_splits",
-            ),
+            *SEQUENCE_NODES,
             Node(
                 nodes.read_samples,
                 inputs=["ehrshot_labels", "ehrshot_splits", options],
@@ -35,18 +52,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["ehrshot_timeline", "code_translations"],
                 outputs="ehrshot_ledger",
                 name="count_ehrshot_events",
-            ),
-            Node(
-                nodes.build_ehrshot_sequences,
-                inputs=[
-                    "ehrshot_timeline",
-                    "code_translations",
-                    "unit_conversions",
-                    "lab_percentiles",
-                    "ehrshot_person_splits",
-                ],
-                outputs="ehrshot_sequences",
-                name="build_ehrshot_sequences",
             ),
             Node(
                 encode_sequences,
