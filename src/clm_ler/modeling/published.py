@@ -144,9 +144,8 @@ def continue_from(
     before = dict(earlier.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name not in before or (
-                name not in by_token and parameter.shape != before[name].shape
-            ):
+            sized = slice(1 if name in by_token else 0, None)
+            if name not in before or parameter.shape[sized] != before[name].shape[sized]:
                 raise ValueError(f"pretrain.input_model has other sizes: see {name}.")
             if name in by_token:
                 parameter[new_rows] = before[name][old_rows]

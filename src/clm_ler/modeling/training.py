@@ -1,6 +1,6 @@
 """Pre-training: Hugging Face's Trainer, fed by our batches, safe to kill at any moment."""
 
-import logging
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import get_parameter_names
 from transformers.trainer_utils import rotate_checkpoints
+from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.batches import Batch, mlm_evaluation_loader, mlm_train_loader
 from clm_ler.modeling.checkpoints import (
@@ -46,8 +47,6 @@ from clm_ler.modeling.published import load_masked_lm
 from clm_ler.modeling.store import TokenStore, map_files, mapped_files
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ def pretrain(task: PretrainingTask) -> None:
 
     The first rank then writes ``result/``: the best model, and the history and speed of training.
     """
+    disable_progress_bar()  # a line of their own for each model saved
     arguments = training_arguments(task)
     trainer = build_trainer(task, arguments)
     trainer.train(resume_from_checkpoint=last_checkpoint(task.directory))
@@ -334,7 +334,11 @@ class ProgressLine(TrainerCallback):
         """Open the line, at the step that training goes on from."""
         if state.is_world_process_zero:
             self._bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc="pretrain", unit="step"
+                total=state.max_steps,
+                initial=state.global_step,
+                desc="pretrain",
+                unit="step",
+                mininterval=0.5 if sys.stderr.isatty() else 15,
             )
 
     def on_step_begin(
@@ -362,7 +366,7 @@ class ProgressLine(TrainerCallback):
         rate = self._speed.tokens * args.world_size / self._speed.seconds
         shown = {"tokens/s": f"{rate:,.0f}"}
         shown |= {n: f"{latest[n]:.3f}" for n in ("loss", "eval_loss") if n in latest}
-        self._bar.set_postfix(shown)
+        self._bar.set_postfix(shown, refresh=False)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object

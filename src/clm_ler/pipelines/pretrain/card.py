@@ -5,6 +5,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from transformers import PreTrainedModel
 
+from clm_ler.pipelines.pretrain.fingerprint import NOT_COMPARED
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 TEXT = """---
@@ -70,9 +71,7 @@ def write_card(
     )
     persons = ", ".join(f"{n:,} persons in `{name}`" for name, n in sorted(data["persons"].items()))
     rows = [("**this model**", result), *result["baselines"].items()]
-    options_shown = options.model_dump(
-        mode="json", exclude={"presets", "checkpoints", "input_model"}
-    )
+    shown = options.model_dump(mode="json", exclude=NOT_COMPARED | {"input_model"})
     return TEXT.format(
         header=header.to_yaml(),
         model_type=options.model_type,
@@ -87,7 +86,7 @@ def write_card(
         split_persons=result["persons"],
         rows="\n".join(_row(name, values) for name, values in rows),
         bin_result=_bins(result.get("lab_bins")),
-        options="\n".join(f"| `{name}` | {value} |" for name, value in options_shown.items()),
+        options="\n".join(f"| `{name}` | {value} |" for name, value in shown.items()),
     )
 
 

@@ -102,7 +102,6 @@ def make_task(
     """Return what each rank needs."""
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     cuda = torch.cuda.is_available()
-    varlen = cuda and options.model_type == "clm_ler"
     names = (
         "gradient_accumulation_steps num_train_epochs max_steps learning_rate lr_scheduler_type "
         "warmup_steps weight_decay max_grad_norm fp16 torch_compile eval_steps logging_steps"
@@ -119,9 +118,7 @@ def make_task(
         tokens_per_batch=options.tokens_per_batch,
         eval_persons=options.eval_persons,
         workers=options.dataloader_num_workers,
-        attention=options.attention
-        if options.attention != "auto"
-        else ("varlen" if varlen else "sdpa"),
+        attention=choose_attention(options),
         save_total_limit=options.save_total_limit,
         early_stopping_patience=options.early_stopping_patience,
         early_stopping_delay=options.early_stopping_delay,
@@ -132,6 +129,16 @@ def make_task(
             "use_cpu": not cuda,
         },
     )
+
+
+def choose_attention(options: PretrainOptions) -> str:
+    """Return the attention function: on a GPU the one that needs no padding, where it can be had."""
+    if options.model_type == "longformer":
+        return "eager"  # its own sliding window; it knows no other
+    if options.attention != "auto":
+        return options.attention
+    can_varlen = options.model_type == "clm_ler" and not options.attention_probs_dropout_prob
+    return "varlen" if can_varlen and torch.cuda.is_available() else "sdpa"
 
 
 def save_initial_model(

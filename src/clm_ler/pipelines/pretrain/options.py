@@ -135,9 +135,15 @@ class PretrainOptions(BaseModel):
         return presets[values["preset"]] | values
 
     @model_validator(mode="after")
-    def _check_fractions(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.masking_fraction + self.random_replacement_fraction > 1:
             raise ValueError("masking_fraction + random_replacement_fraction must be at most 1")
+        if self.attention == "varlen" and (
+            self.model_type != "clm_ler" or self.attention_probs_dropout_prob
+        ):
+            raise ValueError(
+                "attention: varlen is for model_type clm_ler without attention_probs_dropout_prob"
+            )
         return self
 
     @property
