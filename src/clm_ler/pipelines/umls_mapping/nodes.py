@@ -17,6 +17,7 @@ from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
 from clm_ler.tables import omop_vocabulary, translation, umls
 from clm_ler.tables.codes import canonical_code
+from clm_ler.tables.ehrshot import read_events
 
 DEMOGRAPHIC_SYSTEMS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
 LAB_BIN = re.compile(r"(?<=:)([^:]+):\d+-\d+$")  # LOINC:4548-4:30-40
@@ -70,10 +71,9 @@ def count_source_codes(ehrshot_events: ir.Table) -> ir.Table:
 
     The system is what stands before the first slash, the code what follows it.
     """
-    events = ehrshot_events.filter(ehrshot_events.code.notnull())
-    slash = events.code.find("/")
-    parts = events.select(system=events.code.substr(0, slash), code=events.code.substr(slash + 1))
-    return parts.group_by("system", "code").agg(events=lambda t: t.count())
+    events = read_events(ehrshot_events)
+    coded = events.filter(events.code.notnull())
+    return coded.group_by("system", "code").agg(events=lambda t: t.count())
 
 
 def name_codes(

@@ -32,17 +32,15 @@ def ambiguous(codes: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
 
 def agreement(candidates: pd.DataFrame) -> dict[str, Any]:
     """Return how many codes UMLS and OMOP both lead somewhere, and how often to the same token."""
-    both = _best(candidates, UMLS_METHODS).merge(
-        _best(candidates, OMOP_METHODS), how="outer", on=SOURCE, suffixes=("_umls", "_omop")
-    )
-    compared = both.dropna()
-    same = int((compared["vocab_token_umls"] == compared["vocab_token_omop"]).sum())
+    umls, omop = (_best(candidates, methods) for methods in (UMLS_METHODS, OMOP_METHODS))
+    both = umls.keys() & omop.keys()
+    same = sum(umls[code] == omop[code] for code in both)
     return {
-        "both": len(compared),
+        "both": len(both),
         "same_token": same,
-        "share": _share(same, len(compared)),
-        "only_umls": int(both["vocab_token_omop"].isna().sum()),
-        "only_omop": int(both["vocab_token_umls"].isna().sum()),
+        "share": _share(same, len(both)),
+        "only_umls": len(umls.keys() - both),
+        "only_omop": len(omop.keys() - both),
     }
 
 
@@ -60,10 +58,11 @@ def _nearest(candidates: pd.DataFrame) -> pd.DataFrame:
     return candidates
 
 
-def _best(candidates: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
-    nearest = _nearest(candidates[candidates["method"].isin(methods)])
-    order = nearest.sort_values([*SOURCE, "frequency_rank", "vocab_token"])
-    return order.drop_duplicates(SOURCE)[[*SOURCE, "vocab_token"]]
+def _best(candidates: pd.DataFrame, methods: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Return the best token by code, among those that the methods lead to."""
+    nearest = _nearest(candidates[candidates["method"].isin(list(methods))])
+    order = nearest.sort_values(["frequency_rank", "vocab_token"], ascending=False)
+    return {(row.source_system, row.source_code): row.vocab_token for row in order.itertuples()}
 
 
 def _share(part: float, whole: float) -> float | None:
