@@ -98,8 +98,13 @@ def plan_batches(
     if rng is not None:
         order = rng.permutation(len(lengths))
         # A little noise, so that the rows of a small data set meet other neighbours in each epoch.
-        keys = keys[order] + rng.integers(0, keys[order] // 64, endpoint=True)
-    order = order[np.argsort(-keys, kind="stable")]
+        keys = keys[order]
+        keys += (rng.random(len(keys), np.float32) * (keys // 64 + 1)).astype(np.int64)
+    falling = keys.max(initial=0) - keys
+    # Two-byte keys are sorted in linear time.
+    order = order[
+        np.argsort(falling.astype(np.min_scalar_type(keys.max(initial=0))), kind="stable")
+    ]
     starts = _budget_starts(np.asarray(lengths)[order], tokens_per_batch)
     starts, ends = _halve_largest(starts, np.append(starts[1:], len(order)), count or len(starts))
     shuffled = np.arange(len(starts)) if rng is None else rng.permutation(len(starts))

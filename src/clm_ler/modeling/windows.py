@@ -89,7 +89,7 @@ def train_windows(
     baseline = _baseline_lengths(store, rows, store.lengths[rows])
     history = store.lengths[rows] - baseline
     events = np.minimum(history, np.maximum(options.max_length - 1 - baseline, 0))
-    firsts = baseline + rng.integers(0, history - events, endpoint=True, dtype=np.int32)
+    firsts = baseline + (rng.random(len(rows)) * (history - events + 1)).astype(np.int32)
     return _fit_days(store, _windows(rows, baseline, firsts, events, options), options)
 
 
