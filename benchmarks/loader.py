@@ -1,0 +1,250 @@
+"""The data path, measured in one run: raw tables to ids, ids to batches, batches to a model.
+
+    python benchmarks/loader.py --storage DIR [--persons 16000]
+
+Simulates a hospital (about 4 million events with the default), runs `split`, `preprocess` and
+`vocab` up to the encoded sequences, then compares our loader with the usual recipe: rows in pandas,
+one tokenizer call per event, every batch padded to the longest window. Both make the same windows
+(random, 512 tokens) and the same masks (15 %), in one process, in alternation.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
+from torch.utils.data import DataLoader
+
+from clm_ler.modeling.batches import Batch, mlm_train_loader, plan_batches
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.masking import MaskingOptions
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.windows import WindowOptions, train_windows
+from clm_ler.pipelines.vocab.nodes import encode_sequences
+
+PROJECT = Path(__file__).resolve().parents[1]
+WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
+TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000
+# The `tiny` preset of `pretrain`.
+TINY = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+TINY |= {"intermediate_size": 384}
+TINY_WINDOW, TINY_TOKENS = WindowOptions(256, 1825), 4096
+
+
+class UsualDataset:
+    """Rows of a pandas frame: cut a window, look every token up, one call after the other."""
+
+    def __init__(self, frame: pd.DataFrame, tokenizer: Any) -> None:
+        self.frame, self.tokenizer = frame, tokenizer
+        self.bins = {label: i + 1 for i, label in enumerate(tokenizer.init_kwargs["bin_labels"])}
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def ids_of(self, codes: list[str]) -> list[int]:
+        return [self.tokenizer(code)["input_ids"][0] for code in codes]
+
+    def __getitem__(self, number: int) -> dict[str, list[int]]:
+        row = self.frame.iloc[number]
+        tokens, days = list(row["sorted_event_tokens"]), list(row["day_position_tokens"])
+        baseline = days.count(0)
+        room = WINDOW.max_length - 1 - baseline
+        first = baseline + np.random.randint(max(len(tokens) - baseline - room, 0) + 1)
+        tokens, days = tokens[:baseline] + tokens[first:], days[:baseline] + days[first:]
+        tokens, days = tokens[: WINDOW.max_length - 1], days[: WINDOW.max_length - 1]
+        start = days[baseline] - 1
+        parts = [token.rpartition(":") for token in tokens]
+        types = [self.bins.get(label, 0) for _, _, label in parts]
+        codes = [
+            part[0] if kind else token
+            for part, kind, token in zip(parts, types, tokens, strict=True)
+        ]
+        return {
+            "input_ids": [self.tokenizer.cls_token_id, *self.ids_of(codes)],
+            "token_type_ids": [0, *types],
+            "position_ids": [0, *(day - start if day else 0 for day in days)],
+        }
+
+
+class OneCallDataset(UsualDataset):
+    """The same with one tokenizer call per person, which is kinder to the recipe than its users are."""
+
+    def ids_of(self, codes: list[str]) -> list[int]:
+        return self.tokenizer(codes, is_split_into_words=True)["input_ids"]
+
+
+class UsualCollator:
+    """Pad to the longest window there can be, and mask."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: list[dict[str, list[int]]]) -> Batch:
+        batch = {
+            name: torch.tensor([row[name] + [0] * (512 - len(row[name])) for row in rows])
+            for name in rows[0]
+        }
+        ids = batch["input_ids"]
+        masked = torch.bernoulli(torch.full(ids.shape, 0.15)).bool() & (ids > 3)
+        labels = torch.where(masked, ids, -100)
+        hidden = torch.bernoulli(torch.full(ids.shape, 0.8)).bool() & masked
+        ids[hidden] = self.tokenizer.mask_token_id
+        random = torch.bernoulli(torch.full(ids.shape, 0.5)).bool() & masked & ~hidden
+        ids[random] = torch.randint(4, len(self.tokenizer), ids.shape)[random]
+        return batch | {"labels": labels, "attention_mask": ids != 0}
+
+
+def usual_loader(rows: UsualDataset) -> DataLoader[Batch]:
+    return DataLoader(
+        rows,  # type: ignore[arg-type]
+        batch_size=32,
+        shuffle=True,
+        collate_fn=UsualCollator(rows.tokenizer),
+    )
+
+
+def our_loader(catalog: DataCatalog, window: WindowOptions, budget: int) -> DataLoader[Batch]:
+    store = TokenStore.from_arrow(catalog.load("encoded_sequences"), "train")
+    vocabulary = Vocabulary.from_tokenizer(catalog.load("tokenizer"))
+    return mlm_train_loader(store, vocabulary, window, MASKING, budget, seed=1, epochs=1)
+
+
+def run_pipelines(storage: str, persons: int) -> float:
+    """Simulate, then return the seconds from the raw tables to the encoded sequences."""
+    parameters = {"storage": storage, "cohort": {"persons": persons}}
+    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
+        session.run(
+            pipeline_names=["cohort"],
+            to_outputs=["patient", "diagnosis", "prescription", "procedure", "lab"],
+        )
+    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
+        session.load_context()
+        started = time.perf_counter()
+        session.run(
+            pipeline_names=["split", "preprocess", "vocab"], to_outputs=["encoded_sequences"]
+        )
+        return time.perf_counter() - started
+
+
+def rate(batches: Iterable[Batch], seconds: float) -> tuple[float, float]:
+    """Return real tokens a second, and the share of padding, over about so many seconds."""
+    real = positions = 0
+    started = time.perf_counter()
+    for batch in batches:
+        real += int(batch["attention_mask"].sum())
+        positions += batch["input_ids"].numel()
+        if time.perf_counter() - started > seconds:
+            break
+    return real / (time.perf_counter() - started), 1 - real / positions
+
+
+def endlessly(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    while True:
+        yield from loader
+
+
+def measure_encoding(catalog: DataCatalog) -> dict[str, float]:
+    sequences, tokenizer = catalog.load("sequences"), catalog.load("tokenizer")
+    started = time.perf_counter()
+    catalog.save("encoded_sequences", encode_sequences(sequences, tokenizer))
+    seconds = time.perf_counter() - started
+    encoded = catalog.load("encoded_sequences")
+    tokens = int(TokenStore.from_arrow(encoded).lengths.sum())
+    return {
+        "tokens": tokens,
+        "bytes_per_token": round(encoded.nbytes / tokens, 2),
+        "encode_tokens_per_s": round(tokens / seconds),
+    }
+
+
+def measure_loaders(catalog: DataCatalog, seconds: float) -> dict[str, dict[str, float]]:
+    sequences, tokenizer = catalog.load("sequences"), catalog.load("tokenizer")
+    frame = sequences.filter(sequences.split == "train").to_pandas()
+    recipes = {
+        "one call per event": usual_loader(UsualDataset(frame, tokenizer)),
+        "one call per person": usual_loader(OneCallDataset(frame, tokenizer)),
+        "ours": endlessly(our_loader(catalog, WINDOW, TOKENS_PER_BATCH)),
+    }
+    rates = dict.fromkeys(recipes, (0.0, 1.0))
+    for _ in range(ROUNDS):
+        for name, loader in recipes.items():
+            rates[name] = max(rates[name], rate(loader, seconds))
+    return {
+        name: {
+            "tokens_per_s": round(found),
+            "padding": round(padding, 4),
+            "ours_is_faster_by": round(rates["ours"][0] / found),
+        }
+        for name, (found, padding) in rates.items()
+    }
+
+
+def measure_planning(catalog: DataCatalog) -> float:
+    """Return the seconds to plan an epoch of 40 million windows."""
+    store = TokenStore.from_arrow(catalog.load("encoded_sequences"), "train")
+    rng = np.random.default_rng(0)
+    lengths = train_windows(store, np.arange(len(store)), WINDOW, rng).lengths
+    started = time.perf_counter()
+    plan_batches(np.resize(lengths, PLANNED_ROWS), TOKENS_PER_BATCH, rng)
+    return round(time.perf_counter() - started, 1)
+
+
+def measure_training(catalog: DataCatalog, seconds: float) -> dict[str, float]:
+    """Return real tokens a second of the tiny model's training step, and of its loader."""
+    vocabulary = Vocabulary.from_tokenizer(catalog.load("tokenizer"))
+    torch.manual_seed(0)
+    config = ClmLerConfig(vocab_size=vocabulary.size, num_lab_bins=vocabulary.bins, **TINY)
+    model = ClmLerForMaskedLM(config)
+    optimizer = torch.optim.AdamW(model.parameters())
+    loader = our_loader(catalog, TINY_WINDOW, TINY_TOKENS)
+
+    def steps() -> Iterator[Batch]:
+        for batch in list(loader):
+            model(**batch).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            yield batch
+
+    step, feed = rate(steps(), seconds)[0], rate(endlessly(loader), seconds)[0]
+    return {
+        "step_tokens_per_s": round(step),
+        "loader_tokens_per_s": round(feed),
+        "loader_over_step": round(feed / step, 1),
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--storage", required=True, help="an empty folder")
+    arguments.add_argument("--persons", type=int, default=16000)
+    arguments.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    options = arguments.parse_args()
+    bootstrap_project(PROJECT)
+    seconds = run_pipelines(options.storage, options.persons)
+    with KedroSession.create(PROJECT, runtime_params={"storage": options.storage}) as session:
+        catalog = session.load_context().catalog
+    raw = ("diagnosis", "prescription", "procedure", "lab")
+    results = {
+        "raw events": sum(catalog.load(name).count().to_pyarrow().as_py() for name in raw),
+        "seconds from raw tables to ids": round(seconds, 1),
+        "encoding": measure_encoding(catalog),
+        "loaders": measure_loaders(catalog, options.seconds),
+        "seconds to plan 40 million rows": measure_planning(catalog),
+        "tiny model": measure_training(catalog, options.seconds),
+    }
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
