@@ -52,20 +52,18 @@ def describe_data(encoded_sequences: pa.Table) -> dict[str, Any]:
 
 def hash_content(table: pa.Table) -> str:
     """Return the SHA-256 of the rows in their order, however they are cut into chunks."""
-    total = hashlib.sha256()
-    for name in ("person_id", "split", "birth_to_start", *TOKEN_COLUMNS):
-        column = hashlib.sha256()
-        for chunk in table[name].chunks:
-            if name in TOKEN_COLUMNS:
-                column.update(pc.list_value_length(chunk).to_numpy(zero_copy_only=False))
-                chunk = chunk.flatten()
-            values = pc.fill_null(chunk, 0) if name == "birth_to_start" else chunk
-            column.update(_bytes(values))
-        total.update(column.digest())
-    return total.hexdigest()
+    parts = [_hash(table[name]) for name in ("person_id", "split", "birth_to_start")]
+    for name in TOKEN_COLUMNS:
+        lengths = pc.list_value_length(table[name])
+        parts += [_hash(lengths), _hash(pc.list_flatten(table[name]))]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _bytes(values: pa.Array) -> Any:
-    if pa.types.is_integer(values.type):
-        return values.to_numpy(zero_copy_only=False)
-    return "\n".join(values.to_pylist()).encode()
+def _hash(column: pa.ChunkedArray) -> str:
+    digest = hashlib.sha256()
+    for chunk in column.chunks:
+        if pa.types.is_integer(chunk.type):
+            digest.update(pc.fill_null(chunk, 0).to_numpy(zero_copy_only=False))
+        else:
+            digest.update("".join(f"{text}\n" for text in chunk.to_pylist()).encode())
+    return digest.hexdigest()
