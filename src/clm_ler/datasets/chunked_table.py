@@ -1,6 +1,7 @@
 """A table that is written chunk after chunk and read back as an Ibis table."""
 
 import uuid
+from itertools import chain
 from typing import Any
 
 import fsspec
@@ -71,7 +72,9 @@ def _put_in_place(filesystem: Any, aside: str, path: str) -> None:
 
 def _write_parquet(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
     filesystem.makedirs(path)
-    for number, batch in enumerate(batches):
+    # A stream without batches is an empty table, and has a schema all the same.
+    none = pa.RecordBatch.from_pylist([], batches.schema)
+    for number, batch in enumerate(chain([next(batches, none)], batches)):
         with filesystem.open(f"{path}/part-{number:06d}.parquet", "wb") as file:
             pq.write_table(pa.Table.from_batches([batch]), file, compression="zstd")
     filesystem.touch(f"{path}/{_COMPLETE}")

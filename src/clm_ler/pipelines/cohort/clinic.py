@@ -86,8 +86,8 @@ def draw_admissions(persons: Persons, rng: np.random.Generator, scale: float = 1
     """Draw every hospital stay.
 
     A stay is followed by another within 2 to 29 days with its readmission probability; otherwise
-    the next comes after at least 30 days, at the admission rate, which is held for 180 days at a
-    time. New stays end 60 days before the end of observation, so that each outcome is seen.
+    the next comes on the 31st day at the earliest, at the admission rate, which is held for 180
+    days at a time. New stays end 60 days before the end of observation, so that each outcome is seen.
 
     Args:
         persons: The hidden state.
@@ -105,7 +105,7 @@ def draw_admissions(persons: Persons, rng: np.random.Generator, scale: float = 1
         clock[row] += STEP
         admitted = again | ((gap < STEP) & (time < last[row]))
         stay = _stays(persons, row[admitted], time[admitted], rng)
-        clock[stay.row] = stay.discharge + 30
+        clock[stay.row] = np.floor(stay.discharge) + 31
         pending[row] = np.nan
         back = np.floor(stay.discharge) + rng.uniform(2, 29, len(stay))
         pending[stay.row] = np.where(stay.readmitted, back, np.nan)
