@@ -119,3 +119,19 @@ def test_official_counts_leave_out_results(raw: ibis.Table) -> None:
     assert {"LOINC/5778-6", "LOINC/2345-7=98.5"}.isdisjoint(official)
     others = set(counted.loc[~counted["official"], "token"])
     assert others >= {"LOINC/2345-7", "LOINC/5778-6", "LOINC/5778-6=yellow", "LOINC:2345-7:0-10"}
+
+
+def test_ancestors_of_counted_codes() -> None:
+    tokens = ibis.memtable({"token": ["SNOMED/7", "LOINC/1"], "official": [True, False]})
+    concept = ibis.memtable(
+        {
+            "concept_id": ["70", "80", "90"],
+            "vocabulary_id": ["SNOMED", "SNOMED", "LOINC"],
+            "concept_code": ["7", "8", "1"],
+        }
+    )
+    ancestor = ibis.memtable(
+        {"ancestor_concept_id": ["70", "80", "80"], "descendant_concept_id": ["70", "70", "90"]}
+    )
+    found = ehrshot.token_ancestors(tokens, concept, ancestor)
+    assert rows(found) == [("SNOMED/7", "SNOMED/7"), ("SNOMED/7", "SNOMED/8")]

@@ -91,15 +91,21 @@ class EventCounts:
         blocks = [_sum_of_rows(start, end, len(self.instants)) for end, start in pairwise(ends)]
         return sp.hstack([block @ self.since_last for block in blocks], format="csr")
 
-    def expanded(self, ancestors: sp.csr_matrix, names: list[str]) -> Self:
-        """Return the counts of ``names``: each event counts for all of its token's ancestors.
+    def expanded(self, tokens: Sequence[str], ancestors: Sequence[str]) -> Self:
+        """Return the counts in which each event also counts for the ancestors of its token.
 
         Args:
-            ancestors: 1 where a name is an ancestor of a token or the token itself,
-                ``[tokens, names]``.
-            names: The new columns.
+            tokens: A token for each of its ancestors; others count for themselves only.
+            ancestors: The ancestors, aligned with ``tokens``.
         """
-        return replace(self, tokens=names, since_last=(self.since_last @ ancestors).tocsr())
+        own = set(self.tokens)
+        pairs = {pair for pair in zip(tokens, ancestors, strict=True) if pair[0] in own}
+        pairs |= {(token, token) for token in own}
+        names = sorted({ancestor for _token, ancestor in pairs})
+        row_of, column_of = ({name: i for i, name in enumerate(n)} for n in (self.tokens, names))
+        rows, columns = zip(*((row_of[t], column_of[a]) for t, a in pairs), strict=True)
+        matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)))
+        return replace(self, tokens=names, since_last=(self.since_last @ matrix).tocsr())
 
 
 def count_events(batches: Iterable[pa.RecordBatch], instants: Instants) -> EventCounts:

@@ -146,6 +146,32 @@ def count_tokens(events: ir.Table, binned: ir.Table) -> ir.Table:
     return done.union(words).union(bins)
 
 
+def token_ancestors(
+    count_tokens: ir.Table, concept: ir.Table, concept_ancestor: ir.Table
+) -> ir.Table:
+    """Return the ancestors of the counted codes in an OMOP vocabulary: token, ancestor.
+
+    Args:
+        count_tokens: What :func:`count_tokens` returns.
+        concept: OMOP ``concept``; a table without rows where there is no vocabulary.
+        concept_ancestor: OMOP ``concept_ancestor``.
+    """
+    names = concept.select(
+        concept_id=concept.concept_id.cast("int64"),
+        name=concept.vocabulary_id + "/" + concept.concept_code.cast("string"),
+    )
+    links = concept_ancestor.select(
+        child=concept_ancestor.descendant_concept_id.cast("int64"),
+        parent=concept_ancestor.ancestor_concept_id.cast("int64"),
+    )
+    counted = count_tokens.filter(_.official).select("token").distinct()
+    children = counted.join(names, counted.token == names.name).select("token", "concept_id")
+    parents = names.select(parent_id="concept_id", ancestor="name")
+    linked = children.join(links, children.concept_id == links.child)
+    named = linked.join(parents, linked.parent == parents.parent_id)
+    return named.select("token", "ancestor").distinct()
+
+
 def event_ledger(events: ir.Table, translated: ir.Table) -> ir.Table:
     """Return how many events and persons each step leaves: step, events, persons.
 

@@ -137,9 +137,12 @@ def cells_of(
         draw |= {f"{theirs}_idxs": list(range(len(labels))), f"label_values_{theirs}_k": labels}
     shots = {"guo_los": lambda: {"guo_los": {"-1": {"0": draw}}}}
     embeddings, tokens, encoded = features_of(events, site, fitted, chosen)
+    ancestors = ibis.memtable({"token": ["SNOMED/111"], "ancestor": ["SNOMED/1"]})
     model = (encoded, fitted["tokenizer"], fitted["model"])
     return dict(
-        nodes.fit_cells(samples_of(site, chosen), shots, embeddings, tokens, *model, chosen)
+        nodes.fit_cells(
+            samples_of(site, chosen), shots, embeddings, tokens, ancestors, *model, chosen
+        )
     )
 
 

@@ -17,7 +17,7 @@ from ibis import _
 from transformers import PreTrainedTokenizerBase
 
 from clm_ler.datasets.cells import Cells
-from clm_ler.modeling.event_counts import count_events, lookback_instants
+from clm_ler.modeling.event_counts import EventCounts, count_events, lookback_instants
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
@@ -193,6 +193,7 @@ def fit_cells(
     ehrshot_shots: Partitions,
     ehrshot_embeddings: ir.Table,
     ehrshot_count_tokens: ir.Table,
+    ehrshot_token_ancestors: ir.Table,
     ehrshot_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
     pretrained_model: ClmLerForMaskedLM,
@@ -204,7 +205,8 @@ def fit_cells(
     """
     encoder = _encoder(ehrshot_encoded, tokenizer, pretrained_model, options)
     features = _model_features(ehrshot_embeddings, encoder, options)
-    features |= _count_features(_prediction_times(ehrshot_samples), ehrshot_count_tokens, options)
+    times = _prediction_times(ehrshot_samples)
+    features |= _count_features(times, ehrshot_count_tokens, ehrshot_token_ancestors, options)
     shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made = {}
     for task in options.tasks:
@@ -237,21 +239,26 @@ def _model_features(
 
 
 def _count_features(
-    times: pd.DataFrame, tokens: ir.Table, options: EhrshotOptions
+    times: pd.DataFrame, tokens: ir.Table, ancestors: ir.Table, options: EhrshotOptions
 ) -> dict[str, Features]:
-    """Return the wanted count features."""
+    """Return the wanted count features; the official ones count for all ancestors of a code."""
     first = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
     ages = age_features(times, first)
     made: dict[str, Features] = {}
-    for name, counted, lookbacks in (
-        ("count", tokens.filter(tokens.official), ()),
-        ("count_bins", tokens, options.lookbacks),
-    ):
-        if name in options.models:
-            instants = lookback_instants(*keys_of(times), lookbacks)
-            batches = counted.drop("official").to_pyarrow_batches(chunk_size=1_000_000)
-            made[name] = count_features(count_events(batches, instants), ages, lookbacks)
+    if "count" in options.models:
+        pairs = ancestors.to_pandas()
+        counts = _count(tokens.filter(tokens.official), times, ())
+        expanded = counts.expanded(pairs["token"].tolist(), pairs["ancestor"].tolist())
+        made["count"] = count_features(expanded, ages)
+    if "count_bins" in options.models:
+        counts = _count(tokens, times, options.lookbacks)
+        made["count_bins"] = count_features(counts, ages, options.lookbacks)
     return made
+
+
+def _count(tokens: ir.Table, times: pd.DataFrame, lookbacks: tuple[int, ...]) -> EventCounts:
+    batches = tokens.drop("official").to_pyarrow_batches(chunk_size=1_000_000)
+    return count_events(batches, lookback_instants(*keys_of(times), lookbacks))
 
 
 def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> ir.Table:

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.vocab.nodes import encode_sequences
-from clm_ler.tables.ehrshot import read_events
+from clm_ler.tables.ehrshot import read_events, token_ancestors
 
 # Shared with ``ehrshot_native``.
 SEQUENCE_NODES = (
@@ -89,12 +89,19 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="collect_count_tokens",
             ),
             Node(
+                token_ancestors,
+                inputs=["ehrshot_count_tokens", "omop_concept", "omop_concept_ancestor"],
+                outputs="ehrshot_token_ancestors",
+                name="find_token_ancestors",
+            ),
+            Node(
                 nodes.fit_cells,
                 inputs=[
                     "ehrshot_samples",
                     "ehrshot_shots",
                     "ehrshot_embeddings",
                     "ehrshot_count_tokens",
+                    "ehrshot_token_ancestors",
                     "ehrshot_encoded",
                     "tokenizer",
                     "pretrained_model",
