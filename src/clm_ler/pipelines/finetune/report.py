@@ -158,9 +158,8 @@ def _verdict(baselines: Mapping[str, Any]) -> str:
 def _known_matrix(rows: pd.DataFrame, known: pd.DataFrame, classes: int) -> Floats:
     """Return the known probabilities ``[n, classes]``; class 0 has what is left."""
     wide = known.pivot(index="sample_id", columns="label", values="probability")
-    matrix = wide.reindex(index=rows["sample_id"], columns=range(classes)).fillna(0).to_numpy()
-    matrix[:, 0] = 1 - matrix[:, 1:].sum(axis=1)
-    return np.asarray(matrix)
+    above = wide.reindex(index=rows["sample_id"], columns=range(1, classes)).fillna(0).to_numpy()
+    return np.column_stack([1 - above.sum(axis=1), above])
 
 
 def _binary_details(

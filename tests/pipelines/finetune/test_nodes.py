@@ -1,0 +1,286 @@
+"""From labels and events to predictions, on a hospital where one code decides the label."""
+
+import json
+from datetime import datetime, timedelta
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.pipelines.finetune import nodes
+from clm_ler.pipelines.finetune.leakage import report_leakage
+from clm_ler.pipelines.finetune.options import FinetuneOptions
+from clm_ler.pipelines.finetune.report import evaluate_predictions
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
+from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.tables.labels import label_samples, select_labels, usable_samples
+
+START = datetime(2020, 1, 1, 8)
+PERSONS = 90
+SPLITS = ("train", "train", "valid", "test")
+CODES = [f"C{n}" for n in range(12)]
+
+SCHEMAS = {
+    "demographics": {
+        "person_id": "int64",
+        "birth_date": "date",
+        "gender": "string",
+        "race": "string",
+        "ethnicity": "string",
+        "region": "string",
+    },
+    "coded_events": {
+        "person_id": "int64",
+        "time": "timestamp",
+        "system": "string",
+        "code": "string",
+    },
+    "lab_events": {
+        "person_id": "int64",
+        "time": "timestamp",
+        "system": "string",
+        "code": "string",
+        "value": "float64",
+        "unit": "string",
+    },
+    "unit_conversions": {
+        "system": "string",
+        "code": "string",
+        "unit": "string",
+        "base_unit": "string",
+        "factor": "float64",
+        "offset": "float64",
+        "n": "int64",
+        "status": "string",
+    },
+    "lab_percentiles": {
+        "system": "string",
+        "code": "string",
+        "base_unit": "string",
+        "n": "int64",
+        "n_distinct": "int64",
+        "boundaries": "array<float64>",
+    },
+    "person_splits": {"person_id": "int64", "split": "string"},
+    "raw_labels": {
+        "person_id": "int64",
+        "prediction_time": "timestamp",
+        "label": "int64",
+        "task": "string",
+    },
+}
+
+
+def simulate(seed: int = 0) -> dict[str, list[tuple]]:
+    """Rows of every table: ten codes and three results over 200 days, predicted from on day 100."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[tuple]] = {name: [] for name in SCHEMAS}
+    rows["unit_conversions"] = [("LOINC", "1-1", "g", "g", 1.0, 0.0, 9, "identity")]
+    rows["lab_percentiles"] = [("LOINC", "1-1", "g", 9, 9, [0.5])]
+    for person in range(PERSONS):
+        label = int(rng.integers(0, 2))
+        gender, race = ("F", "M")[person % 2], ("A", "B")[person % 3 > 0]
+        rows["demographics"].append(
+            (person, START.date().replace(year=1970), gender, race, None, None)
+        )
+        rows["person_splits"].append((person, SPLITS[person % 4]))
+        times = [START + timedelta(minutes=int(m)) for m in rng.integers(0, 200 * 1440, 10)]
+        codes = ["C0" if label and n % 2 else str(rng.choice(CODES[1:])) for n in range(10)]
+        first = [(person, START, "ICD10CM", "C0" if label else "C1")]
+        later = [(person, time, "ICD10CM", code) for time, code in zip(times, codes, strict=True)]
+        rows["coded_events"] += first + later
+        rows["lab_events"] += [
+            (person, t, "LOINC", "1-1", float(rng.random()), "g") for t in times[:3]
+        ]
+        when = START + timedelta(days=100, minutes=int(rng.integers(0, 1440)))
+        rows["raw_labels"].append((person, when, label, "t"))
+    return rows
+
+
+def tables(rows):
+    """The rows as tables of an engine."""
+    backend = ibis.duckdb.connect()
+
+    def make(name):
+        schema = ibis.schema(SCHEMAS[name]).to_pyarrow()
+        records = [dict(zip(schema.names, row, strict=True)) for row in rows[name]]
+        return backend.create_table(name, pa.Table.from_pylist(records, schema=schema))
+
+    return {name: make(name) for name in SCHEMAS}
+
+
+OPTIONS = {
+    "pooling": "mean",
+    "override_maxlen": 32,
+    "num_train_epochs": 1,
+    "tuneable_parameters": {"learning_rate": (1e-4, 1e-2)},
+    "bootstrap_replicates": 20,
+    "smallest_cell": 1,
+    "probe_shifts": (0, 30),
+}
+
+
+def encode(tables, labels, tokenizer=None):
+    names = ("demographics", "coded_events", "lab_events")
+    fitted = ("unit_conversions", "lab_percentiles", "person_splits")
+    sequences = nodes.build_labelled_sequences(
+        labels, *(tables[name] for name in (*names, *fitted))
+    )
+    if tokenizer is None:
+        counts = count_tokens(sequences, VocabOptions())
+        tokenizer = build_tokenizer(counts, tables["lab_percentiles"], VocabOptions())
+    encoded = encode_sequences(sequences, tokenizer).order_by("person_id").to_pyarrow()
+    candidates = label_samples(labels, sequences)
+    return (
+        tokenizer,
+        sequences,
+        encoded,
+        candidates,
+        usable_samples(candidates, FinetuneOptions(checkpoints="").labels),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Everything up to the predictions, and the tables it came from."""
+    data = tables(simulate())
+    checkpoints = tmp_path_factory.mktemp("finetune")
+    options = FinetuneOptions(checkpoints=str(checkpoints), **OPTIONS)
+    labels = select_labels(data["raw_labels"], options.labels)
+    tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = ClmLerConfig(vocab_size=len(tokenizer), intermediate_size=32, **sizes)
+    pretrained = ClmLerForMaskedLM(config)
+    model, grid = nodes.train_classifier(samples, encoded, tokenizer, pretrained, options, 1)
+    return {
+        "data": data,
+        "options": options,
+        "tokenizer": tokenizer,
+        "sequences": sequences,
+        "encoded": encoded,
+        "candidates": candidates,
+        "samples": samples,
+        "pretrained": pretrained,
+        "model": model,
+        "grid": grid,
+    }
+
+
+def predict(trained, samples, encoded):
+    predictions = nodes.predict_samples(samples, encoded, trained["tokenizer"], trained["model"])
+    return ibis.duckdb.connect().create_table("p", predictions.to_pyarrow())
+
+
+@pytest.mark.parametrize("change", ["change", "add", "delete"])
+def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
+    """One second after it is after it: times decide, not days."""
+    rows, rng = simulate(), np.random.default_rng(7)
+    when = {person: time for person, time, *_ in rows["raw_labels"]}
+    for name, value in (
+        ("coded_events", lambda: str(rng.choice(CODES))),
+        ("lab_events", lambda: 0.9),
+    ):
+        past = [row for row in rows[name] if row[1] <= when[row[0]]]
+        future = [row for row in rows[name] if row[1] > when[row[0]]]
+        assert past and future
+        if change == "change":
+            future = [
+                (*row[:4], value(), *row[5:]) if name == "lab_events" else (*row[:3], value())
+                for row in future
+            ]
+        if change == "add":
+            template = {row[0]: row for row in rows[name]}
+            future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
+        rows[name] = past + (future if change != "delete" else [])
+    data = tables(rows)
+    labels = select_labels(data["raw_labels"], trained["options"].labels)
+    _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
+    before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
+    assert predict(trained, samples, encoded).to_pyarrow().equals(before)
+
+
+def test_the_past_does_change_predictions(trained):
+    rows = simulate()
+    rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
+    data = tables(rows)
+    labels = select_labels(data["raw_labels"], trained["options"].labels)
+    _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
+    before = predict(trained, trained["samples"], trained["encoded"])
+    assert not predict(trained, samples, encoded).to_pyarrow().equals(before.to_pyarrow())
+
+
+def test_the_report_tells_what_the_model_is_worth(trained):
+    predictions = predict(trained, trained["samples"], trained["encoded"])
+    options, tokenizer = trained["options"], trained["tokenizer"]
+    baselines = nodes.predict_baselines(
+        trained["samples"], trained["encoded"], tokenizer, options, 1
+    )
+    baselines = predictions.get_backend().create_table("b", baselines.to_pyarrow())
+    demographics = predictions.get_backend().create_table(
+        "d", trained["data"]["demographics"].to_pyarrow()
+    )
+    truth = (
+        trained["data"]["raw_labels"]
+        .to_pyarrow()
+        .append_column(
+            "probability", trained["data"]["raw_labels"].to_pyarrow()["label"].cast("float64")
+        )
+    )
+    truth = predictions.get_backend().create_table("truth", truth).filter(ibis._.label > 0)
+    report = evaluate_predictions(
+        predictions, baselines, demographics, truth, trained["grid"], options
+    )
+    json.dumps(report, allow_nan=False)
+    task = report["tasks"]["t"]
+    assert task["auroc"]["value"] > 0.9
+    assert task["auroc"]["lower"] <= task["auroc"]["value"] <= task["auroc"]["upper"]
+    assert task["best_reachable_auroc"]["value"] == 1.0
+    assert "counts_lightgbm" in task["verdict"]
+    assert {row["attribute"] for row in task["subgroups"]} == {"gender", "race", "ethnicity", "age"}
+    assert [len(report["selection"]["trainings"]), report["selection"]["best"]] != [1, None]
+    assert task["samples"]["test"]["persons"] == sum(
+        SPLITS[n % 4] == "test" for n in range(PERSONS)
+    )
+
+
+def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):
+    monkeypatch.setattr(
+        "clm_ler.modeling.classification.initial_classifier",
+        lambda *_: pytest.fail("a finished grid point was trained again"),
+    )
+    arguments = (
+        trained[name] for name in ("samples", "encoded", "tokenizer", "pretrained", "options")
+    )
+    _, grid = nodes.train_classifier(*arguments, 1)
+    assert grid == trained["grid"]
+
+
+def test_leaks_are_found(trained):
+    arguments = ("candidates", "samples", "sequences", "encoded", "tokenizer", "options")
+    clean = [trained[name] for name in arguments]
+    fitted = (PreprocessOptions(tables={}, fit_on="train"), VocabOptions())
+    report = report_leakage(*clean, *fitted, 1)
+    assert report["persons_in_two_splits"] == {
+        "train, valid": 0,
+        "train, test": 0,
+        "valid, test": 0,
+    }
+    assert report["pretrained_on"] == {"valid": 0, "test": 0}
+    assert report["warnings"] == []
+    assert [point["days_before"] for point in report["time_shift_probe"]["t"]] == [0, 30]
+
+    everyone = trained["sequences"].mutate(split=ibis.literal("train"))
+    clean[2] = everyone
+    report = report_leakage(*clean, PreprocessOptions(tables={}, fit_on="all"), VocabOptions(), 1)
+    assert (
+        report["pretrained_on"]["test"]
+        == trained["samples"].filter(ibis._.split == "test").count().execute()
+    )
+    assert report["fitted_outside_train"] == ["unit_conversions and lab_percentiles"]
+    assert len(report["warnings"]) == 2
