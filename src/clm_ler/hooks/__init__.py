@@ -1,10 +1,13 @@
 """Kedro hooks, one class per concern."""
 
 from clm_ler.hooks.chain import ChainHooks
+from clm_ler.hooks.contracts import ContractHooks
+from clm_ler.hooks.engine import EngineHooks
 from clm_ler.hooks.s3 import S3Hooks
 from clm_ler.hooks.simulation import SimulationGuard
 from clm_ler.hooks.spark import SparkHooks
 from clm_ler.hooks.summary import SummaryHooks
+from clm_ler.hooks.tables import AbsentTables
 from clm_ler.hooks.wandb import WandbHooks
 
 # Kedro calls them from the last to the first.
@@ -13,6 +16,9 @@ PROJECT_HOOKS = (
     WandbHooks(),
     SimulationGuard(),
     ChainHooks(),
+    AbsentTables(),
+    ContractHooks(),
     S3Hooks(),
+    EngineHooks(),
     SparkHooks(),
 )

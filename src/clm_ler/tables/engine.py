@@ -14,33 +14,46 @@ import pyarrow as pa
 from ibis import BaseBackend
 
 
-def connection(engine: str, memory_limit: str, threads: int, storage: str) -> dict[str, Any]:
-    """Return the Ibis connection settings of an engine, as catalog entries take them.
+def connection(engine: str) -> dict[str, Any]:
+    """Return the Ibis connection of an engine, as catalog entries take it.
+
+    DuckDB's is the one that ``ibis.FileDataset`` opens by itself, so that entries of a user's own
+    that name none meet the project's tables in the same place.
 
     Args:
         engine: ``duckdb`` or ``pyspark``.
-        memory_limit: What DuckDB may use, such as ``4GB``; Spark takes its own from ``spark.yml``.
-        threads: DuckDB's threads; 0 means all cores.
-        storage: Where everything derived goes. DuckDB spills into ``tmp`` below it, because spilled
-            rows are person-level data too; beside the project's data where the storage is remote.
 
     Raises:
         ValueError: If the engine is none of the two.
     """
     if engine == "pyspark":
-        # What cannot be read becomes null, as on DuckDB, and is counted.
-        return {"backend": "pyspark", "spark.sql.ansi.enabled": "false"}
+        return {"backend": "pyspark"}
     if engine != "duckdb":
         raise ValueError(f"engine must be 'duckdb' or 'pyspark', not {engine!r}")
-    settings = {
-        "backend": "duckdb",
-        "database": ":memory:",
-        "memory_limit": memory_limit,
-        "temp_directory": "data/tmp" if "://" in storage else f"{storage}/tmp",
-        # Nothing relies on it, and without it large tables are written with less memory.
-        "preserve_insertion_order": False,
-    }
-    return settings | ({"threads": threads} if threads else {})
+    return {"backend": "duckdb", "database": ":memory:"}
+
+
+def configure(backend: BaseBackend, memory_limit: str, threads: int, storage: str) -> None:
+    """Set what a connection may use.
+
+    Args:
+        backend: The connection.
+        memory_limit: What DuckDB may use, such as ``4GB``; Spark takes its own from ``spark.yml``.
+        threads: DuckDB's threads; 0 means all cores.
+        storage: Where everything derived goes. DuckDB spills into ``tmp`` below it, because spilled
+            rows are person-level data too; beside the project's data where the storage is remote.
+    """
+    if backend.name == "pyspark":
+        # What cannot be read becomes null, as on DuckDB, and is counted.
+        backend._session.conf.set("spark.sql.ansi.enabled", "false")
+        return
+    folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
+    backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
+    backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
+    # Nothing relies on it, and without it large tables are written with less memory.
+    backend.raw_sql("SET preserve_insertion_order = false")
+    if backend.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0] != folder:
+        backend.raw_sql(f"SET temp_directory = '{folder}'")
 
 
 def save_args(engine: str) -> dict[str, Any]:
