@@ -76,7 +76,7 @@ def test_every_package_leads_to_its_drug(files, conso):
     drug = conso[conso.SAB == "RXNORM"].groupby("CUI").CODE.agg(set)
     for item in clinic.DRUGS.items:
         digits = ndc11(item.ndc).replace("-", "")
-        assert item.rxnorm in set.union(*drug[packages.CUI[packages.ATV == digits]])
+        assert item.rxnorm in set.union(*drug[packages.CUI[packages.ATV.isin([digits])]])
 
 
 def test_package_codes_come_as_labels_write_them(files):

@@ -19,9 +19,8 @@ from clm_ler.pipelines.cohort.options import SiteOptions
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
 VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
-MOST_VISITS = 3.5  # times as frequent; what is missing beyond are bedside observations
+MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
 YEARS = 12
-STAYS = 2.6  # hospital stays, as a multiple of the hospital's rate
 # The benchmark's patients come from a referral centre: rare diseases are less rare there.
 REFERRALS = {
     "lupus": Referral(12.0, 0.95),
@@ -91,7 +90,7 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
 
     persons = _draw_site_persons(options, chunk, stream("persons"))
     scale = float(np.clip(options.events_per_person / VISITS_AT, 0.3, MOST_VISITS))
-    admissions = clinic.draw_admissions(persons, stream("stays"), STAYS)
+    admissions = clinic.draw_admissions(persons, stream("stays"), options.stays)
     visits = clinic.draw_visits(persons, admissions, stream("visits"), scale)
     chart = clinic.read_chart(persons, visits)
     draws = clinic.draw_panels(chart, stream("panels"))

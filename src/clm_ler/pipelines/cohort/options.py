@@ -12,6 +12,12 @@ class SiteOptions(BaseModel):
     events_per_person: int = Field(
         default=400, ge=300, description="Mean events a patient; the real benchmark has about 6200."
     )
+    stays: float = Field(
+        default=2.6,
+        gt=0,
+        description="How many times more often its patients are in hospital than those of the "
+        "simulated hospital; with 0.5 there are about as many labels a patient as in the benchmark.",
+    )
 
 
 class CohortOptions(BaseModel):
