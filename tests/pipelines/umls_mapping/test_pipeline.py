@@ -1,0 +1,134 @@
+"""The whole pipeline on the simulated EHRSHOT site and its miniature UMLS."""
+
+import pyarrow as pa
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from kedro_datasets.ibis import FileDataset
+from kedro_datasets.json import JSONDataset
+
+from clm_ler.datasets.rrf import RRFDataset
+from clm_ler.pipelines.cohort import clinic, ehrshot_site, umls_site
+from clm_ler.pipelines.cohort.hospital import ndc11
+from clm_ler.pipelines.cohort.options import SiteOptions
+from clm_ler.pipelines.umls_mapping.options import TranslationOptions
+from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline
+from tests.engines import both_engines
+from tests.pipelines.umls_mapping.test_nodes import tokenizer
+
+OPTIONS = TranslationOptions(
+    data_to_umls_source_map={"SNOMED": "SNOMEDCT_US", "RxNorm": "RXNORM", "CPT4": "CPT"},
+    vocab_to_umls_source_map={},
+    gender_mapping={"F": "F", "M": "M"},
+    relations=["mapped_to"],
+)
+STORED = (
+    *("umls_concepts", "umls_attributes", "umls_relations", "icd_maps", "source_codes"),
+    *("named_sources", "named_targets", "source_concepts", "target_concepts"),
+    *("translation_candidates", "code_translations"),
+)
+
+
+def expected():
+    """What the miniature UMLS allows: the token and method of every code, and the vocabulary.
+
+    Three quarters of the diagnoses are in the vocabulary, as ICD-10-CM; a third each of the drugs
+    as RxNorm, as NDC, and not at all; of the procedures every second.
+    """
+    diagnoses = clinic.DIAGNOSES.items
+    known = {item.icd10cm: n % 4 != 0 for n, item in enumerate(diagnoses)}
+    apart = {n: n % umls_site.APART == umls_site.APART - 1 for n in range(len(diagnoses))}
+    parents = {child: group[0] for group in clinic.DIAGNOSES.groups.values() for child in group[1:]}
+    found = {}
+    for n, item in enumerate(diagnoses):
+        parent = parents.get(n)
+        if known[item.icd10cm]:
+            method = "relation" if apart[n] else "same_cui"
+            found["SNOMED", item.snomed] = (f"ICD10CM:{item.icd10cm}", method)
+        elif parent is not None and known[diagnoses[parent].icd10cm] and not apart[parent]:
+            found["SNOMED", item.snomed] = (f"ICD10CM:{diagnoses[parent].icd10cm}", "parent")
+    for n, drug in enumerate(clinic.DRUGS.items):
+        product = ndc11(drug.ndc).replace("-", "")[:9]
+        token = [f"RXNORM:{drug.rxnorm}", f"NDC:{product}", None][n % 3]
+        if token:
+            found["RxNorm", drug.rxnorm] = (token, ["direct", "same_cui"][n % 3])
+    for procedure in clinic.PROCEDURES.items[::2]:
+        system = {"CPT": "CPT4", "HCPCS": "HCPCS"}[procedure.system]
+        found[system, procedure.code] = (f"{procedure.system}:{procedure.code}", "direct")
+    found |= {("LOINC", "4548-4"): ("LOINC:4548-4", "direct")}
+    found |= {("Gender", sex): (f"GENDER:{sex}", "demographic") for sex in "FM"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def site():
+    return ehrshot_site.event_table(SiteOptions(persons=40, events_per_person=300), 7, 0)
+
+
+@pytest.fixture
+def outputs(backend, as_table, site, tmp_path):
+    """Run the pipeline with every table stored, as the catalog does."""
+    schema = {name: "string" for name in site.schema.names} | {
+        "patient_id": "int64",
+        "visit_id": "int64",
+    }
+
+    class Stored(FileDataset):
+        connection = backend
+
+    class Release(RRFDataset):
+        connection = backend
+
+    overwrite = {"mode": "overwrite"} if backend.name == "pyspark" else {}
+    catalog = DataCatalog(
+        {name: Stored(str(tmp_path / f"{name}.parquet"), save_args=overwrite) for name in STORED}
+    )
+    catalog["translation_report"] = JSONDataset(filepath=str(tmp_path / "report.json"))
+    files = umls_site.miniature_umls()
+    for name, table in files.items():
+        release = Release(filepath=str(tmp_path / "umls" / name))
+        release.save(table)
+        catalog[f"umls_{name[2:].removesuffix('.RRF').lower()}"] = release
+    empty = {
+        "omop_concept": ["concept_id", "vocabulary_id", "concept_code", "standard_concept"],
+        "omop_concept_relationship": [
+            *("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason")
+        ],
+    }
+    for name, columns in empty.items():
+        catalog[name] = as_table([], dict.fromkeys(columns, "string"))
+    words = {token for token, _ in expected().values()}
+    catalog["tokenizer"] = MemoryDataset(tokenizer(*sorted(words)), copy_mode="assign")
+    catalog["ehrshot_events"] = as_table(site, schema)
+    catalog["params:umls_mapping"] = OPTIONS
+    SequentialRunner().run(create_pipeline(), catalog)
+    return catalog
+
+
+@both_engines
+def test_the_site_is_translated_as_its_umls_allows(outputs, site):
+    codes = [tuple(code.split("/", 1)) for code in site["code"].to_pylist()]
+    allowed = {code: found for code, found in expected().items() if code in set(codes)}
+    rows = outputs["code_translations"].load().to_pyarrow().to_pylist()
+    translated = {
+        (row["source_system"], row["source_code"]): (row["vocab_token"], row["method"])
+        for row in rows
+    }
+    assert translated == allowed
+    assert len(rows) == len(allowed)
+    # Every way is walked.
+    methods = {"demographic", "direct", "same_cui", "relation", "parent"}
+    assert {method for _, method in allowed.values()} == methods
+    coverage = outputs["translation_report"].load()["all"]
+    assert coverage["codes"] == len(set(codes))
+    assert coverage["share_of_codes"] == pytest.approx(len(allowed) / len(set(codes)), abs=1e-6)
+    events = sum(code in allowed for code in codes)
+    assert coverage["share_of_events"] == pytest.approx(events / len(codes), abs=1e-6)
+
+
+def test_no_event_is_counted_twice(outputs, site):
+    codes = pa.table({"code": site["code"]})
+    tokens = outputs["code_translations"].load().to_pyarrow()
+    keys = pa.array([f"{r['source_system']}/{r['source_code']}" for r in tokens.to_pylist()])
+    joined = codes.join(tokens.append_column("code", keys), "code", join_type="left outer")
+    assert joined.num_rows == codes.num_rows
