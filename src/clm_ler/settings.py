@@ -1,5 +1,6 @@
 """Project settings, read by Kedro."""
 
+from clm_ler.config_loader import ParameterLoader
 from clm_ler.hooks import PROJECT_HOOKS
 from clm_ler.tables.engine import connection, save_args
 
@@ -7,6 +8,7 @@ HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
+CONFIG_LOADER_CLASS = ParameterLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

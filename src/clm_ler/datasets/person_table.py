@@ -23,7 +23,12 @@ logger = logging.getLogger(__name__)
 _PRIME = 2**31 - 1
 _MULTIPLIER = 1_226_874_159
 _BYTES_PER_ROW = 1024  # of working memory; see docs/preprocessing.md
-_PARQUET = {"compression": "zstd", "parquet_version": "V2"}
+# Up to 65,536 distinct tokens of a row group go through a dictionary, times as they are.
+_PARQUET = {
+    "compression": "zstd",
+    "dictionary_size_limit": 65_536,
+    "string_dictionary_page_size_limit": 8 * 2**20,
+}
 
 
 def person_bucket(person_id: ir.IntegerValue, buckets: int) -> ir.IntegerValue:

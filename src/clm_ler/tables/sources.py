@@ -27,6 +27,12 @@ class TableSource(BaseModel):
     )
 
 
+# A database may lack any of the demographics.
+_UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
+    ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"
+)
+
+
 def select(
     table: ir.Table,
     source: TableSource,
@@ -40,7 +46,7 @@ def select(
         table: The raw table.
         source: Its expressions.
         renames: CLM-LER's column names to the project's, such as ``date`` to ``time``. Columns
-            under other names are left out.
+            under other names are left out; demographics that are not selected are null.
         name: The table's name, for messages.
         event_date_filter: A condition on ``date``.
 
@@ -53,6 +59,7 @@ def select(
             is missing in the selection.
     """
     columns = _expand_names(source.select_expr, table.columns, name)
+    columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
     missing = [given for given in renames if given not in columns]
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")

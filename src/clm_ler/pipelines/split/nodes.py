@@ -2,15 +2,87 @@
 
 import ibis
 import ibis.expr.types as ir
+from ibis import _
 
 from clm_ler.pipelines.split.options import SplitOptions
 
+SPLITS = ("train", "valid", "test")
 
-def assign_splits(demographics: ir.Table, options: SplitOptions) -> ir.Table:
-    """Return each person's split, decided by the MD5 digest of the salted person_id alone."""
-    salted = ibis.literal(f"{options.salt}:") + demographics.person_id.cast("string")
-    digest = salted.hexdigest("md5").substr(0, 8)
-    train = f"{round(options.train_ratio * 2**32):08x}"
-    valid = f"{round((options.train_ratio + options.validation_ratio) * 2**32):08x}"
-    split = ibis.cases((digest < train, "train"), (digest < valid, "valid"), else_="test")
-    return demographics.select("person_id", split=split)
+
+def assign_splits(
+    demographics: ir.Table,
+    predefined_splits: ir.Table | None,
+    pretraining_persons: ir.Table | None,
+    options: SplitOptions,
+) -> ir.Table:
+    """Return each person's split.
+
+    A predefined table decides alone; persons whom it does not list have no split. Otherwise the MD5
+    digest of the salted person_id decides. Persons on whom another run was pre-trained are only in
+    train, and the others are dealt out so that the ratios hold over all persons.
+
+    Raises:
+        ValueError: If the predefined table puts a person in two splits or names an unknown one, or
+            if the pre-training has used more persons than train may have.
+    """
+    persons = demographics.select("person_id")
+    if predefined_splits is not None:
+        _check_predefined(predefined_splits)
+        return persons.join(predefined_splits.select("person_id", "split").distinct(), "person_id")
+    if pretraining_persons is None:
+        return persons.mutate(split=_split_by_digest(persons, options.ratios, options.salt))
+    known = pretraining_persons.select(known_id="person_id").distinct()
+    marked = persons.left_join(known, persons.person_id == known.known_id)
+    ratios = _ratios_of_others(marked, options)
+    split = ibis.cases(
+        (marked.known_id.notnull(), "train"), else_=_split_by_digest(marked, ratios, options.salt)
+    )
+    return marked.select("person_id", split=split)
+
+
+def _split_by_digest(
+    persons: ir.Table, ratios: tuple[float, float, float], salt: str
+) -> ir.StringValue:
+    """Return a split by the first 32 bits of the digest: equal in every engine, and without order."""
+    digest = (ibis.literal(f"{salt}:") + persons.person_id.cast("string")).hexdigest("md5")
+    train, valid, _test = ratios
+    bits = digest.substr(0, 8)
+    return ibis.cases(
+        (bits < _threshold(train), "train"),
+        (bits < _threshold(train + valid), "valid"),
+        else_="test",
+    )
+
+
+def _threshold(share: float) -> str:
+    """Return the hexadecimal text below which the share of all 32-bit digests lies."""
+    return f"{round(share * 2**32):08x}" if share < 1 else "g"
+
+
+def _ratios_of_others(marked: ir.Table, options: SplitOptions) -> tuple[float, float, float]:
+    """Return the ratios among the persons who were not pre-trained on."""
+    counts = marked.aggregate(all=_.count(), known=_.known_id.count()).to_pyarrow().to_pylist()[0]
+    train, valid, test = (ratio * counts["all"] for ratio in options.ratios)
+    if counts["known"] > train:
+        raise ValueError(
+            f"split: the pre-training has used {counts['known']} of {counts['all']} persons, more "
+            f"than train_ratio {options.train_ratio} allows: they may only be in train. Raise "
+            "train_ratio, or leave persons out of the pre-training."
+        )
+    others = max(counts["all"] - counts["known"], 1)
+    return (train - counts["known"]) / others, valid / others, test / others
+
+
+def _check_predefined(splits: ir.Table) -> None:
+    per_person = splits.group_by("person_id").agg(
+        parts=_.split.nunique(), unknown=_.split.notin(SPLITS).fill_null(True).cast("int64").max()
+    )
+    found = per_person.aggregate(
+        overlapping=(_.parts > 1).cast("int64").sum(), unknown=_.unknown.sum()
+    )
+    counts = found.to_pyarrow().to_pylist()[0]
+    if counts["unknown"] or counts["overlapping"]:
+        raise ValueError(
+            f"predefined_splits: {counts['overlapping'] or 0} persons are in more than one split, "
+            f"{counts['unknown'] or 0} in one that is none of {', '.join(SPLITS)}."
+        )

@@ -13,6 +13,11 @@ class SplitOptions(BaseModel):
     test_ratio: float = Field(default=0.15, ge=0, le=1, description="Share of test")
     salt: str = Field(default="clm-ler", description="Another salt deals out anew")
 
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """Shares of train, valid and test."""
+        return self.train_ratio, self.validation_ratio, self.test_ratio
+
     @model_validator(mode="after")
     def _ratios_add_up(self) -> "SplitOptions":
         total = self.train_ratio + self.validation_ratio + self.test_ratio

@@ -18,7 +18,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 assign_splits,
-                inputs=["demographics", "params:split"],
+                inputs=[
+                    "demographics",
+                    "predefined_splits",
+                    "pretraining_persons",
+                    "params:split",
+                ],
                 outputs="person_splits",
                 name="assign_splits",
             ),
