@@ -18,11 +18,12 @@ def kedro_run():
     """Run pipelines as `kedro run` does; returns the catalog of the run."""
     bootstrap_project(ROOT)
 
-    def run(storage, pipelines=None, env=None, **parameters):
-        runtime = SMALL | parameters | {"storage": str(storage)}
-        with KedroSession.create(ROOT, env=env, runtime_params=runtime) as session:
+    def run(storage, pipelines=None, env=None, conf_source=None, **parameters):
+        runtime = SMALL | parameters | ({"storage": str(storage)} if storage else {})
+        project = {"env": env, "conf_source": conf_source and str(conf_source)}
+        with KedroSession.create(ROOT, runtime_params=runtime, **project) as session:
             session.run(pipeline_names=pipelines)
-        with KedroSession.create(ROOT, env=env, runtime_params=runtime) as session:
+        with KedroSession.create(ROOT, runtime_params=runtime, **project) as session:
             return session.load_context().catalog
 
     return run

@@ -18,14 +18,14 @@ EVERYTHING = {
 
 @pytest.fixture
 def through(kedro_run, tmp_path):
-    """Run split and preprocess in an environment: tokens and dates of each person, the losses."""
+    """Run split and preprocess in an environment: the sequence of each person, the losses."""
 
     def run(env, **params):
         params |= {"preprocess": EVERYTHING}
         catalog = kedro_run(tmp_path / "out", ["split", "preprocess"], env, **params)
         rows = catalog.load("sequences").to_pyarrow().to_pylist()
         losses = catalog.load("loss_ledger").to_pyarrow().to_pylist()
-        found = {row["person_id"]: (row["sorted_event_tokens"], row["date"]) for row in rows}
+        found = {row["person_id"]: row for row in rows}
         return found, sorted((row["table"], row["reason"], row["rows"]) for row in losses)
 
     return run
@@ -90,7 +90,7 @@ def cdm(tmp_path_factory):
 
 def test_an_omop_cdm_becomes_sequences(cdm, through):
     found, ledger = through("omop", cdm_root=str(cdm))
-    assert found[1][0] == [
+    assert found[1]["sorted_event_tokens"] == [
         "AGE:39",
         "ETHNICITY:not",
         "GENDER:F",
@@ -103,15 +103,20 @@ def test_an_omop_cdm_becomes_sequences(cdm, through):
         "LOINC:2345-7:90-100",
         "SNOMED:195967001",
     ]
-    assert found[1][1][5] == datetime(2020, 1, 1, 10)
-    assert found[2][0] == ["AGE:30", "GENDER:male", "LOINC:2345-7:60-70", "Visit:OP"]
+    assert found[1]["date"][5] == datetime(2020, 1, 1, 10)
+    assert found[2]["sorted_event_tokens"] == [
+        "AGE:30",
+        "GENDER:male",
+        "LOINC:2345-7:60-70",
+        "Visit:OP",
+    ]
     assert ledger == [("diagnosis", "no code", 1), ("lab", "no unit", 1)]
 
 
 def test_an_omop_cdm_may_give_standard_concepts(cdm, through):
     found, _ = through("omop", cdm_root=str(cdm), codes="standard")
-    assert "ICD10CM:J45.901" not in found[1][0]
-    assert found[1][0].count("SNOMED:195967001") == 2
+    assert "ICD10CM:J45.901" not in found[1]["sorted_event_tokens"]
+    assert found[1]["sorted_event_tokens"].count("SNOMED:195967001") == 2
 
 
 def test_a_meds_dataset_becomes_sequences(through, tmp_path):
@@ -131,8 +136,11 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
     shard.parent.mkdir(parents=True)
     table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
     pq.write_table(table, shard)
+    splits = tmp_path / "meds" / "metadata" / "subject_splits.parquet"
+    splits.parent.mkdir()
+    pq.write_table(pa.table({"subject_id": [1], "split": ["held_out"]}), splits)
     found, ledger = through("meds", meds_root=str(tmp_path / "meds"))
-    assert found[1][0] == [
+    assert found[1]["sorted_event_tokens"] == [
         "AGE:49",
         "GENDER:F",
         "RACE:5",
@@ -142,4 +150,5 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
         "MEDS:HR:90-100",
         "MEDS:MEDS_DEATH",
     ]
+    assert found[1]["split"] == "test"
     assert ledger == []

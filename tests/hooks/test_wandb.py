@@ -27,11 +27,10 @@ PIPELINE = Pipeline(
 
 
 class Context:
-    params = {"seed": 42}
-
     def __init__(self, folder, mode):
         self.config_loader = {
-            "wandb": {"mode": mode, "project": "clm-ler", "dir": str(folder), "tags": ["tag"]}
+            "wandb": {"mode": mode, "project": "clm-ler", "dir": str(folder), "tags": ["tag"]},
+            "parameters": {"seed": 42},
         }
 
 

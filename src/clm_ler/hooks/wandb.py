@@ -29,7 +29,7 @@ class WandbHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Read the settings of ``wandb.yml`` and the parameters that a run records."""
         self._settings = dict(context.config_loader["wandb"])
-        self._parameters = context.params
+        self._parameters = context.config_loader["parameters"]
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol) -> None:

@@ -1,0 +1,34 @@
+"""Kedro's configuration loader, with one trap taken out."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+
+class ParameterLoader(OmegaConfigLoader):
+    """Let a value of the command line change that value only, in every environment.
+
+    Kedro 1.7 mixes command-line parameters into those of the environment before these replace the
+    base's by top-level key. In an environment with a parameters file of its own,
+    ``--params=pretrain.seed=1`` would so do away with every other parameter of ``pretrain``.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the configuration of a kind; of parameters, the command line's on top."""
+        loaded = super().__getitem__(key)
+        if key != "parameters":
+            return loaded
+        merged = OmegaConf.merge(OmegaConf.create(loaded), self.runtime_params or {})
+        return OmegaConf.to_container(merged)
+
+    def _merge_and_resolve(
+        self, key: str, config_per_file: dict[Path, DictConfig]
+    ) -> dict[str, Any]:
+        # Listed first: Kedro merges into the first of the files' configurations.
+        own = {name for config in config_per_file.values() for name in config}
+        merged = super()._merge_and_resolve(key, config_per_file)
+        if key != "parameters":
+            return merged
+        return {name: value for name, value in merged.items() if name in own}
