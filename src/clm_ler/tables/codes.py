@@ -39,8 +39,9 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     ICD codes are told by the name of their system, however it is written (``ICD9CM``,
     ``ICD-10-CM``). The dot follows the category: three characters, four for the E codes of ICD-9,
     two for its procedures (``ICD9Proc``). The dot is kept rather than dropped because without it
-    the ICD-9 diagnosis 360.1 and the procedure 36.01 are the same. ICD-10-PCS has no dot. What is
-    no NDC stays as it is.
+    the ICD-9 diagnosis 360.1 and the procedure 36.01 are the same. ICD-10-PCS has no dot. Other
+    codes lose the ``.0`` that a column of floating-point numbers gives them. What is no NDC stays
+    as it is.
     """
     name = system.upper().replace("-", "")
     text = code.strip().upper().re_replace(r"\.$", "")
@@ -53,7 +54,8 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     return ibis.cases(
         (name == "NDC", ndc_product(code).coalesce(text)),
         (dotless, text.substr(0, category).concat(".", text.substr(category))),
-        else_=text,
+        (name.startswith("ICD"), text),
+        else_=text.re_replace(r"\.0$", ""),
     )
 
 
