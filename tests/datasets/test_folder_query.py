@@ -75,8 +75,13 @@ def test_one_table_in_two_formats_is_refused(folder):
 
 
 def test_a_wrong_folder_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="no folder"):
+    with pytest.raises(DatasetError, match="no table 'person' in .*nowhere"):
         load(tmp_path / "nowhere")
+
+
+def test_a_query_over_nothing_but_absent_tables_gives_nothing(folder):
+    query = "SELECT death.person_id FROM death"
+    assert FolderQueryDataset(folder=str(folder), query=query, optional=["death"]).load() is None
 
 
 def test_nothing_is_written(folder):

@@ -64,29 +64,33 @@ class FolderQueryDataset(FileDataset):
         self._query = query
         self._optional = set(optional or ())
 
-    def load(self) -> ir.Table:
-        """Return the query's result, lazily.
+    def load(self) -> ir.Table | None:
+        """Return the query's result, lazily; ``None`` where all its tables are absent and may be.
 
         Raises:
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
         query = sqlglot.parse_one(self._query, read="spark")
-        for name, wanted in _columns_by_table(query).items():
+        columns = _columns_by_table(query)
+        files = {name: sorted(self._files(name)) for name in columns}
+        if not any(files.values()) and self._optional.issuperset(files):
+            return None
+        for name, wanted in columns.items():
             view = f"{name}_{uuid.uuid4().hex}"
-            self.connection.create_view(view, self._table(name, wanted), overwrite=True)
-            for table in query.find_all(exp.Table):
-                if table.name == name:
-                    alias = table.alias_or_name
-                    table.replace(exp.alias_(exp.to_table(view), alias, table=True))
+            table = self._table(name, files[name], wanted)
+            self.connection.create_view(view, table, overwrite=True)
+            for node in query.find_all(exp.Table):
+                if node.name == name:
+                    alias = node.alias_or_name
+                    node.replace(exp.alias_(exp.to_table(view), alias, table=True))
         return self.connection.sql(engine_text(query, self.connection))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
         raise DatasetError(f"{self._folder} is read only")
 
-    def _table(self, name: str, wanted: set[str]) -> ir.Table:
+    def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
-        files = sorted(self._files(name))
         if not files:
             if name not in self._optional:
                 raise DatasetError(
@@ -106,9 +110,7 @@ class FolderQueryDataset(FileDataset):
     def _files(self, name: str) -> Iterator[str]:
         """Yield the addresses of a table's files, all of one kind."""
         filesystem, root = fsspec.url_to_fs(self._folder)
-        if not filesystem.isdir(root):
-            raise DatasetError(f"There is no folder {self._folder}")
-        for entry in filesystem.ls(root, detail=True):
+        for entry in filesystem.ls(root, detail=True) if filesystem.isdir(root) else []:
             base = posixpath.basename(entry["name"]).lower()
             if entry["type"] == "directory" and base.removesuffix(".parquet") == name:
                 inside = filesystem.find(entry["name"])
