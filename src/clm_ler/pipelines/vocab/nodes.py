@@ -25,13 +25,12 @@ SPLITS = ("train", "valid", "test")
 def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
     """Return ``token``, ``count`` and ``persons`` of every token text of the fitted persons."""
     fitted = sequences if options.fit_on == "all" else sequences.filter(_.split == "train")
-    return (
-        fitted.select("person_id", token=_.sorted_event_tokens.unnest())
-        .group_by("person_id", "token")
-        .agg(count=_.count())
-        .group_by("token")
-        .agg(count=_["count"].sum(), persons=_.count())
-        .order_by(ibis.desc("count"), "token")
+    # Within lists, so that the memory it takes grows with the tokens there are, not with the persons.
+    every = fitted.select(token=_.sorted_event_tokens.unnest())
+    once = fitted.select(token=_.sorted_event_tokens.unique().unnest())
+    counts = every.group_by("token").agg(count=_.count())
+    return counts.join(once.group_by("token").agg(persons=_.count()), "token").order_by(
+        ibis.desc("count"), "token"
     )
 
 
