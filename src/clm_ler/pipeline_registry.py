@@ -17,7 +17,9 @@ CHAIN = (
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines by name; ``__default__`` is the whole chain on the simulated hospital."""
-    pipelines = find_pipelines(raise_errors=True)
+    # Tagged by name, so that kedro-viz can show one at a time.
+    found = find_pipelines(raise_errors=True)
+    pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
     # Kedro finds only the pipelines that a run asks for.
     chain = [pipelines[name] for name in CHAIN if name in pipelines]
     pipelines["__default__"] = sum(chain, Pipeline([]))
