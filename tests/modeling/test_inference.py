@@ -19,14 +19,14 @@ FIRST_CODE = TOKENS.index("ICD10CM:0")
 WINDOW = WindowOptions(max_length=16)
 
 
-def make_store(histories: list[list[tuple[int, int, int]]]) -> TokenStore:
-    """A store of persons, each a list of (day, token, lab bin) after the baseline."""
+def make_table(histories: list[list[tuple[int, int, int]]]) -> pa.Table:
+    """Encoded persons, each a list of (day, token, lab bin) after the baseline."""
     baseline = [(0, TOKENS.index("AGE:40"), 0), (0, TOKENS.index("GENDER:F"), 0)]
     columns = list(
         zip(*[zip(*(baseline + events), strict=True) for events in histories], strict=True)
     )
     days, tokens, bins = columns
-    table = pa.table(
+    return pa.table(
         {
             "person_id": pa.array(range(len(histories)), pa.int64()),
             "split": ["train"] * len(histories),
@@ -36,7 +36,10 @@ def make_store(histories: list[list[tuple[int, int, int]]]) -> TokenStore:
             "position_ids": pa.array(days, pa.list_(pa.int32())),
         }
     )
-    return TokenStore.from_arrow(table)
+
+
+def make_store(histories: list[list[tuple[int, int, int]]]) -> TokenStore:
+    return TokenStore.from_arrow(make_table(histories))
 
 
 def random_history(rng: np.random.Generator, events: int) -> list[tuple[int, int, int]]:

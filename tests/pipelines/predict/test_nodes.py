@@ -1,0 +1,113 @@
+import ibis
+import numpy as np
+import pytest
+import torch
+
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.inference import embed, predict_proba
+from clm_ler.modeling.modeling_clm_ler import (
+    ClmLerForMaskedLM,
+    ClmLerForSequenceClassification,
+)
+from clm_ler.pipelines.embed.nodes import embed_samples
+from clm_ler.pipelines.finetune.options import FinetuneOptions
+from clm_ler.pipelines.predict import nodes
+from tests.modeling.test_inference import (
+    FIRST_CODE,
+    TOKENS,
+    VOCABULARY,
+    WINDOW,
+    make_store,
+    make_table,
+)
+
+SIZES = {
+    "vocab_size": len(TOKENS),
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "initializer_range": 0.5,
+}
+PEOPLE = [[(day, FIRST_CODE + day % 7, 0) for day in range(1, 3 + n)] for n in range(9)]
+
+
+class Tokenizer:
+    """What is asked of a tokenizer."""
+
+    init_kwargs = {"bin_labels": [str(number) for number in range(10)]}
+
+    def __len__(self):
+        return len(TOKENS)
+
+    def get_vocab(self):
+        return {token: number for number, token in enumerate(TOKENS)}
+
+
+def make_model(**changes):
+    torch.manual_seed(0)
+    model = ClmLerForSequenceClassification(ClmLerConfig(**SIZES, num_labels=2))
+    settings = {"tasks": ["t"], "window_length": WINDOW.max_length, "calibration_temperature": 2.0}
+    for name, value in (settings | changes).items():
+        setattr(model.config, name, value)
+    return model
+
+
+def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
+    monkeypatch.setattr(nodes, "PERSONS_PER_CHUNK", 4)
+    model = make_model()
+    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all()
+    expected = predict_proba(model, make_store(PEOPLE), np.arange(9), None, VOCABULARY, WINDOW)
+    assert table["person_id"].to_pylist() == list(range(9))
+    assert set(table["task"].to_pylist()) == {"t"}
+    assert np.array(table["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_each_task_of_several_has_rows_of_its_own():
+    model = make_model(tasks=["a", "b"], problem_type="multi_label_classification")
+    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().to_pandas()
+    assert table.groupby("task").size().to_dict() == {"a": 9, "b": 9}
+    assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
+
+
+def test_a_tokenizer_of_another_training_is_refused():
+    other = make_model()
+    other.config.vocab_size += 1
+    with pytest.raises(ValueError, match="not of the same training"):
+        nodes.predict_persons(make_table(PEOPLE), Tokenizer(), other)
+
+
+def test_one_vector_per_sample_of_what_it_may_see():
+    samples = ibis.memtable(
+        {
+            "sample_id": ["c", "a", "a", "b"],
+            "person_id": [8, 3, 3, 8],
+            "prediction_time": [None] * 4,
+            "split": ["test"] * 4,
+            "task": ["t", "t", "u", "t"],
+            "n_positions": [12, 4, 4, 5],
+        },
+        schema={
+            "sample_id": "string",
+            "person_id": "int64",
+            "prediction_time": "timestamp",
+            "split": "string",
+            "task": "string",
+            "n_positions": "int32",
+        },
+    )
+    samples = ibis.duckdb.connect().create_table("samples", samples)
+    torch.manual_seed(0)
+    pretrained = ClmLerForMaskedLM(ClmLerConfig(**SIZES))
+    options = FinetuneOptions(checkpoints="", override_maxlen=WINDOW.max_length)
+    table = embed_samples(samples, make_table(PEOPLE), Tokenizer(), pretrained, options).read_all()
+    expected = embed(
+        pretrained.clm_ler,
+        make_store(PEOPLE),
+        np.array([3, 8, 8]),
+        np.array([4, 5, 12]),
+        VOCABULARY,
+        WINDOW,
+    )
+    assert table["sample_id"].to_pylist() == ["a", "b", "c"]
+    assert np.array(table["embedding"].to_pylist()) == pytest.approx(expected, abs=1e-6)
