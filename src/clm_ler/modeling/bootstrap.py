@@ -48,9 +48,10 @@ def patient_weights(patient_ids: Array, replicates: int = 1000) -> PatientWeight
     patients, row_patient = np.unique(patient_ids, return_inverse=True)
     size = len(patients)
     counts = np.empty((replicates, size), np.int64)
+    random = np.random.RandomState()  # made once: seeding it again is the cheap part
     for seed in range(replicates):
-        draw = np.random.RandomState(seed).randint(0, size, size)
-        counts[seed] = np.bincount(draw, minlength=size)
+        random.seed(seed)
+        counts[seed] = np.bincount(random.randint(0, size, size), minlength=size)
     return PatientWeights(counts, row_patient)
 
 
