@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clm_ler.modeling.store import ragged_offsets
 from clm_ler.modeling.vocabulary import OLDEST_AGE, Vocabulary
 
 # system:code:bin, where the code itself may look like a bin (LOINC:2345-7).
@@ -18,6 +19,12 @@ LAB_TOKEN = r"^(?P<code>[^:]+:.+):(?P<bin>[0-9.]+-[0-9.]+)$"
 AGE_TOKEN = r"^AGE:(?P<age>[0-9]+)$"
 # Wide enough for Spark, which has no unsigned types; stored narrower.
 ENCODED = {"input_ids": dt.Array(dt.int32), "token_type_ids": dt.Array(dt.int16)}
+
+
+# One entry for each code system that a person has tokens of, and one for all of them.
+COVERAGE = {
+    "systems": dt.Array(dt.Struct({"system": dt.string, "tokens": dt.int64, "known": dt.int64}))
+}
 
 
 def split_bins(
@@ -49,6 +56,11 @@ def parents(tokens: pa.Array, systems: Sequence[str]) -> pa.Array:
     names = "|".join(re.escape(system) for system in systems)
     pattern = rf"^(?P<parent>(?:{names}):..+[^.])\.?.$"
     return pc.struct_field(pc.extract_regex(tokens, pattern), "parent")
+
+
+def systems_of(tokens: pa.Array) -> pa.Array:
+    """Return what stands before the first colon of each token."""
+    return pc.list_element(pc.split_pattern(tokens, ":", max_splits=1), 0)
 
 
 @dataclass(frozen=True)
@@ -112,3 +124,27 @@ class TokenCodec:
             for values in (ids, pa.array(bins))
         ]
         return pa.StructArray.from_arrays(lists, list(ENCODED))
+
+    def count_known(self, column: pa.Array) -> pa.StructArray:
+        """Return per list of token texts how many each code system has, and how many are known."""
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        texts = column.flatten().dictionary_encode()
+        known = pc.not_equal(self.lookup(texts.dictionary)[0], self.unknown).to_numpy(False)
+        systems = systems_of(texts.dictionary).dictionary_encode()
+        names = pa.concat_arrays([systems.dictionary, pa.array(["all"])])
+        shape, index = (len(column), len(names)), texts.indices.to_numpy()
+        rows = np.repeat(np.arange(len(column)), pc.list_value_length(column))
+        cells = rows * len(names) + systems.indices.to_numpy()[index]
+        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        hits = np.bincount(cells[known[index]], minlength=counts.size).reshape(shape)
+        counts[:, -1], hits[:, -1] = counts.sum(axis=1), hits.sum(axis=1)
+        has = counts > 0
+        fields = [
+            names.take(pa.array(np.nonzero(has)[1])),
+            pa.array(counts[has]),
+            pa.array(hits[has]),
+        ]
+        entries = pa.StructArray.from_arrays(fields, ["system", "tokens", "known"])
+        lists = pa.ListArray.from_arrays(ragged_offsets(has.sum(axis=1)).astype(np.int32), entries)
+        return pa.StructArray.from_arrays([lists], list(COVERAGE))

@@ -17,7 +17,7 @@ from clm_ler.modeling.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKE
 from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tables.engine import map_arrow
 from clm_ler.tables.labs import bin_labels
-from clm_ler.tables.tokens import ENCODED, TokenCodec, parents, split_bins
+from clm_ler.tables.tokens import COVERAGE, ENCODED, TokenCodec, parents, split_bins
 
 SPLITS = ("train", "valid", "test")
 
@@ -139,16 +139,11 @@ def report_vocabulary(
         are); ``drift``: the change of ``tokens_covered`` from train to valid and to test;
         ``largest_uncovered``: token texts with their count over all splits.
     """
-    tokens = sequences.select("person_id", "split", token=_.sorted_event_tokens.unnest())
-    words = _judge_words(tokens.group_by("token").agg(count=_.count()), tokenizer)
-    known = ibis.memtable(words.select(["token", "system", "known"]))
-    rows = _count_coverage(tokens.join(known, "token")).to_pyarrow().to_pylist()
+    codec = TokenCodec.from_tokenizer(tokenizer)
+    rows = _count_coverage(sequences, codec).to_pyarrow().to_pylist()
     coverage: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     for row in rows:
         coverage[row["split"]][row["system"]] = _shares(row)
-    missed = words.filter(~pc.field("known")).sort_by(
-        [("count", "descending"), ("token", "ascending")]
-    )
     systems = Counter(word.split(":", 1)[0] for word in tokenizer.get_vocab() if ":" in word)
     return {
         "size": len(tokenizer),
@@ -156,35 +151,28 @@ def report_vocabulary(
         "tokens_per_system": dict(sorted(systems.items())),
         "coverage": coverage,
         "drift": {split: _drift(coverage["train"], coverage[split]) for split in SPLITS[1:]},
-        "largest_uncovered": missed.select(["token", "count"])
-        .slice(0, options.uncovered_codes)
-        .to_pylist(),
+        "largest_uncovered": _largest_uncovered(sequences, codec, options.uncovered_codes),
     }
 
 
-def _judge_words(counts: ir.Table, tokenizer: PreTrainedTokenizerFast) -> pa.Table:
-    """Return ``token``, ``count``, ``system`` and whether the token is ``known``."""
-    table = counts.to_pyarrow().select(["token", "count"])
-    texts = table["token"].combine_chunks()
-    ids, _bins = TokenCodec.from_tokenizer(tokenizer).lookup(texts)
-    table = table.append_column("known", pc.not_equal(ids, tokenizer.unk_token_id))
-    return table.append_column(
-        "system", pc.list_element(pc.split_pattern(texts, ":", max_splits=1), 0)
-    )
+def _largest_uncovered(
+    sequences: ir.Table, codec: TokenCodec, most: int
+) -> list[dict[str, str | int]]:
+    """Return the most frequent token texts that are not known, with their counts."""
+    tokens = sequences.select(token=_.sorted_event_tokens.unnest())
+    table = tokens.group_by("token").agg(count=_.count()).to_pyarrow().select(["token", "count"])
+    ids, _bins = codec.lookup(table["token"].combine_chunks())
+    missed = table.filter(pc.equal(ids, codec.unknown))
+    return missed.sort_by([("count", "descending"), ("token", "ascending")])[:most].to_pylist()
 
 
-def _count_coverage(tokens: ir.Table) -> ir.Table:
+def _count_coverage(sequences: ir.Table, codec: TokenCodec) -> ir.Table:
     """Return tokens and persons, and the known among them, per split and system and over all."""
-    by_system = tokens.group_by("split", "person_id", "system").agg(
-        tokens=_.count(), known=_.known.cast("int64").sum()
-    )
-    overall = (
-        by_system.group_by("split", "person_id")
-        .agg(system=ibis.literal("all"), tokens=_.tokens.sum(), known=_.known.sum())
-        .select(by_system.columns)
-    )
+    lists = sequences.select("split", "sorted_event_tokens")
+    counted = map_arrow(lists, codec.count_known, "sorted_event_tokens", COVERAGE)
     return (
-        by_system.union(overall)
+        counted.select("split", entry=_.systems.unnest())
+        .select("split", system=_.entry.system, tokens=_.entry.tokens, known=_.entry.known)
         .group_by("split", "system")
         .agg(
             tokens=_.tokens.sum(),
