@@ -14,24 +14,28 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["umls_conso", "params:umls_mapping"],
                 outputs="umls_concepts",
                 name="extract_concepts",
+                tags="translation",
             ),
             Node(
                 nodes.extract_drug_codes,
                 inputs=["umls_sat", "params:umls_mapping"],
                 outputs="umls_attributes",
                 name="extract_drug_codes",
+                tags="translation",
             ),
             Node(
                 nodes.extract_links,
                 inputs=["umls_rel", "params:umls_mapping"],
                 outputs="umls_relations",
                 name="extract_links",
+                tags="translation",
             ),
             Node(
                 nodes.read_icd_maps,
                 inputs=None,
                 outputs="icd_maps",
                 name="read_icd_maps",
+                tags="translation",
             ),
             Node(
                 nodes.count_source_codes,
@@ -44,6 +48,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["source_codes", "tokenizer", "params:umls_mapping"],
                 outputs=["named_sources", "named_targets"],
                 name="name_codes",
+                tags="translation",
             ),
             Node(
                 nodes.find_concepts,
@@ -57,6 +62,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=["source_concepts", "target_concepts"],
                 name="find_concepts",
+                tags="translation",
             ),
             Node(
                 nodes.find_candidates,
@@ -73,12 +79,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="translation_candidates",
                 name="find_candidates",
+                tags="translation",
             ),
             Node(
                 nodes.choose_translations,
                 inputs="translation_candidates",
                 outputs="code_translations",
                 name="choose_translations",
+                tags="translation",
             ),
             Node(
                 nodes.report_translations,
@@ -91,12 +99,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="translation_report",
                 name="report_translations",
+                tags="translation",
             ),
             Node(
                 nodes.plot_translations,
                 inputs="translation_report",
                 outputs="translation_figure",
                 name="plot_translations",
+                tags="translation",
             ),
         ]
     )
