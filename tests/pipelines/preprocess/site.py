@@ -1,0 +1,113 @@
+"""A small site with the published keys, and `split` and `preprocess` on it, stage by stage."""
+
+from functools import partial
+
+import yaml
+
+from clm_ler.pipelines.preprocess import nodes
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.pipelines.split.nodes import assign_splits
+from clm_ler.pipelines.split.options import SplitOptions
+from clm_ler.tables.labs import count_lab_values
+
+# As in an existing CLM-LER configuration.
+PUBLISHED = yaml.safe_load("""
+tables:
+  patient:
+    select_expr:
+      - person_id
+      - to_date(birth) AS px_birth_date
+      - gender AS px_gender
+      - CAST(NULL AS STRING) AS px_race
+      - CAST(NULL AS STRING) AS px_ethnicity
+      - region AS px_region
+  diagnosis:
+    select_expr:
+      - person_id
+      - TO_TIMESTAMP(start, 'yyyy-MM-dd HH:mm:ss') AS date
+      - SPLIT(source, ' ') AS parts
+      - parts[0] AS dx_diagnosis_code_type
+      - parts[1] AS dx_diagnosis_code
+    filter_expr: dx_diagnosis_code_type != 'ignored'
+  prescription:
+    select_expr:
+      - person_id
+      - TO_TIMESTAMP(start, 'yyyy-MM-dd HH:mm:ss') AS date
+      - SPLIT(source, ':')[0] AS rx_prescription_code_type
+      - SPLIT(source, ':')[1] AS rx_prescription_code
+  lab:
+    select_expr:
+      - person_id
+      - TO_TIMESTAMP(start, 'yyyy-MM-dd HH:mm:ss') AS date
+      - "'LOINC' AS lx_lab_code_type"
+      - source AS lx_lab_code
+      - value AS lx_result_val
+      - unit AS lx_result_unit
+event_date_filter: date < '2024-01-01'
+number_of_days_threshold: 30
+min_history_size: 5
+min_loinc_counts: 4
+min_loinc_value_counts: 3
+percentile_count: 4
+fit_on: all
+max_loss: {}
+""")
+
+PATIENT = {"person_id": "int64", "birth": "string", "gender": "string", "region": "string"}
+EVENT = {"person_id": "int64", "start": "string", "source": "string"}
+LAB = EVENT | {"value": "string", "unit": "string"}
+
+
+def options(**changes):
+    return PreprocessOptions(**(PUBLISHED | changes))
+
+
+def preprocess(as_table, raw, options):
+    """Return every table of the two pipelines; each stage is computed once."""
+
+    def stored(table):
+        return as_table(table.to_pyarrow(), table.schema())
+
+    tables = {
+        name: as_table(rows, {"patient": PATIENT, "lab": LAB}.get(name, EVENT))
+        for name, rows in raw.items()
+    }
+    raw_table = partial(dict.get, tables)
+    made = {"demographics": stored(nodes.select_demographics(tables["patient"], options))}
+    births = made["demographics"]
+    coded = nodes.screen_coded_events(
+        raw_table("diagnosis"), raw_table("prescription"), raw_table("procedure"), births, options
+    )
+    labs = nodes.screen_lab_events(raw_table("lab"), births, options)
+    made["raw_row_counts"] = stored(nodes.count_raw_rows(tables["patient"], coded, labs, options))
+    made["person_splits"] = stored(assign_splits(births, None, None, SplitOptions()))
+    made["coded_events"] = stored(nodes.keep_coded_events(coded, made["raw_row_counts"], options))
+    made["lab_events"] = stored(nodes.keep_lab_events(labs, made["raw_row_counts"], options))
+    counts = stored(count_lab_values(made["lab_events"], made["person_splits"], options))
+    made["unit_conversions"] = stored(nodes.provide_unit_conversions(counts, None, options))
+    made["lab_percentiles"] = stored(
+        nodes.provide_lab_percentiles(counts, made["unit_conversions"], None, options)
+    )
+    fitted = [made["unit_conversions"], made["lab_percentiles"]]
+    events = [made["coded_events"], made["lab_events"]]
+    made["person_spans"] = stored(nodes.measure_persons(*events, *fitted, made["person_splits"]))
+    made["sequences"] = stored(
+        nodes.build_pretraining_sequences(
+            births, *events, *fitted, made["person_splits"], made["person_spans"], options
+        )
+    )
+    made["loss_ledger"], made["cutflow"], made["loss_figure"] = nodes.account_for_rows(
+        made["raw_row_counts"],
+        made["lab_events"],
+        *fitted,
+        made["person_spans"],
+        made["sequences"],
+        options,
+    )
+    return made
+
+
+def rows(table, *columns):
+    """Return the rows as sorted tuples."""
+    chosen = table.select(columns) if columns else table
+    return sorted((tuple(row.values()) for row in chosen.to_pyarrow().to_pylist()), key=repr)
