@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -63,11 +64,21 @@ def track(tmp_path, mode):
     )
 
 
+def wait_for_writer(folder):
+    """W&B's own process may still be writing when the run is closed."""
+    for _ in range(300):
+        if all(path.stat().st_size > 1000 for path in folder.rglob("*.wandb")):
+            return
+        time.sleep(0.1)
+    raise TimeoutError("W&B wrote nothing")
+
+
 @pytest.fixture(scope="module")
 def offline_run(tmp_path_factory):
     """The bytes of everything that an offline run would send."""
     folder = tmp_path_factory.mktemp("wandb")
     track(folder, "offline")
+    wait_for_writer(folder)
     files = [path for path in (folder / "wandb").rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
