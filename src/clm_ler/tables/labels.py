@@ -58,7 +58,7 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
         prediction_time=text.try_cast("timestamp")
         if text.type().is_string()
         else text.cast("timestamp"),
-        label=rows.label.cast("int32"),
+        label=rows.label.cast("int64"),
         task=rows.task.cast("string"),
         unparsed=text.notnull(),
     )
