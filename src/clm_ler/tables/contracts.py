@@ -62,7 +62,7 @@ CONTRACTS = {
         {"token": "!string", "count": "!int64", "persons": "!int64"}, unique=("token",)
     ),
     "labels": Contract(
-        PERSON | {"prediction_time": "timestamp", "label": "!int32", "task": "!string"}
+        PERSON | {"prediction_time": "timestamp", "label": "!int64", "task": "!string"}
     ),
 }
 
