@@ -7,7 +7,12 @@ from kedro.framework.startup import bootstrap_project
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "cohort": {"persons": 400, "ehrshot": {"persons": 150}},
-    "pretrain": {"hidden_size": 32, "num_train_epochs": 4, "override_maxlen": 128},
+    "pretrain": {
+        "hidden_size": 64,
+        "num_train_epochs": 6,
+        "override_maxlen": 128,
+        "tokens_per_batch": 1024,
+    },
     "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
     "ehrshot_eval": {"shots": [8], "bootstraps": 50},
 }
