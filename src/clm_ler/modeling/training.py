@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -252,7 +253,8 @@ class PretrainingTrainer(Trainer):
         """
         model = self.model_wrapped
         model.eval()
-        sums = measure(lambda batch: model(**batch), self._eval_loader, self._systems)
+        with self.speed.paused():
+            sums = measure(lambda batch: model(**batch), self._eval_loader, self._systems)
         sums = self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
         summary = summarise(sums, self._systems)
         metrics = {
@@ -268,7 +270,8 @@ class PretrainingTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Save as Trainer does, then mark the checkpoint as whole, and only then drop older ones."""
-        super()._save_checkpoint(model, trial)
+        with self.speed.paused():
+            super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             run = str(self.args.output_dir)
@@ -280,20 +283,47 @@ class PretrainingTrainer(Trainer):
 
 
 class Speed:
-    """Tokens and seconds of the training steps of this process, evaluation and saving left out."""
+    """Tokens and seconds of training in this process; the clock stands while it evaluates or saves."""
 
     def __init__(self) -> None:
-        self.steps, self.seconds = 0, 0.0
+        self.steps = 0
         self._tokens: Tensor | int = 0
+        self._seconds = 0.0
+        self._since: float | None = None
 
     def add(self, tokens: Tensor | int) -> None:
         """Count tokens, on the device if that is where the count is."""
         self._tokens = self._tokens + tokens
 
+    def start(self) -> None:
+        """Let the clock run."""
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        """Stop the clock once the device has done what it was given."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self._seconds, self._since = self.seconds, None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock for the time of a block, if it runs."""
+        running = self._since is not None
+        if running:
+            self.stop()
+        yield
+        if running:
+            self.start()
+
     @property
     def tokens(self) -> int:
         """Tokens so far; waits for the device."""
         return int(self._tokens)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far, waiting for data included."""
+        return self._seconds + (time.perf_counter() - self._since if self._since else 0.0)
 
 
 class DelayedEarlyStopping(EarlyStoppingCallback):
@@ -326,12 +356,12 @@ class ProgressLine(TrainerCallback):
     def __init__(self, speed: Speed) -> None:
         self._speed = speed
         self._bar: tqdm[Any] | None = None
-        self._began = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Open the line, at the step that training goes on from."""
+        """Open the line, at the step that training goes on from, and start the clock."""
+        self._speed.start()
         if state.is_world_process_zero:
             self._bar = tqdm(
                 total=state.max_steps,
@@ -341,17 +371,10 @@ class ProgressLine(TrainerCallback):
                 mininterval=0.5 if sys.stderr.isatty() else 15,
             )
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Start the clock."""
-        self._began = time.perf_counter()
-
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Stop the clock and move on."""
-        self._speed.seconds += time.perf_counter() - self._began
+        """Move on by a step."""
         self._speed.steps += 1
         if self._bar is not None:
             self._bar.update()
@@ -360,7 +383,7 @@ class ProgressLine(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Show the latest losses and the rate."""
-        if self._bar is None or not self._speed.seconds:
+        if self._bar is None:
             return
         latest = {name: value for entry in state.log_history for name, value in entry.items()}
         rate = self._speed.tokens * args.world_size / self._speed.seconds
@@ -371,7 +394,8 @@ class ProgressLine(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Close the line."""
+        """Stop the clock and close the line."""
+        self._speed.stop()
         if self._bar is not None:
             self._bar.close()
 

@@ -1,0 +1,264 @@
+"""What time, lab values and pre-training are worth to the model, with intervals over seeds.
+
+    kedro run --pipelines=cohort,split,preprocess,vocab --params=storage=DIR
+    kedro run --pipeline=finetune --to-nodes=usable_samples,encode_labelled_sequences --params=storage=DIR
+    python benchmarks/ablation.py DIR
+
+Every variant is trained by the loop of `pretrain` on the same persons with the same masks, small
+enough for a CPU, and judged on test persons in two ways: by the masked codes, and by how well a
+logistic regression on its frozen embeddings (mean over the tokens) predicts the label of
+`finetune`, from 128 labels and from all. `joint loss` is -log p(code, lab bin) in nats per masked code; it
+compares variants that predict both. Prints a Markdown table: mean and 95 % interval over seeds.
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from transformers import PreTrainedModel, set_seed
+
+from clm_ler.modeling.batches import mlm_evaluation_loader
+from clm_ler.modeling.checkpoints import INITIAL, RESULT, save_directory
+from clm_ler.modeling.inference import embed
+from clm_ler.modeling.masking import MaskingOptions
+from clm_ler.modeling.metrics import CodeSystems, measure, summarise
+from clm_ler.modeling.published import build_masked_lm, load_masked_lm
+from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.training import PretrainingTask, pretrain
+from clm_ler.modeling.vocabulary import UNK, Vocabulary
+from clm_ler.modeling.windows import WindowOptions
+from clm_ler.pipelines.finetune.samples import to_samples, wide_samples
+
+PROJECT = Path(__file__).resolve().parents[1]
+SIZES = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "hidden_dropout_prob": 0.0,
+}
+FEW = 128
+COLUMNS = ("code loss", "joint loss", "code top 1", "lab bin exact", "AUROC few", "AUROC all")
+
+
+@dataclass(frozen=True)
+class Records:
+    """Tables of one way to write labs, and the words their ids stand for."""
+
+    words: list[str]
+    bins: int
+    pretraining: pa.Table
+    labelled: pa.Table
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the table."""
+
+    name: str
+    labs: str = "type"
+    options: tuple[tuple[str, Any], ...] = ()
+    trained: bool = True
+
+
+VARIANTS = (
+    Variant("rotary days, bin as token type, bin head (default)"),
+    Variant("time: learned day embedding", options=(("time_encoding", "day_embedding"),)),
+    Variant("time: order only", options=(("time_encoding", "order"),)),
+    Variant("labs: bin as token type, no bin head", options=(("bin_loss_weight", 0.0),)),
+    Variant("labs: one token per code and bin", labs="token"),
+    Variant("labs: codes without values", labs="none"),
+    Variant("not trained at all", trained=False),
+)
+
+
+def write_labs(records: Records, how: str) -> Records:
+    """Return the records with lab bins as token types (as stored), as tokens, or left out."""
+    if how == "type":
+        return records
+    tables = (records.pretraining, records.labelled)
+    if how == "none":
+        none = [
+            _replace(table, token_type_ids=_flat(table, "token_type_ids") * 0) for table in tables
+        ]
+        return Records(records.words, 0, *none)
+    pairs = [_pairs(table) for table in tables]
+    seen = np.unique(pairs[0][pairs[0] % 256 > 0])
+    words = [f"{records.words[pair // 256]}:bin {pair % 256}" for pair in seen]
+    tables_of_tokens = [
+        _replace(
+            table,
+            input_ids=_token_ids(pair, seen, len(records.words), records.words.index(UNK)),
+            token_type_ids=_flat(table, "token_type_ids") * 0,
+        )
+        for table, pair in zip(tables, pairs, strict=True)
+    ]
+    return Records([*records.words, *words], 0, *tables_of_tokens)
+
+
+def _flat(table: pa.Table, name: str) -> np.ndarray:
+    return table[name].combine_chunks().values.to_numpy()
+
+
+def _pairs(table: pa.Table) -> np.ndarray:
+    return _flat(table, "input_ids").astype(np.int64) * 256 + _flat(table, "token_type_ids")
+
+
+def _token_ids(pairs: np.ndarray, seen: np.ndarray, first: int, unknown: int) -> np.ndarray:
+    place = np.searchsorted(seen, pairs).clip(max=len(seen) - 1)
+    known = np.where(seen[place] == pairs, first + place, unknown)
+    return np.where(pairs % 256 > 0, known, pairs // 256).astype(np.int32)
+
+
+def _replace(table: pa.Table, **columns: np.ndarray) -> pa.Table:
+    for name, values in columns.items():
+        offsets = table[name].combine_chunks().offsets
+        column = pa.ListArray.from_arrays(offsets, pa.array(values, table[name].type.value_type))
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def train(
+    variant: Variant, records: Records, seed: int, epochs: float, folder: Path
+) -> PretrainingTask:
+    """Train a variant; its model is in ``result/`` of the folder."""
+    set_seed(seed)
+    vocabulary = {word: number for number, word in enumerate(records.words)}
+    options = SIZES | dict(variant.options)
+    model = build_masked_lm("clm_ler", len(vocabulary), records.bins, options)
+    save_directory(folder / INITIAL, model.save_pretrained)
+    task = PretrainingTask(
+        directory=folder,
+        data=records.pretraining,
+        vocabulary=Vocabulary.from_tokens(vocabulary, records.bins),
+        systems=CodeSystems.from_tokens(records.words),
+        window=WindowOptions(256, 1825),
+        masking=MaskingOptions(),
+        tokens_per_batch=2048,
+        eval_persons=10_000,
+        workers=0,
+        attention="sdpa",
+        save_total_limit=1,
+        early_stopping_patience=100,
+        early_stopping_delay=0,
+        arguments={
+            "seed": seed,
+            "num_train_epochs": epochs,
+            "learning_rate": 4e-3,
+            "lr_scheduler_type": "cosine",
+            "warmup_steps": 0.05,
+            "weight_decay": 0.01,
+            "eval_steps": 0.5,
+            "logging_steps": 0.1,
+            "use_cpu": True,
+            "bf16": False,
+        },
+    )
+    if variant.trained:
+        pretrain(task)
+    else:
+        save_directory(folder / RESULT, model.save_pretrained)
+    return task
+
+
+def judge_codes(model: PreTrainedModel, task: PretrainingTask) -> list[float]:
+    """Return the first four columns."""
+    batches = mlm_evaluation_loader(
+        TokenStore.from_arrow(task.data, split="test"),
+        task.vocabulary,
+        task.window,
+        task.masking,
+        task.tokens_per_batch,
+        seed=0,
+    )
+    result = summarise(measure(lambda batch: model(**batch), batches, task.systems), task.systems)
+    bins = result.get("lab_bins")
+    joint = result["joint_loss"] if bins else np.nan
+    return [result["loss"], joint, result["accuracy"]["top1"], bins["exact"] if bins else np.nan]
+
+
+def judge_embeddings(
+    model: PreTrainedModel, task: PretrainingTask, labelled: pa.Table, frame: Any
+) -> list[float]:
+    """Return the AUROC on test persons from few labels and from all."""
+    store, encoder = TokenStore.from_arrow(labelled), model.base_model
+    encoder.config.pooling = "mean"
+    samples, split = to_samples(frame, store), frame["split"].to_numpy().astype(str)
+    vectors = embed(encoder, store, samples.rows, samples.ends, task.vocabulary, task.window)
+    train_rows, test = np.flatnonzero(split == "train"), split == "test"
+    rng = np.random.default_rng(task.arguments["seed"])
+    positive, negative = (
+        rng.permutation(train_rows[samples.labels[train_rows] == c]) for c in (1, 0)
+    )
+    few = np.concatenate([positive[: FEW // 2], negative[: FEW // 2]])
+    scores = []
+    for rows in (few, train_rows):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+        probe.fit(vectors[rows], samples.labels[rows])
+        scores.append(probe.predict_proba(vectors[test])[:, 1])
+    return [float(roc_auc_score(samples.labels[test], score)) for score in scores]
+
+
+def with_interval(values: np.ndarray) -> str:
+    """Return mean and 95 % t-interval over seeds."""
+    if np.isnan(values).all():
+        return "-"
+    mean = values.mean()
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+    return f"{mean:.3f} ± {half:.3f}"
+
+
+def load_records(storage: str) -> tuple[Records, Any]:
+    """Return the encoded records and the samples of a storage."""
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, runtime_params={"storage": storage}) as session:
+        catalog = session.load_context().catalog
+        names = ("tokenizer", "encoded_sequences", "labelled_encoded", "samples")
+        tokenizer, pretraining, labelled, samples = (catalog.load(name) for name in names)
+        frame = wide_samples(samples)
+    words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    bins = Vocabulary.from_tokenizer(tokenizer).bins
+    return Records(words, bins, pretraining, labelled), frame
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("storage")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=float, default=8)
+    arguments = parser.parse_args()
+    records, frame = load_records(arguments.storage)
+    print(f"| variant | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
+    for variant in VARIANTS:
+        written = write_labs(records, variant.labs)
+        rows = []
+        for seed in range(arguments.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                task = train(variant, written, seed, arguments.epochs, Path(folder))
+                model = load_masked_lm(Path(folder) / RESULT).eval()
+            codes = judge_codes(model, task)
+            if variant.labs == "token":  # its codes carry their bins
+                codes = [np.nan, codes[0], np.nan, np.nan]
+            rows.append(codes + judge_embeddings(model, task, written.labelled, frame))
+        cells = [with_interval(values) for values in np.array(rows).T]
+        print(f"| {variant.name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
