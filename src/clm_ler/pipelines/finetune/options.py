@@ -92,7 +92,7 @@ class FinetuneOptions(BaseModel):
         default=(18, 40, 50, 60, 70, 80), description="First ages of the bands, in years"
     )
     smallest_cell: int = Field(
-        default=10,
+        default=5,
         ge=1,
         description="Fewest persons with and without the outcome in a subgroup that is shown",
     )
