@@ -38,6 +38,7 @@ from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import ehrshot
 from clm_ler.tables.labs import (
     count_lab_values,
+    extend_unit_conversions,
     fit_lab_percentiles,
     fit_unit_conversions,
     lab_tokens,
@@ -79,6 +80,17 @@ def fit_native_labs(
     counts = count_lab_values(ehrshot.lab_events(ehrshot_timeline), ehrshot_person_splits, options)
     conversions = fit_unit_conversions(counts, options)
     return conversions, fit_lab_percentiles(counts, conversions, options)
+
+
+def extend_units(
+    ehrshot_timeline: ir.Table,
+    code_translations: ir.Table,
+    unit_conversions: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the model's unit conversions and those of units that only the benchmark writes."""
+    translated = ehrshot.translate(ehrshot_timeline, code_translations)
+    return extend_unit_conversions(unit_conversions, ehrshot.lab_events(translated), options)
 
 
 def build_ehrshot_sequences(

@@ -21,11 +21,17 @@ SEQUENCE_NODES = (
         name="read_ehrshot_splits",
     ),
     Node(
+        nodes.extend_units,
+        inputs=["ehrshot_timeline", "code_translations", "unit_conversions", "params:preprocess"],
+        outputs="extended_unit_conversions",
+        name="extend_ehrshot_units",
+    ),
+    Node(
         nodes.build_ehrshot_sequences,
         inputs=[
             "ehrshot_timeline",
             "code_translations",
-            "unit_conversions",
+            "extended_unit_conversions",
             "lab_percentiles",
             "ehrshot_person_splits",
         ],

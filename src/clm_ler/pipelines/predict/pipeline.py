@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.pipelines.predict.nodes import mark_new, predict_persons
 from clm_ler.pipelines.preprocess import nodes as preprocess
 from clm_ler.pipelines.vocab.nodes import encode_sequences
+from clm_ler.tables.labs import extend_unit_conversions
 from clm_ler.tables.sequences import build_sequences
 
 OPTIONS = "params:preprocess"
@@ -55,6 +56,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 outputs="new_lab_events",
                 name="keep_new_lab_events",
             ),
+            Node(
+                extend_unit_conversions,
+                inputs=["trained_unit_conversions", "new_lab_events", OPTIONS],
+                outputs="new_unit_conversions",
+                name="extend_unit_conversions",
+            ),
             Node(mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
             Node(
                 build_sequences,
@@ -62,7 +69,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "new_demographics",
                     "new_coded_events",
                     "new_lab_events",
-                    "trained_unit_conversions",
+                    "new_unit_conversions",
                     "trained_lab_percentiles",
                     "new_persons",
                 ],
