@@ -1,4 +1,5 @@
 from datetime import date, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_every_raw_row_is_accounted_for(made):
         lost = sum(r["rows"] for r in losses if (r["step"], r["table"]) == ("read", table))
         assert flow["raw", table]["rows"] == len(RAW[table]) == flow["read", table]["rows"] + lost
     steps = ["events", "split", "number_of_days_threshold", "min_history_size", "once_a_day"]
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         lost = sum(row["rows"] for row in losses if row["step"] == step)
         assert flow[before, "events"]["rows"] - lost == flow[step, "events"]["rows"]
     coded = sum(flow["read", table]["rows"] for table in ("diagnosis", "prescription"))
@@ -177,7 +178,7 @@ def test_a_step_that_loses_too_much_stops(as_table, changed, message):
 
 def test_a_pattern_that_parses_nothing_is_one_clear_error(as_table):
     dates = [(person, "01/02/2020", source) for person, _date, source in RAW["prescription"]]
-    with pytest.raises(ValueError, match="prescription.*date of none of 4 rows can be read"):
+    with pytest.raises(ValueError, match=r"prescription.*date of none of 4 rows can be read"):
         preprocess(as_table, RAW | {"prescription": dates}, options())
 
 

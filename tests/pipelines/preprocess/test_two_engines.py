@@ -1,4 +1,5 @@
 import ibis
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -97,8 +98,6 @@ def test_both_engines_make_the_same_of_messy_tables(raw, spark, tmp_path_factory
         def as_table(table, schema, backend=backend, folder=folder):
             schema = ibis.schema(schema).to_pyarrow()
             if isinstance(table, list):
-                import pyarrow as pa
-
                 records = [dict(zip(schema.names, row, strict=True)) for row in table]
                 table = pa.Table.from_pylist(records, schema=schema)
             path = folder / f"{len(list(folder.iterdir()))}.parquet"
