@@ -96,7 +96,7 @@ class FineTuning:
     trainable_layers: int = 1
     pooling: str | None = None
     probe_first: bool = True
-    probe_strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    probe_strengths: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
     proportions_per_label: tuple[float, ...] | None = None
     max_proportion: float | None = None
     class_weights: Literal["none", "balanced"] = "none"

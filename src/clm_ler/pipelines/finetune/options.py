@@ -41,7 +41,7 @@ class FinetuneOptions(BaseModel):
         default=True, description="Start from the head of the frozen method, not from a random one"
     )
     probe_strengths: tuple[float, ...] = Field(
-        default=(1e-3, 1e-2, 1e-1, 1.0),
+        default=(1e-2, 1e-1, 1.0, 10.0),
         description="Inverse L2 strengths that the logistic regression tries on validation",
     )
 
