@@ -156,7 +156,9 @@ def test_content_is_what_is_hashed_not_its_chunks() -> None:
     )
     for name in table.column_names:
         other = (
-            records(20, seed=1)[name] if name != "split" else table[name].take(list(range(19, -1, -1)))
+            records(20, seed=1)[name]
+            if name != "split"
+            else table[name].take(list(range(19, -1, -1)))
         )
         if name == "person_id":
             other = pa.chunked_array([pa.array(range(1, 21), pa.int64())])
