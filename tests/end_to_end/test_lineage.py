@@ -1,0 +1,77 @@
+"""The lineage page explains the project: layers in one direction, nothing person-level shown."""
+
+from collections import defaultdict
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from tests.end_to_end.conftest import ROOT
+
+LAYERS = [
+    "raw",
+    "intermediate",
+    "primary",
+    "feature",
+    "model_input",
+    "models",
+    "model_output",
+    "reporting",
+]
+PIPELINES = {
+    "cohort",
+    "split",
+    "preprocess",
+    "vocab",
+    "umls_mapping",
+    "pretrain",
+    "finetune",
+    "ehrshot_eval",
+}
+
+
+@pytest.fixture(scope="module")
+def catalog_config():
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT) as session:
+        return session.load_context().config_loader["catalog"]
+
+
+def of_viz(entry):
+    return entry.get("metadata", {}).get("kedro-viz", {})
+
+
+def test_the_registry_has_the_pipelines_of_the_chain(catalog_config):
+    assert set(pipelines) >= PIPELINES | {"__default__"}
+    named = {node.name for name in PIPELINES for node in pipelines[name].nodes}
+    assert {node.name for node in pipelines["__default__"].nodes} == named
+
+
+def test_layers_follow_one_another(catalog_config):
+    layer = {name: of_viz(entry).get("layer") for name, entry in catalog_config.items()}
+    assert [name for name in layer if layer[name] not in LAYERS] == []
+    following = defaultdict(set)
+    for node in pipelines["__default__"].nodes:
+        for dataset in node.inputs:
+            following[dataset].update(node.outputs)
+    # A dataset that is only passed on in memory has the layer of what is made of it.
+    backwards = [
+        (before, after)
+        for before in layer
+        for after in following[before]
+        if after in layer and LAYERS.index(layer[after]) < LAYERS.index(layer[before])
+    ]
+    assert backwards == []
+
+
+def test_nothing_person_level_is_previewed(catalog_config):
+    shown = [
+        name
+        for name, entry in catalog_config.items()
+        if "PersonTable" in entry["type"]
+        or "Encoded" in entry["type"]
+        or of_viz(entry)["layer"] == "raw"
+        if of_viz(entry).get("preview") is not False and not name.startswith(("umls", "omop"))
+    ]
+    assert shown == []
