@@ -1,7 +1,7 @@
 """Kedro's configuration loader, with one trap taken out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +21,7 @@ class ParameterLoader(OmegaConfigLoader):
         if key != "parameters":
             return loaded
         merged = OmegaConf.merge(OmegaConf.create(loaded), self.runtime_params or {})
-        return OmegaConf.to_container(merged)
+        return cast(dict[str, Any], OmegaConf.to_container(merged))
 
     def _merge_and_resolve(
         self, key: str, config_per_file: dict[Path, DictConfig]

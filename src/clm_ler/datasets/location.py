@@ -8,6 +8,6 @@ def dataset_location(dataset: Any) -> str | None:
     path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
     if path is None:
         return None
-    protocol = getattr(dataset, "_protocol", None) or getattr(dataset, "_fs_prefix", "")
-    protocol = protocol.removesuffix("://")
+    protocol = getattr(dataset, "_protocol", None) or getattr(dataset, "_fs_prefix", None) or ""
+    protocol = str(protocol).removesuffix("://")
     return str(path) if "://" in str(path) or not protocol else f"{protocol}://{path}"
