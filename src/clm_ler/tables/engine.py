@@ -61,6 +61,15 @@ def save_args(engine: str) -> dict[str, Any]:
     return {"mode": "overwrite"} if engine == "pyspark" else {}
 
 
+def trim(text: ir.StringValue) -> ir.StringValue:
+    """Return text without spaces, tabs and line ends around it.
+
+    Not ``strip()``: Spark reads Ibis's form feed and vertical tab as the letters f and v, and would
+    strip those too.
+    """
+    return text.re_replace("^[ \t\r\n]+|[ \t\r\n]+$", "")
+
+
 def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
     """Return rows made in Python as a table in which a missing number is null in every engine.
 

@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.tables.codes import canonical_code
+from clm_ler.tables.engine import trim
 
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")
@@ -123,4 +124,4 @@ def _as(column: ir.Column, kind: str) -> ir.Column:
 
 
 def _text(column: ir.Column) -> ir.StringColumn:
-    return column.cast("string").strip().nullif("")
+    return trim(column.cast("string")).nullif("")

@@ -9,6 +9,7 @@ from ibis import _
 
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
+from clm_ler.tables.engine import trim
 from clm_ler.tables.labs import classify_lab_events, fit_lab_percentiles, fit_unit_conversions
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
@@ -127,7 +128,7 @@ def keep_lab_events(
     flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
     kept = screened_lab_events.filter(_.reason.isnull())
     value = kept.value if kept.value.type().is_floating() else kept.value.try_cast("float64")
-    events = kept.mutate(value=value.cast("float64"), unit=kept.unit.cast("string").strip())
+    events = kept.mutate(value=value.cast("float64"), unit=trim(kept.unit.cast("string")))
     return name_codes(events, options.code_systems).select(
         "person_id", "time", "system", "code", "value", "unit"
     )
