@@ -3,6 +3,8 @@
 import ibis
 import ibis.expr.types as ir
 
+from clm_ler.tables.engine import trim
+
 
 def ndc_product(code: ir.StringValue) -> ir.StringValue:
     """Return the nine-digit product code of a National Drug Code, null where it is none.
@@ -44,7 +46,7 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     as it is.
     """
     name = system.upper().replace("-", "")
-    text = code.strip().upper().re_replace(r"\.$", "")
+    text = trim(code).upper().re_replace(r"\.$", "")
     category = ibis.cases(
         (name.startswith("ICD9P"), 2),
         (name.startswith("ICD9") & text.startswith("E"), 4),
@@ -60,4 +62,4 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
 
 
 def _ndc_text(code: ir.StringValue) -> ir.StringValue:
-    return code.strip().replace("*", "0")
+    return trim(code).replace("*", "0")

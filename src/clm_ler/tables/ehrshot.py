@@ -8,6 +8,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from clm_ler.tables.engine import trim
+
 BIRTHS = (("SNOMED", "3950001"), ("", "MEDS_BIRTH"))
 DEMOGRAPHICS = {"gender": "GENDER", "race": "RACE", "ethnicity": "ETHNICITY"}
 _LAYOUTS = {
@@ -31,7 +33,7 @@ def read_events(raw: ir.Table) -> ir.Table:
         raw = raw.rename(patient_id="subject_id", start="time")
         number, text = raw.numeric_value.cast("float64"), raw.text_value
     else:
-        text = raw.value.cast("string").strip().nullif("")
+        text = trim(raw.value.cast("string")).nullif("")
         number = text.try_cast("float64")
     number = ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
     code = raw.code.cast("string")

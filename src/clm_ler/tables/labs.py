@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.tables.engine import small_table, whole_sum
+from clm_ler.tables.engine import small_table, trim, whole_sum
 from clm_ler.tables.units import UnitOptions, convert_unit
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _unusable(lab_events: ir.Table) -> list[tuple[ir.BooleanValue, str]]:
     return [
         (lab_events.code.isnull() | lab_events.system.isnull(), "no code"),
         ((lab_events.system == "LOINC") & ~loinc, "not a LOINC code"),
-        (lab_events.unit.isnull() | (lab_events.unit.strip() == ""), "no unit"),
+        (lab_events.unit.isnull() | (trim(lab_events.unit) == ""), "no unit"),
         (~_is_number(lab_events.value), "not a number"),
     ]
 
