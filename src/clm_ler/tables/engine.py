@@ -13,6 +13,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import BaseBackend
 
+_NO_TEXT = "\ue000"  # of Unicode's private use area
+
 
 def connection(engine: str) -> dict[str, Any]:
     """Return the Ibis connection of an engine, as catalog entries take it.
@@ -71,13 +73,17 @@ def trim(text: ir.StringValue) -> ir.StringValue:
 
 
 def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
-    """Return rows made in Python as a table in which a missing number is null in every engine.
+    """Return rows made in Python as a table in which what is missing is null in every engine.
 
-    Spark is handed such tables through pandas, where a missing number is NaN.
+    Spark is handed such tables through pandas, where a missing number is NaN, and a missing text
+    becomes the word: it travels as a character that no text has.
     """
-    table = ibis.memtable(pa.Table.from_pylist(rows, schema=schema.to_pyarrow()), schema=schema)
+    texts = [name for name, kind in schema.items() if kind.is_string()]
     numbers = [name for name, kind in schema.items() if kind.is_floating()]
-    return table.mutate({name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers})
+    marked = [row | {name: _NO_TEXT for name in texts if row.get(name) is None} for row in rows]
+    table = ibis.memtable(pa.Table.from_pylist(marked, schema=schema.to_pyarrow()), schema=schema)
+    nulls = {name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers}
+    return table.mutate(nulls | {name: table[name].nullif(_NO_TEXT) for name in texts})
 
 
 def map_arrow(
