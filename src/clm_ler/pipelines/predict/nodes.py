@@ -14,6 +14,8 @@ from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.modeling_clm_ler import ClmLerForSequenceClassification
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.tables.labs import extend_unit_conversions
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,13 @@ SCHEMA = pa.schema(
 def mark_new(new_demographics: ir.Table) -> ir.Table:
     """Return ``person_id, split`` of persons that belong to no split."""
     return new_demographics.select("person_id", split=ibis.literal("new"))
+
+
+def convert_new_units(
+    trained_unit_conversions: ir.Table, new_lab_events: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the model's unit conversions, and those of units that only the new persons have."""
+    return extend_unit_conversions(trained_unit_conversions, new_lab_events, options)
 
 
 def predict_persons(

@@ -2,10 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.predict.nodes import mark_new, predict_persons
+from clm_ler.pipelines.predict.nodes import convert_new_units, mark_new, predict_persons
 from clm_ler.pipelines.preprocess import nodes as preprocess
 from clm_ler.pipelines.vocab.nodes import encode_sequences
-from clm_ler.tables.labs import extend_unit_conversions
 from clm_ler.tables.sequences import build_sequences
 
 OPTIONS = "params:preprocess"
@@ -57,10 +56,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="keep_new_lab_events",
             ),
             Node(
-                extend_unit_conversions,
+                convert_new_units,
                 inputs=["trained_unit_conversions", "new_lab_events", OPTIONS],
                 outputs="new_unit_conversions",
-                name="extend_unit_conversions",
+                name="convert_new_units",
             ),
             Node(mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
             Node(
