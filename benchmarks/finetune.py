@@ -27,7 +27,6 @@ from clm_ler.modeling.evaluation import auroc_with_interval
 from clm_ler.modeling.inference import predict_logits
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.finetune.samples import prediction_days, to_samples, wide_samples
 from clm_ler.tables.labels import sample_id
 
@@ -43,7 +42,7 @@ def main() -> None:
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, runtime_params={"storage": storage}) as session:
         context = session.load_context()
-        catalog, options = context.catalog, FinetuneOptions(**context.params["finetune"])
+        catalog, options = context.catalog, context.params["finetune"]
     samples, tokenizer = catalog.load("samples"), catalog.load("tokenizer")
     frame, store = wide_samples(samples), TokenStore.from_arrow(catalog.load("labelled_encoded"))
     everyone, split = to_samples(frame, store), frame["split"].to_numpy().astype(str)
