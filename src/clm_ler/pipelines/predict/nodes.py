@@ -45,7 +45,8 @@ def predict_persons(
     """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
 
     Raises:
-        ValueError: If the tokenizer is not the one that the model was trained with.
+        ValueError: If the tokenizer is not of the model's size. Another one of the same size is not
+            noticed: keep the artifacts of one training together.
     """
     if len(tokenizer) != model.config.vocab_size:
         raise ValueError(
