@@ -208,7 +208,8 @@ class PersonTableDataset(FileDataset):
         sql = self.connection.compile(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({sql}) AS rows"
         self.connection._run_pre_execute_hooks(table)
-        return list(self.connection.raw_sql(query).fetchone())
+        # All of it: DuckDB cannot replace a Python function while a result is still being read.
+        return list(self.connection.raw_sql(query).fetchall()[0])
 
     def _suitable_buckets(self, data: ir.Table) -> int:
         """Return how many buckets keep the work on one of them within the memory limit."""
