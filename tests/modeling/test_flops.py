@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clm_ler.modeling import ClmLerConfig
+from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.flops import training_flops_per_token
 
 

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from clm_ler.modeling import ClmLerConfig, ClmLerForMaskedLM, ClmLerForSequenceClassification
-from clm_ler.modeling.configuration_clm_ler import POOLINGS, TIME_ENCODINGS
-from clm_ler.modeling.modeling_clm_ler import ClmLerModel, pack
+from clm_ler.modeling.configuration_clm_ler import POOLINGS, TIME_ENCODINGS, ClmLerConfig
+from clm_ler.modeling.modeling_clm_ler import (
+    ClmLerForMaskedLM,
+    ClmLerForSequenceClassification,
+    ClmLerModel,
+    pack,
+)
 
 VOCABULARY, BINS, LENGTHS = 50, 4, (9, 4, 7)
 
@@ -216,7 +220,9 @@ def test_a_saved_model_loads_in_a_fresh_process(batch, tmp_path) -> None:
     model.save_pretrained(tmp_path / "model")
     torch.save(batch, tmp_path / "batch.pt")
     script = (
-        "import sys, torch, clm_ler\n"
+        "import sys, clm_ler\n"
+        "assert 'torch' not in sys.modules\n"  # the data pipelines do without
+        "import torch\n"
         "from transformers import AutoModelForMaskedLM\n"
         "model = AutoModelForMaskedLM.from_pretrained(sys.argv[1])\n"
         "batch = torch.load(sys.argv[2], weights_only=True)\n"
