@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -47,9 +48,9 @@ def explanation(error: BaseException) -> str | None:
     """Return the message that was written for the reader; None where a library just gave up."""
     causes = list(_causes(error))
     first = causes[-1]
-    missing = first.__context__ if isinstance(first, ImportError) else None
-    if isinstance(missing, ModuleNotFoundError) and "clm_ler.pipelines." in str(missing.name):
-        return f"There is no pipeline '{str(missing.name).split('.')[2]}': see kedro registry list."
+    asked = re.search(r"clm_ler\.pipelines\.(\w+)' module", str(first))
+    if asked and find_spec(f"clm_ler.pipelines.{asked[1]}") is None:
+        return f"There is no pipeline '{asked[1]}': see kedro registry list."
     telling = next((cause for cause in reversed(causes) if _raised_by(cause) == "clm_ler"), first)
     deliberate = _raised_by(telling) in ("clm_ler", "kedro")
     if not isinstance(telling, _TELLING) and not (
