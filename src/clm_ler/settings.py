@@ -1,5 +1,7 @@
 """Project settings, read by Kedro."""
 
+from operator import not_
+
 from clm_ler.config_loader import ParameterLoader
 from clm_ler.hooks import PROJECT_HOOKS
 from clm_ler.tables.engine import connection, save_args
@@ -13,5 +15,5 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
-    "custom_resolvers": {"connection": connection, "save_args": save_args},
+    "custom_resolvers": {"connection": connection, "save_args": save_args, "not": not_},
 }

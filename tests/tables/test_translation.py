@@ -1,6 +1,7 @@
 import pytest
 
 from clm_ler.tables import translation
+from clm_ler.tables.umls import concept_links
 from tests.engines import both_engines
 
 NAMES = {"SNOMED": "SNOMEDCT_US", "RxNorm": "RXNORM", "ICD9Proc": "ICD9CM"}
@@ -134,6 +135,25 @@ def test_longer_ways_and_circles(chain):
         ("0", "SNOMEDCT_US:1", 3),
         ("0", "SNOMEDCT_US:3", 3),
     }
+
+
+@both_engines
+def test_maps_between_snomed_and_icd_are_followed_in_both_directions(as_table, sources, targets):
+    """Of MRREL: two concepts that only a map relates, told in both directions as releases do."""
+    rows = [
+        ("ICD", "RO", "SCT", "mapped_to", "SNOMEDCT_US", "N"),
+        ("SCT", "RO", "ICD", "mapped_from", "SNOMEDCT_US", "N"),
+    ]
+    names = dict.fromkeys(["CUI1", "REL", "CUI2", "RELA", "SAB", "SUPPRESS"], "string")
+    links = concept_links(as_table(rows, names), ["mapped_to", "mapped_from"], False)
+    concepts = as_table(
+        [("SCT", "SNOMEDCT_US", "195967001"), ("ICD", "ICD10CM", "J45.909")], CONCEPTS
+    )
+    codes = ("SNOMEDCT_US:195967001", "ICD10CM:J45.909")
+    for start, end in (codes, codes[::-1]):
+        pair = ends(sources(tuple(start.split(":"))), targets(end), concepts)
+        ways = translation.linked_concept(*pair, links.drop("system"), 1)
+        assert found(ways) == [(start.split(":")[1], end, 1)]
 
 
 def test_links_without_a_system_are_followed_in_every_vocabulary(chain):

@@ -53,7 +53,7 @@ class RRFDataset(FileDataset):
         Args:
             filepath: A local path or URL; compressed where it ends in ``.gz``.
             columns: The columns to read, all where not given.
-            optional: Give an empty table of ``columns`` where the whole folder is not there.
+            optional: Give an empty table of ``columns`` where the file is not there.
             connection: The Ibis connection that reads the file.
             fs_args: Passed on to the fsspec file system.
             metadata: Free-form; ignored here.
@@ -65,9 +65,8 @@ class RRFDataset(FileDataset):
 
     def load(self) -> ir.Table:
         """Return the wanted columns, all strings, lazily; an empty field is null."""
-        folder = posixpath.dirname(self._path)
-        if self._optional and self._columns and not self._files.exists(folder):
-            logger.warning("There is no UMLS release at %s: going on without", folder)
+        if self._optional and self._columns and not self._exists():
+            logger.info("There is no %s: going on without", self._path)
             return ibis.memtable([], schema=dict.fromkeys(self._columns, "string"))
         names = self._column_names()
         wanted = self._columns or names

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.tables.engine import trim
+from clm_ler.tables.translation import tokens_by_code
 
 BIRTHS = (("SNOMED", "3950001"), ("", "MEDS_BIRTH"))
 DEMOGRAPHICS = {"gender": "GENDER", "race": "RACE", "ethnicity": "ETHNICITY"}
@@ -54,14 +55,7 @@ def translate(events: ir.Table, code_translations: ir.Table) -> ir.Table:
 
     ``code_translations`` has at most one token for a code, so that nothing is counted twice.
     """
-    token = code_translations.vocab_token
-    colon = token.find(":")
-    tokens = code_translations.select(
-        system="source_system",
-        code="source_code",
-        to_system=token.substr(0, colon),
-        to_code=token.substr(colon + 1),
-    )
+    tokens = tokens_by_code(code_translations).rename(system="source_system", code="source_code")
     dated = events.filter(events.time.notnull())
     return (
         dated.join(tokens, ["system", "code"])

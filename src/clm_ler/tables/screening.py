@@ -9,11 +9,14 @@ from ibis import _
 
 from clm_ler.tables.codes import canonical_code
 from clm_ler.tables.engine import trim
+from clm_ler.tables.sequences import BASELINE
+from clm_ler.tables.translation import tokens_by_code
 
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")
 NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
+NO_TOKEN = "code without a token"
 
 Years = tuple[int, int]
 
@@ -87,6 +90,52 @@ def name_codes(events: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
     )
     named = events.join(names, ["system", "code"])
     return named.drop("system", "code").rename(system="named_system", code="named_code")
+
+
+def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table:
+    """Return the rows under the system and code of their tokens; a row without a token is lost.
+
+    A code has one token at most, so there are as many rows as before.
+    """
+    tokens = tokens_by_code(code_translations)
+    same = [screened.system == tokens.source_system, screened.code == tokens.source_code]
+    joined = screened.left_join(tokens, same)
+    return joined.mutate(
+        system=joined.to_system.coalesce(joined.system),
+        code=joined.to_code.coalesce(joined.code),
+        reason=joined.reason.coalesce(ibis.cases((joined.to_code.isnull(), NO_TOKEN))),
+    ).select(screened.columns)
+
+
+def translate_demographics(demographics: ir.Table, code_translations: ir.Table) -> ir.Table:
+    """Return the persons with the values of their tokens; a value without a token is not known."""
+    tokens = tokens_by_code(code_translations)
+    for system, column in BASELINE.items():
+        values = tokens.filter(tokens.source_system == system)
+        named = values.select(source_code="source_code", token_value="to_code")
+        joined = demographics.left_join(named, demographics[column] == named.source_code)
+        demographics = joined.mutate(**{column: joined.token_value}).select(demographics.columns)
+    return demographics
+
+
+def count_codes(
+    demographics: ir.Table, screened_coded_events: ir.Table, screened_lab_events: ir.Table
+) -> ir.Table:
+    """Return the codes of the rows that are kept, as they are spelt: ``system``, ``code``, ``events``.
+
+    Demographic values are codes of the systems GENDER, RACE, ETHNICITY and REGION, an event each.
+    """
+    rows = [
+        table.filter(table.reason.isnull()).select("system", "code")
+        for table in (screened_coded_events, screened_lab_events)
+    ]
+    rows += [
+        demographics.filter(demographics[column].notnull()).select(
+            system=ibis.literal(system), code=column
+        )
+        for system, column in BASELINE.items()
+    ]
+    return ibis.union(*rows).group_by("system", "code").agg(events=_.count())
 
 
 def count_rows(screened: ir.Table) -> ir.Table:

@@ -100,5 +100,14 @@ def equivalent_code(sources: ir.Table, targets: ir.Table, maps: ir.Table) -> ir.
     return mapped.join(targets, KEY).select(*CANDIDATE).distinct()
 
 
+def tokens_by_code(code_translations: ir.Table) -> ir.Table:
+    """Return the system and code of each code's token: SOURCE columns, ``to_system``, ``to_code``."""
+    token = code_translations.vocab_token
+    colon = token.find(":")
+    return code_translations.select(
+        *SOURCE, to_system=token.substr(0, colon), to_code=token.substr(colon + 1)
+    )
+
+
 def _candidates(joined: ir.Table, distance: int) -> ir.Table:
     return joined.mutate(distance=ibis.literal(distance, "int64")).select(*CANDIDATE).distinct()

@@ -58,11 +58,12 @@ def test_codes_of_events_are_parted_at_the_first_slash(as_table):
     ]
 
 
-def test_codes_of_the_vocabulary_without_lab_bins_special_and_demographic_tokens():
+def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
     words = tokenizer("GENDER:F", "AGE:54", "LOINC:4548-4:30-40", "CPT:1", "LOINC:4548-4:0-10")
     vocabulary = words.get_vocab() | {"LOINC:2345-7": 90, "AGE": 91}
     assert sorted(rows_of(nodes.vocabulary_codes(vocabulary))) == [
         ("CPT:1", 5, "CPT", "1"),
+        ("GENDER:F", 2, "GENDER", "F"),
         ("LOINC:2345-7", 90, "LOINC", "2345-7"),
         ("LOINC:4548-4", 4, "LOINC", "4548-4"),
     ]
@@ -141,6 +142,19 @@ def test_a_demographic_value_that_the_vocabulary_lacks_is_an_error(as_table):
     words = tokenizer("GENDER:F", "RACE:White")
     with pytest.raises(ValueError, match=r"no token \['RACE:Whtie'\], which .*race_mapping"):
         candidates(codes, words, options(race_mapping={"5": "Whtie"}), as_table)
+
+
+@both_engines
+def test_demographic_values_by_the_map_else_as_they_are_and_null_leaves_one_out(as_table):
+    values = ["5", "asian", "Unknown", "1"]
+    codes = as_table([("Race", value, 1) for value in values], COUNTS)
+    words = tokenizer("RACE:White", "RACE:Asian", "RACE:Unknown")
+    chosen = options(race_mapping={"5": "White", "Unknown": None})
+    found = nodes.choose_translations(candidates(codes, words, chosen, as_table))
+    assert sorted(rows_of(found, "source_code", "vocab_token", "method")) == [
+        ("5", "RACE:White", "demographic"),
+        ("asian", "RACE:Asian", "direct"),
+    ]
 
 
 def candidates(codes, words, chosen, as_table):

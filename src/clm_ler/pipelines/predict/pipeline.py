@@ -8,6 +8,7 @@ from clm_ler.pipelines.vocab.nodes import encode_sequences
 from clm_ler.tables.sequences import build_sequences
 
 OPTIONS = "params:preprocess"
+READING = [OPTIONS, "given_translations"]
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -16,19 +17,19 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 preprocess.select_demographics,
-                inputs=["patient", OPTIONS],
+                inputs=["patient", *READING],
                 outputs="new_demographics",
                 name="select_new_demographics",
             ),
             Node(
                 preprocess.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "new_demographics", OPTIONS],
+                inputs=["diagnosis", "prescription", "procedure", "new_demographics", *READING],
                 outputs="new_screened_coded_events",
                 name="screen_new_coded_events",
             ),
             Node(
                 preprocess.screen_lab_events,
-                inputs=["lab", "new_demographics", OPTIONS],
+                inputs=["lab", "new_demographics", *READING],
                 outputs="new_screened_lab_events",
                 name="screen_new_lab_events",
             ),
@@ -45,13 +46,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 preprocess.keep_coded_events,
-                inputs=["new_screened_coded_events", "new_raw_row_counts", OPTIONS],
+                inputs=["new_screened_coded_events", "new_raw_row_counts", *READING],
                 outputs="new_coded_events",
                 name="keep_new_coded_events",
             ),
             Node(
                 preprocess.keep_lab_events,
-                inputs=["new_screened_lab_events", "new_raw_row_counts", OPTIONS],
+                inputs=["new_screened_lab_events", "new_raw_row_counts", *READING],
                 outputs="new_lab_events",
                 name="keep_new_lab_events",
             ),

@@ -10,15 +10,22 @@ from ibis import _
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.engine import trim
-from clm_ler.tables.labs import classify_lab_events, fit_lab_percentiles, fit_unit_conversions
+from clm_ler.tables.labs import (
+    classify_lab_events,
+    fit_lab_percentiles,
+    fit_unit_conversions,
+    lab_tokens,
+)
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
     name_codes,
     screen_events,
     screen_patients,
+    translate_codes,
+    translate_demographics,
 )
-from clm_ler.tables.sequences import build_sequences, measure_spans, tokenise_events
+from clm_ler.tables.sequences import build_sequences, measure_spans
 from clm_ler.tables.sources import select
 
 # CLM-LER's column names and ours.
@@ -56,10 +63,13 @@ NO_CODED_EVENTS = ibis.schema(
 NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
 
 
-def select_demographics(patient: ir.Table, options: PreprocessOptions) -> ir.Table:
-    """Return one row per person."""
+def select_demographics(
+    patient: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+) -> ir.Table:
+    """Return one row per person, with the vocabulary's values where there are translations."""
     kept = _screened_patients(patient, options).filter(_.reason.isnull())
-    return kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
+    persons = kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
+    return persons if translations is None else translate_demographics(persons, translations)
 
 
 def screen_coded_events(
@@ -68,11 +78,15 @@ def screen_coded_events(
     procedure: ir.Table | None,
     demographics: ir.Table,
     options: PreprocessOptions,
+    translations: ir.Table | None = None,
 ) -> ir.Table:
-    """Return every row of the tables that there are, with the reason why it is lost."""
+    """Return every row of the tables that there are, with the reason why it is lost.
+
+    Where there are translations (``code_translations``), under the vocabulary's systems and codes.
+    """
     tables = {"diagnosis": diagnosis, "prescription": prescription, "procedure": procedure}
     screened = [
-        _screened_events(table, name, demographics, options)
+        _screened_events(table, name, demographics, options, translations)
         for name, table in tables.items()
         if table is not None
     ]
@@ -82,12 +96,15 @@ def screen_coded_events(
 
 
 def screen_lab_events(
-    lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
+    lab: ir.Table | None,
+    demographics: ir.Table,
+    options: PreprocessOptions,
+    translations: ir.Table | None = None,
 ) -> ir.Table:
-    """Return every laboratory result, with the reason why it is lost."""
+    """Return every laboratory result, as ``screen_coded_events`` does."""
     if lab is None:
         return ibis.memtable([], schema=NO_LAB_EVENTS)
-    return _screened_events(lab, "lab", demographics, options)
+    return _screened_events(lab, "lab", demographics, options, translations)
 
 
 def count_raw_rows(
@@ -113,24 +130,32 @@ def count_raw_rows(
 
 
 def keep_coded_events(
-    screened_coded_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+    screened_coded_events: ir.Table,
+    raw_row_counts: ir.Table,
+    options: PreprocessOptions,
+    translations: ir.Table | None = None,
 ) -> ir.Table:
     """Return the coded events of all persons, codes in one spelling, if not too many are lost."""
-    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
-    kept = screened_coded_events.filter(_.reason.isnull())
-    return name_codes(kept, options.code_systems).select("person_id", "time", "system", "code")
+    kept = _kept(screened_coded_events, raw_row_counts, options, translations)
+    return kept.select("person_id", "time", "system", "code")
 
 
 def keep_lab_events(
-    screened_lab_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+    screened_lab_events: ir.Table,
+    raw_row_counts: ir.Table,
+    options: PreprocessOptions,
+    translations: ir.Table | None = None,
 ) -> ir.Table:
     """Return the laboratory results of all persons; a value that is no number is null."""
-    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
-    kept = screened_lab_events.filter(_.reason.isnull())
+    kept = _kept(screened_lab_events, raw_row_counts, options, translations)
     value = kept.value if kept.value.type().is_floating() else kept.value.try_cast("float64")
-    events = kept.mutate(value=value.cast("float64"), unit=trim(kept.unit.cast("string")))
-    return name_codes(events, options.code_systems).select(
-        "person_id", "time", "system", "code", "value", "unit"
+    return kept.select(
+        "person_id",
+        "time",
+        "system",
+        "code",
+        value=value.cast("float64"),
+        unit=trim(kept.unit.cast("string")),
     )
 
 
@@ -161,8 +186,9 @@ def measure_persons(
     person_splits: ir.Table,
 ) -> ir.Table:
     """Return for every person with a token: split, number of events, days from first to last."""
-    events = tokenise_events(coded_events, lab_events, unit_conversions, lab_percentiles)
-    return measure_spans(events, person_splits)
+    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
+    events = [table.select("person_id", "time") for table in (coded_events, labs)]
+    return measure_spans(ibis.union(*events), person_splits)
 
 
 def build_pretraining_sequences(
@@ -219,10 +245,29 @@ def _screened_patients(patient: ir.Table, options: PreprocessOptions) -> ir.Tabl
 
 
 def _screened_events(
-    table: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
+    table: ir.Table,
+    name: str,
+    demographics: ir.Table,
+    options: PreprocessOptions,
+    translations: ir.Table | None,
 ) -> ir.Table:
     rows = select(table, options.tables[name], EVENTS[name], name, options.event_date_filter)
-    return screen_events(rows, demographics, name, options.plausible_years)
+    screened = screen_events(rows, demographics, name, options.plausible_years)
+    if translations is None:
+        return screened
+    return translate_codes(screened, translations)
+
+
+def _kept(
+    screened: ir.Table,
+    raw_row_counts: ir.Table,
+    options: PreprocessOptions,
+    translations: ir.Table | None,
+) -> ir.Table:
+    """Return the rows without a reason of loss; what is translated has its tokens' spelling."""
+    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
+    kept = screened.filter(_.reason.isnull())
+    return kept if translations is not None else name_codes(kept, options.code_systems)
 
 
 def _nothing(*names: str) -> dict[str, ir.Scalar]:

@@ -8,6 +8,7 @@ from clm_ler.tables.labs import count_lab_values
 EVENTS = ["coded_events", "lab_events"]
 FITTED = ["unit_conversions", "lab_percentiles"]
 OPTIONS = "params:preprocess"
+READING = [OPTIONS, "given_translations"]
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -16,13 +17,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 nodes.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "demographics", OPTIONS],
+                inputs=["diagnosis", "prescription", "procedure", "demographics", *READING],
                 outputs="screened_coded_events",
                 name="screen_coded_events",
             ),
             Node(
                 nodes.screen_lab_events,
-                inputs=["lab", "demographics", OPTIONS],
+                inputs=["lab", "demographics", *READING],
                 outputs="screened_lab_events",
                 name="screen_lab_events",
             ),
@@ -34,13 +35,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.keep_coded_events,
-                inputs=["screened_coded_events", "raw_row_counts", OPTIONS],
+                inputs=["screened_coded_events", "raw_row_counts", *READING],
                 outputs="coded_events",
                 name="keep_coded_events",
             ),
             Node(
                 nodes.keep_lab_events,
-                inputs=["screened_lab_events", "raw_row_counts", OPTIONS],
+                inputs=["screened_lab_events", "raw_row_counts", *READING],
                 outputs="lab_events",
                 name="keep_lab_events",
             ),

@@ -12,7 +12,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 select_demographics,
-                inputs=["patient", "params:preprocess"],
+                inputs=["patient", "params:preprocess", "given_translations"],
                 outputs="demographics",
                 name="select_demographics",
             ),

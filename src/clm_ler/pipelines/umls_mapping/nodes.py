@@ -19,7 +19,7 @@ from clm_ler.tables import omop_vocabulary, translation, umls
 from clm_ler.tables.codes import canonical_code
 from clm_ler.tables.ehrshot import read_events
 
-DEMOGRAPHIC_SYSTEMS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
+DEMOGRAPHIC_SYSTEMS = ("GENDER", "RACE", "ETHNICITY", "REGION")
 LAB_BIN = re.compile(r"(?<=:)([^:]+):\d+-\d+$")  # LOINC:4548-4:30-40
 
 
@@ -81,8 +81,15 @@ def name_codes(
 ) -> tuple[ir.Table, ir.Table]:
     """Return the data's codes and the vocabulary's in one naming: ``system`` and ``code``."""
     tokens = vocabulary_codes(tokenizer.get_vocab())
+    dropped = [
+        (source_codes.system.upper() == system)
+        & source_codes.code.isin([code for code, value in mapping.items() if value is None])
+        for system, mapping in options.demographic_mappings.items()
+    ]
     return (
-        translation.name_sources(source_codes, options.data_to_umls_source_map),
+        translation.name_sources(
+            source_codes.filter(~ibis.or_(*dropped)), options.data_to_umls_source_map
+        ),
         translation.name_targets(tokens, options.vocab_to_umls_source_map),
     )
 
@@ -162,12 +169,12 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     """Return the codes among the tokens: ``vocab_token``, ``frequency_rank``, ``system``, ``code``.
 
     ``vocab_token`` is the token without its lab bin; where several bins share it, the rank of the
-    most frequent one counts. Demographic and special tokens are no codes.
+    most frequent one counts. Demographic values are codes; ages and special tokens are not.
     """
     ranks: dict[str, int] = {}
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
         system, separator, _ = token.partition(":")
-        if separator and system not in DEMOGRAPHIC_SYSTEMS:
+        if separator and system != "AGE":
             ranks.setdefault(LAB_BIN.sub(r"\1", token), rank)
     rows = [(token, rank, *token.split(":", 1)) for token, rank in ranks.items()]
     schema = {
@@ -281,17 +288,15 @@ def _demographics(
     """
     named = {
         (system, code): f"{system}:{value}"
-        for system, mapping in (
-            ("GENDER", options.gender_mapping),
-            ("RACE", options.race_mapping),
-            ("ETHNICITY", options.ethnicity_mapping),
-        )
+        for system, mapping in options.demographic_mappings.items()
         for code, value in mapping.items()
+        if value is not None
     }
     if absent := sorted(set(named.values()) - set(vocabulary)):
         raise ValueError(
             f"umls_mapping: the vocabulary has no token {absent}, which gender_mapping, "
-            "race_mapping or ethnicity_mapping name; correct the maps or leave the codes out"
+            "race_mapping or ethnicity_mapping name: correct the value, or give null to leave the "
+            "code out"
         )
     rows = [(*key, token, vocabulary[token]) for key, token in named.items()]
     schema = {

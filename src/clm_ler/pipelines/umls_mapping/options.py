@@ -27,14 +27,20 @@ class TranslationOptions(BaseModel):
     vocab_to_umls_source_map: dict[str, str] = Field(
         description="The UMLS source (SAB) of each code system of the vocabulary"
     )
-    gender_mapping: dict[str, str] = Field(
-        {}, description="The vocabulary's GENDER for each code of the data's system Gender"
+    gender_mapping: dict[str, str | None] = Field(
+        {},
+        description="The vocabulary's GENDER for each code of the data's system Gender; null leaves the "
+        "code out",
     )
-    race_mapping: dict[str, str] = Field(
-        {}, description="The vocabulary's RACE for each code of the data's system Race"
+    race_mapping: dict[str, str | None] = Field(
+        {},
+        description="The vocabulary's RACE for each code of the data's system Race; null leaves the "
+        "code out",
     )
-    ethnicity_mapping: dict[str, str] = Field(
-        {}, description="The vocabulary's ETHNICITY for each code of the data's system Ethnicity"
+    ethnicity_mapping: dict[str, str | None] = Field(
+        {},
+        description="The vocabulary's ETHNICITY for each code of the data's system Ethnicity; null leaves the "
+        "code out",
     )
     languages: tuple[str, ...] = Field(
         ("ENG",), description="Languages (LAT) whose terms count, by the UMLS abbreviations"
@@ -57,3 +63,12 @@ class TranslationOptions(BaseModel):
     listed: PositiveInt = Field(
         20, description="How many untranslated and ambiguous codes the report lists"
     )
+
+    @property
+    def demographic_mappings(self) -> dict[str, dict[str, str | None]]:
+        """The three maps by the system of their tokens."""
+        return {
+            "GENDER": self.gender_mapping,
+            "RACE": self.race_mapping,
+            "ETHNICITY": self.ethnicity_mapping,
+        }

@@ -1,0 +1,143 @@
+"""A site whose codes are translated into another's vocabulary while its tables are read."""
+
+import ibis
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clm_ler.pipelines.preprocess import nodes
+from clm_ler.tables.screening import NO_TOKEN, count_codes, translate_codes
+from tests.engines import both_engines
+from tests.pipelines.preprocess.site import options, rows
+
+RAW = {
+    "patient": [(1, "1980-01-01", "FEMALE", "NJ"), (2, "1990-01-01", "other", None)],
+    "diagnosis": [
+        (1, "2020-01-01 10:00:00", "SNOMED 195967001"),
+        (1, "2020-01-02 10:00:00", "SNOMED 195967001"),
+        (1, "2020-01-03 10:00:00", "SNOMED 38341003"),  # without a token
+        (1, "1979-01-03 10:00:00", "SNOMED 38341003"),  # lost before that
+        (2, "2020-01-03 10:00:00", "ICD-10-CM j45901"),
+    ],
+    "prescription": [(1, "2020-01-04 10:00:00", "NDC:0093-7214-01")],
+    "lab": [
+        (1, "2020-01-05 10:00:00", "GLUC", "90", "mg/dL"),
+        (1, "2020-01-05 10:00:00", "UNKNOWN", "1", "mg/dL"),
+    ],
+}
+# The vocabulary is of a site that writes its systems in its own way: a token stays as it is.
+TOKENS = [
+    ("GENDER", "FEMALE", "GENDER:F"),
+    ("SNOMED", "195967001", "ICD10CM:J45.909"),
+    ("ICD-10-CM", "j45901", "ICD-10-CM:j45901"),
+    ("NDC", "0093-7214-01", "RxNorm:a:b"),
+    ("LOINC", "GLUC", "LOINC:2345-7"),
+]
+TRANSLATIONS = {
+    "source_system": "string",
+    "source_code": "string",
+    "vocab_token": "string",
+    "method": "string",
+    "rank": "int64",
+}
+
+
+EVENT = {"person_id": "int64", "start": "string", "source": "string"}
+SCHEMAS = {
+    "patient": {"person_id": "int64", "birth": "string", "gender": "string", "region": "string"},
+    "diagnosis": EVENT,
+    "prescription": EVENT,
+    "lab": EVENT | {"value": "string", "unit": "string"},
+}
+
+
+@pytest.fixture
+def read(as_table):
+    """Read the raw tables with the translations."""
+
+    def make(**changes):
+        raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in RAW.items()}
+        tokens = as_table([(*token, "direct", 2) for token in TOKENS], TRANSLATIONS)
+        reading = (options(**changes), tokens)
+        persons = nodes.select_demographics(raw["patient"], *reading)
+        persons = as_table(persons.to_pyarrow(), persons.schema())
+        coded = nodes.screen_coded_events(
+            raw["diagnosis"], raw["prescription"], None, persons, *reading
+        )
+        labs = nodes.screen_lab_events(raw["lab"], persons, *reading)
+        counts = nodes.count_raw_rows(raw["patient"], coded, labs, reading[0])
+        counts = as_table(counts.to_pyarrow(), counts.schema())
+        return {
+            "demographics": persons,
+            "coded_events": nodes.keep_coded_events(coded, counts, *reading),
+            "lab_events": nodes.keep_lab_events(labs, counts, *reading),
+            "raw_row_counts": counts,
+        }
+
+    return make
+
+
+@both_engines
+def test_events_and_demographics_take_the_tokens_of_the_vocabulary(read):
+    made = read()
+    assert rows(made["coded_events"], "person_id", "system", "code") == [
+        (1, "ICD10CM", "J45.909"),
+        (1, "ICD10CM", "J45.909"),
+        (1, "RxNorm", "a:b"),
+        (2, "ICD-10-CM", "j45901"),
+    ]
+    assert rows(made["lab_events"], "system", "code", "value") == [("LOINC", "2345-7", 90.0)]
+    persons = rows(made["demographics"], "person_id", "gender", "region")
+    assert persons == [(1, "F", None), (2, None, None)]
+    # Each row is kept or counted.
+    lost = made["raw_row_counts"].filter(made["raw_row_counts"].reason != "all")
+    assert rows(lost, "table", "reason", "code", "rows") == [
+        ("diagnosis", "before birth", None, 1),
+        ("diagnosis", "code without a token", None, 1),
+        ("lab", "code without a token", "UNKNOWN", 1),
+    ]
+
+
+def test_too_many_codes_without_a_token_stop_the_run(read):
+    with pytest.raises(ValueError, match=r"'read' loses 2 of 5 rows.*max_loss"):
+        read(max_loss={"diagnosis": 0.3})
+
+
+@both_engines
+def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
+    raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in RAW.items()}
+    persons = nodes.select_demographics(raw["patient"], options())
+    counted = count_codes(
+        persons,
+        nodes.screen_coded_events(raw["diagnosis"], None, None, persons, options()),
+        nodes.screen_lab_events(raw["lab"], persons, options()),
+    )
+    assert rows(counted) == [
+        ("GENDER", "FEMALE", 1),
+        ("GENDER", "other", 1),
+        ("ICD-10-CM", "j45901", 1),
+        ("LOINC", "GLUC", 1),
+        ("LOINC", "UNKNOWN", 1),
+        ("REGION", "NJ", 1),
+        ("SNOMED", "195967001", 2),
+        ("SNOMED", "38341003", 1),
+    ]
+
+
+@settings(max_examples=25)
+@given(
+    codes=st.lists(st.sampled_from(["1", "2", "4"]), max_size=8),
+    lost=st.booleans(),
+    known=st.sets(st.sampled_from(["1", "2", "3"])),
+)
+def test_never_more_events_than_before_and_each_kept_or_counted(codes, lost, known):
+    event = dict.fromkeys(["system", "code", "reason"], "string")
+    before = "before birth" if lost else None
+    screened = ibis.memtable([("A", code, before) for code in codes], schema=event)
+    tokens = [("A", code, f"X:{code}", "direct", 1) for code in sorted(known)]
+    translated = translate_codes(screened, ibis.memtable(tokens, schema=TRANSLATIONS))
+    expected = [
+        ("X" if code in known else "A", code, before or (None if code in known else NO_TOKEN))
+        for code in codes
+    ]
+    assert rows(translated) == sorted(expected, key=repr)
