@@ -4,7 +4,6 @@ Most of the package works without torch: the data pipelines, and the Python that
 run. So the models are registered at the moment somebody imports the Auto classes.
 """
 
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -43,7 +42,7 @@ def _register_models(auto: ModuleType) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module as everybody does, and gives it a loader that registers afterwards."""
+    """Finds one module as the other finders do, and gives it a loader that registers afterwards."""
 
     def __init__(self, name: str, register: Callable[[ModuleType], None]) -> None:
         self._name, self._register = name, register
@@ -53,8 +52,9 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != self._name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self._register)
         return spec
