@@ -35,6 +35,12 @@ def kedro_run():
 
 
 @pytest.fixture(scope="session")
-def chain(kedro_run, tmp_path_factory):
+def storage(tmp_path_factory):
+    """Where the small simulated hospital lies."""
+    return tmp_path_factory.mktemp("chain") / "data"
+
+
+@pytest.fixture(scope="session")
+def chain(kedro_run, storage):
     """The catalog after everything has run on a small simulated hospital."""
-    return kedro_run(tmp_path_factory.mktemp("chain") / "data")
+    return kedro_run(storage)
