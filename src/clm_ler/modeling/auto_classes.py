@@ -6,6 +6,7 @@ run. So the models are registered at the moment somebody imports the Auto classe
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -31,14 +32,8 @@ def _register_config(auto: ModuleType) -> None:
 
 
 def _register_models(auto: ModuleType) -> None:
-    from clm_ler.modeling import modeling_clm_ler as ours
-
-    for auto_class, model in {
-        auto.AutoModel: ours.ClmLerModel,
-        auto.AutoModelForMaskedLM: ours.ClmLerForMaskedLM,
-        auto.AutoModelForSequenceClassification: ours.ClmLerForSequenceClassification,
-    }.items():
-        auto_class.register(model.config_class, model, exist_ok=True)
+    # It may be the one that imports the Auto classes: it registers its classes at its end.
+    import_module("clm_ler.modeling.modeling_clm_ler")
 
 
 class _Finder(MetaPathFinder):

@@ -27,6 +27,11 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.auto.modeling_auto import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+)
 
 from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
 
@@ -507,3 +512,10 @@ class ClmLerForSequenceClassification(ClmLerPreTrainedModel):
         elif labels is not None:
             loss = F.cross_entropy(logits.float(), labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+AutoModel.register(ClmLerConfig, ClmLerModel, exist_ok=True)
+AutoModelForMaskedLM.register(ClmLerConfig, ClmLerForMaskedLM, exist_ok=True)
+AutoModelForSequenceClassification.register(
+    ClmLerConfig, ClmLerForSequenceClassification, exist_ok=True
+)
