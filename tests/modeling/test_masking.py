@@ -13,7 +13,8 @@ fractions = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: sorted(
 @st.composite
 def options(draw):
     masking, both = draw(fractions)
-    return MaskingOptions(draw(st.floats(0, 1)), masking, both - masking, draw(st.booleans()))
+    shares = draw(st.floats(0, 1)), masking, both - masking
+    return MaskingOptions(*shares, draw(st.booleans()), draw(st.floats(0, 1)))
 
 
 def windows_of(people):
@@ -37,7 +38,14 @@ def test_masking_laws(people, chosen, seed):
     # Nothing else has changed, and special tokens are no targets; nor demographics unless told.
     others = np.setdiff1d(np.arange(len(tokens.input_ids)), targets.index)
     assert (masked.input_ids[others] == tokens.input_ids[others]).all()
-    assert (masked.token_type_ids[others] == tokens.token_type_ids[others]).all()
+    kept = np.setdiff1d(others, targets.bin_only_index)
+    assert (masked.token_type_ids[kept] == tokens.token_type_ids[kept]).all()
+    # Bins are masked alone at labs that are no targets themselves.
+    alone = targets.bin_only_index
+    assert not np.intersect1d(alone, targets.index).size and (np.diff(alone) > 0).all()
+    assert (targets.bin_only_labels == tokens.token_type_ids[alone]).all()
+    assert (targets.bin_only_labels > 0).all()
+    assert (masked.token_type_ids[alone] == BINS + 1).all()
     assert (targets.labels >= 4).all()
     if not chosen.mask_demographics:
         assert not VOCABULARY.is_demographic[targets.labels].any()
@@ -62,6 +70,8 @@ def test_shares_are_those_of_the_options():
     hidden, same = now == VOCABULARY.mask, now == targets.labels
     assert abs(len(now) / len(events) - 0.15) < 0.01
     assert abs(hidden.mean() - 0.8) < 0.02
+    labs = np.setdiff1d(np.flatnonzero(tokens.token_type_ids), targets.index)
+    assert abs(len(targets.bin_only_index) / len(labs) - 0.3) < 0.01
     # A tenth is left alone; so is one in thirty of those replaced at random.
     assert abs(same.mean() - (0.1 + 0.1 / 30)) < 0.02
     assert set(now[~hidden & ~same]) == set(VOCABULARY.codes)

@@ -17,6 +17,7 @@ from clm_ler.modeling.modeling_clm_ler import (
 )
 
 VOCABULARY, BINS, LENGTHS = 50, 4, (9, 4, 7)
+INPUTS = ("input_ids", "token_type_ids", "position_ids", "attention_mask")
 
 
 def config(**changes: object) -> ClmLerConfig:
@@ -51,6 +52,8 @@ def batch() -> dict[str, Tensor]:
         "masked_index": masked_index,
         "labels": torch.randint(4, VOCABULARY, (5,), generator=generator),
         "bin_labels": torch.tensor([1, -100, 4, -100, 2]),
+        "bin_only_index": torch.tensor([3, 8, 22]),
+        "bin_only_labels": torch.tensor([4, 1, 2]),
     }
 
 
@@ -120,12 +123,25 @@ def test_only_the_days_between_events_matter_to_rotary_days(batch: dict[str, Ten
 
 
 def test_the_loss_is_that_of_the_pair_of_code_and_bin(batch: dict[str, Tensor]) -> None:
+    del batch["bin_only_index"], batch["bin_only_labels"]
     model = masked_lm(bin_loss_weight=0.5).eval()
     output = model(**batch)
     codes = output.logits.log_softmax(-1)[torch.arange(5), batch["labels"]]
     labs = batch["bin_labels"] != -100
     bins = output.bin_logits[labs].log_softmax(-1)[torch.arange(3), batch["bin_labels"][labs] - 1]
     torch.testing.assert_close(output.loss, -(codes.sum() + 0.5 * bins.sum()) / 5)
+
+
+def test_a_bin_masked_alone_is_told_from_the_code_that_stays(batch: dict[str, Tensor]) -> None:
+    model = masked_lm().eval()
+    index, truth = batch["bin_only_index"], batch["bin_only_labels"]
+    with_them = model(**batch).loss
+    states = model.clm_ler(**{name: batch[name] for name in INPUTS}).last_hidden_state
+    codes = model.clm_ler.embeddings.codes(batch["input_ids"].flatten()[index])
+    logits = model.bin_head(states.flatten(0, 1)[index] + codes).log_softmax(-1)
+    alone = -logits[torch.arange(3), truth - 1].sum() / 5
+    del batch["bin_only_index"], batch["bin_only_labels"]
+    torch.testing.assert_close(with_them, model(**batch).loss + alone)
 
 
 def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(
@@ -149,6 +165,10 @@ def rows(batch: dict[str, Tensor], first: int, last: int) -> dict[str, Tensor]:
     chosen = (batch["masked_index"] >= first * length) & (batch["masked_index"] < last * length)
     targets = {name: batch[name][chosen] for name in ("masked_index", "labels", "bin_labels")}
     targets["masked_index"] = targets["masked_index"] - first * length
+    alone = batch["bin_only_index"] // length
+    alone = (alone >= first) & (alone < last)
+    targets["bin_only_index"] = batch["bin_only_index"][alone] - first * length
+    targets["bin_only_labels"] = batch["bin_only_labels"][alone]
     return {name: v[first:last] for name, v in batch.items() if name not in targets} | targets
 
 
@@ -156,9 +176,9 @@ def rows(batch: dict[str, Tensor], first: int, last: int) -> dict[str, Tensor]:
 def test_pooling_is_the_same_padded_and_packed(batch: dict[str, Tensor], pooling: str) -> None:
     torch.manual_seed(0)
     model = ClmLerModel(config(pooling=pooling)).eval()
-    inputs = {name: batch[name] for name in batch if "mask" not in name and "label" not in name}
-    padded = model(**inputs, attention_mask=batch["attention_mask"])
-    packed = model(**pack({**inputs, "attention_mask": batch["attention_mask"]}))
+    inputs = {name: batch[name] for name in INPUTS}
+    padded = model(**inputs)
+    packed = model(**pack(inputs))
     torch.testing.assert_close(packed.pooler_output, padded.pooler_output, rtol=1e-4, atol=1e-5)
     states = [padded.last_hidden_state[i, :length] for i, length in enumerate(LENGTHS)]
     expected = {"cls": lambda s: s[0], "mean": lambda s: s.mean(0), "last": lambda s: s[-1]}
@@ -175,7 +195,7 @@ def test_without_bins_there_is_no_bin_head(batch: dict[str, Tensor]) -> None:
 
 
 def test_the_class_labels_give_a_loss(batch: dict[str, Tensor]) -> None:
-    inputs = {name: batch[name] for name in ("input_ids", "token_type_ids", "position_ids")}
+    inputs = {name: batch[name] for name in INPUTS[:3]}
     single = ClmLerForSequenceClassification(config(num_labels=3))
     output = single(**inputs, labels=torch.tensor([0, 2, 1]))
     assert output.logits.shape == (3, 3) and output.loss > 0

@@ -5,7 +5,7 @@ nothing but their own description (`BatchIndex`), so that it does not matter whi
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -277,7 +277,9 @@ def mlm_batch(
     """Return the tensors of a batch for masked language modelling.
 
     Beside those of `collate`: ``masked_index`` [M] (flat index into B * T), ``labels`` [M] (token
-    ids) and ``bin_labels`` [M] (token types 1 to B; -100 where no bin), all int64.
+    ids) and ``bin_labels`` [M] (token types 1 to B; -100 where no bin), all int64; and, where the
+    options ask for it, ``bin_only_index`` and ``bin_only_labels`` [K] of the labs whose bin alone is
+    masked.
 
     Args:
         index: The batch.
@@ -292,11 +294,17 @@ def mlm_batch(
     tokens, targets = mask_tokens(tokens, vocabulary, options, random_stream(seed, *words))
     batch = collate(tokens, vocabulary)
     places = np.flatnonzero(batch["attention_mask"].numpy())
-    return batch | {
+    batch |= {
         "masked_index": torch.from_numpy(places[targets.index]),
         "labels": torch.from_numpy(targets.labels),
         "bin_labels": torch.from_numpy(targets.bin_labels),
     }
+    if options.bin_masking_fraction:
+        batch |= {
+            "bin_only_index": torch.from_numpy(places[targets.bin_only_index]),
+            "bin_only_labels": torch.from_numpy(targets.bin_only_labels),
+        }
+    return batch
 
 
 def mlm_train_loader(
@@ -337,7 +345,11 @@ def mlm_evaluation_loader(
     workers: int = 0,
     rows: npt.NDArray[np.integer] | None = None,
 ) -> DataLoader[Batch]:
-    """Return the evaluation batches of all or some rows: latest windows, fixed order and masks."""
+    """Return the evaluation batches of all or some rows: latest windows, fixed order and masks.
+
+    No bin is masked alone: the loss of a masked lab is that of the pair (code, bin).
+    """
+    masking = replace(masking, bin_masking_fraction=0.0)
     rows = np.arange(len(store)) if rows is None else rows
     windows = evaluation_windows(store, rows, window)
     batches = PlannedBatches(

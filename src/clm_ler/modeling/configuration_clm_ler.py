@@ -25,6 +25,8 @@ class ClmLerConfig(PreTrainedConfig):
         bin_loss_weight: Weight of the masked lab bins in the loss; 0 leaves the head out.
         classifier_dropout: Dropout before the classification layer; ``None`` takes
             ``hidden_dropout_prob``.
+        vocabulary_digest: Of the tokenizer that the model was trained with, by which another one is
+            refused; see :func:`clm_ler.modeling.vocabulary.check_tokenizer`.
     """
 
     model_type = "clm_ler"
@@ -48,6 +50,7 @@ class ClmLerConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-6
     pad_token_id: int | None = 0
     tie_word_embeddings: bool = True
+    vocabulary_digest: str | None = None
 
     def __post_init__(self, **kwargs: object) -> None:
         """Refuse a configuration that no model can be built from."""

@@ -20,12 +20,15 @@ class MaskingOptions:
         masking_fraction: Share of the targets that are replaced by ``[MASK]``.
         random_replacement_fraction: Share of the targets replaced by a random token; the rest stay.
         mask_demographics: Whether baseline tokens may be targets too.
+        bin_masking_fraction: Share of the labs that are no targets whose bin alone is hidden, and to
+            be told from the code, which stays, and everything around it.
     """
 
     prediction_fraction: float = 0.15
     masking_fraction: float = 0.8
     random_replacement_fraction: float = 0.1
     mask_demographics: bool = False
+    bin_masking_fraction: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,15 @@ class Targets:
         index: int64 [m], positions in the flat columns of the tokens, ascending.
         labels: int64 [m], the token ids that stood there.
         bin_labels: int64 [m], their lab bins from 1, ``NO_BIN`` where the token had none.
+        bin_only_index: int64 [k], positions of the labs whose code stays, ascending.
+        bin_only_labels: int64 [k], their lab bins from 1.
     """
 
     index: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     bin_labels: npt.NDArray[np.int64]
+    bin_only_index: npt.NDArray[np.int64]
+    bin_only_labels: npt.NDArray[np.int64]
 
 
 def mask_tokens(
@@ -51,6 +58,8 @@ def mask_tokens(
     Never a target: specials, ``[UNK]`` (nothing to learn there), demographics unless the options say
     so. Where a token is masked its lab bin is too: type B + 1 stands at every ``[MASK]``, so that
     not even whether the token was a lab shows; a random token in the place of a lab gets a random bin.
+    Of the other labs some keep their code and lose their bin: to tell the value of a test that is known
+    to have been made, a model has to look at the other values of that test.
     """
     # Wider than stored, because B + 1 may be 256.
     ids, types = tokens.input_ids.copy(), tokens.token_type_ids.astype(np.int16)
@@ -67,7 +76,17 @@ def mask_tokens(
     ids[index[swapped]] = rng.choice(vocabulary.codes, swapped.sum())
     binned = index[swapped & (bins > 0)]
     types[binned] = rng.integers(1, vocabulary.bins, len(binned), endpoint=True)
-    targets = Targets(index, labels, np.where(bins > 0, bins, NO_BIN))
+
+    labs = np.setdiff1d(np.flatnonzero(tokens.token_type_ids), index, assume_unique=True)
+    labs = labs[rng.random(len(labs)) < options.bin_masking_fraction]
+    types[labs] = vocabulary.bins + 1
+    targets = Targets(
+        index,
+        labels,
+        bin_labels=np.where(bins > 0, bins, NO_BIN),
+        bin_only_index=labs,
+        bin_only_labels=tokens.token_type_ids[labs].astype(np.int64),
+    )
     return replace(tokens, input_ids=ids, token_type_ids=types), targets
 
 

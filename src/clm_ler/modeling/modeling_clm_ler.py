@@ -43,8 +43,8 @@ class MaskedCodesOutput(ModelOutput):
     """What masked language modelling returns.
 
     Attributes:
-        loss: Cross entropy of the codes plus ``bin_loss_weight`` times that of the lab bins, both
-            summed and divided by the number of masked codes.
+        loss: Cross entropy of the codes plus ``bin_loss_weight`` times that of the lab bins, those
+            masked alone included, all summed and divided by the number of masked codes.
         logits: Code logits ``[masked, vocab_size]``, or ``[..., vocab_size]`` for every position
             where no ``masked_index`` is given.
         bin_logits: Lab-bin logits ``[masked, num_lab_bins]``; column 0 is bin 1.
@@ -107,7 +107,7 @@ AttentionInterface.register("varlen", varlen_attention)
 def pack(batch: dict[str, Tensor]) -> dict[str, Tensor | int]:
     """Return the packed form of a padded batch: ``[1, tokens]`` and the borders of its sequences.
 
-    ``masked_index`` is renumbered; everything else that has no position axis is passed on.
+    The indices of targets are renumbered; everything else that has no position axis is passed on.
     """
     real = batch["attention_mask"].bool()
     lengths = real.sum(dim=1)
@@ -118,9 +118,9 @@ def pack(batch: dict[str, Tensor]) -> dict[str, Tensor | int]:
     }
     packed["cu_seq_lens"] = F.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
     packed["max_seq_len"] = int(lengths.max())
-    if "masked_index" in batch:
-        new_index = real.flatten().cumsum(0) - 1
-        packed["masked_index"] = new_index[batch["masked_index"]]
+    new_index = real.flatten().cumsum(0) - 1
+    for name in {"masked_index", "bin_only_index"} & batch.keys():
+        packed[name] = new_index[batch[name]]
     return packed
 
 
@@ -388,7 +388,8 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
 
     A masked lab result is a pair (code, bin). Its probability is modelled as p(code) p(bin | code):
     the bin head reads the hidden state *and* the embedding of the code, so the two losses add up to
-    the loss of the pair, comparable to that of a vocabulary with one token per code and bin.
+    the loss of the pair, comparable to that of a vocabulary with one token per code and bin. A lab
+    bin that is masked alone is read by the same head, with the code that stands there.
     """
 
     # The loss is divided by num_items_in_batch here, so Trainer must not divide it again.
@@ -411,6 +412,12 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         """Replace the decoder."""
         self.code_head.decoder = value
 
+    def bin_logits(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Return the logits of the lab bins at states ``[n, hidden_size]``, given the codes ``[n]``."""
+        assert self.bin_head is not None
+        logits: Tensor = self.bin_head(hidden + self.get_input_embeddings()(codes))
+        return logits
+
     def forward(
         self,
         input_ids: Tensor,
@@ -422,6 +429,8 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         masked_index: Tensor | None = None,
         labels: Tensor | None = None,
         bin_labels: Tensor | None = None,
+        bin_only_index: Tensor | None = None,
+        bin_only_labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> MaskedCodesOutput:
         """Predict the codes at the masked positions.
@@ -437,31 +446,40 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
                 Left out: every position.
             labels: The true codes there, -100 = no target.
             bin_labels: The true lab bins there (1..bins), -100 = no target.
+            bin_only_index: Positions where only the lab bin is masked, likewise, ``[bins masked]``.
+            bin_only_labels: The true lab bins there.
             num_items_in_batch: What the summed loss is divided by: the masked codes of the whole
                 optimizer step, all accumulated batches and ranks. Left out: those of this batch.
         """
         outputs = self.clm_ler(
             input_ids, token_type_ids, position_ids, attention_mask, cu_seq_lens, max_seq_len
         )
-        hidden = outputs.last_hidden_state
-        if masked_index is not None:
-            hidden = hidden.flatten(0, 1)[masked_index]
+        states = outputs.last_hidden_state
+        hidden = states if masked_index is None else states.flatten(0, 1)[masked_index]
         logits = self.code_head(hidden)
         bin_logits = None
         if self.bin_head is not None:
             codes = logits.argmax(dim=-1) if labels is None else labels.clamp(min=0)
-            bin_logits = self.bin_head(hidden + self.get_input_embeddings()(codes))
+            bin_logits = self.bin_logits(hidden, codes)
         loss = None
         if labels is not None:
             loss = summed_cross_entropy(logits, labels)
             if bin_logits is not None and bin_labels is not None:
-                classes = bin_labels - (bin_labels > 0).long()
-                bin_loss = summed_cross_entropy(bin_logits, classes)
+                bin_loss = summed_bin_loss(bin_logits, bin_labels)
+                if bin_only_index is not None and bin_only_labels is not None:
+                    codes = input_ids.flatten()[bin_only_index]
+                    alone = self.bin_logits(states.flatten(0, 1)[bin_only_index], codes)
+                    bin_loss = bin_loss + summed_bin_loss(alone, bin_only_labels)
                 loss = loss + self.config.bin_loss_weight * bin_loss
             loss = loss / (
                 count_targets(labels) if num_items_in_batch is None else num_items_in_batch
             )
         return MaskedCodesOutput(loss=loss, logits=logits, bin_logits=bin_logits)
+
+
+def summed_bin_loss(logits: Tensor, bins: Tensor) -> Tensor:
+    """Return the summed cross entropy of lab bins counted from 1, -100 = no target."""
+    return summed_cross_entropy(logits, bins - (bins > 0).long())
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What the torch side needs to know of a tokenizer, as arrays."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -41,8 +43,18 @@ class Vocabulary:
     codes: npt.NDArray[np.int32]
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: Any) -> Self:
-        """Return the vocabulary of a tokenizer that the pipeline ``vocab`` has built."""
+    def from_tokenizer(cls, tokenizer: Any, config: Any = None) -> Self:
+        """Return the vocabulary of a tokenizer that the pipeline ``vocab`` has built.
+
+        Args:
+            tokenizer: The tokenizer.
+            config: The configuration of a model that is to be used with it.
+
+        Raises:
+            ValueError: If the model was trained with another tokenizer: its ids would mean other codes.
+        """
+        if config is not None:
+            check_tokenizer(tokenizer, config)
         return cls.from_tokens(tokenizer.get_vocab(), len(tokenizer.init_kwargs["bin_labels"]))
 
     @classmethod
@@ -88,3 +100,20 @@ def _age_ids(ids: Mapping[str, int]) -> npt.NDArray[np.int32]:
         return np.full(len(ages), ids.get("AGE", ids[UNK]), dtype=np.int32)
     nearest = known[np.abs(ages[:, None] - known).argmin(axis=1)]
     return np.array([ids[f"AGE:{age}"] for age in nearest], dtype=np.int32)
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """Return the SHA-256 of the tokens with their ids and of the names of the lab bins."""
+    content = [sorted(tokenizer.get_vocab().items()), tokenizer.init_kwargs["bin_labels"]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def check_tokenizer(tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that is not the model's: by its digest, by its size where none was kept."""
+    digest = getattr(config, "vocabulary_digest", None)
+    if len(tokenizer) != config.vocab_size or digest not in (None, vocabulary_digest(tokenizer)):
+        raise ValueError(
+            f"The tokenizer ({len(tokenizer)} tokens) is not the one that the model "
+            f"({config.vocab_size} tokens) was trained with. Use model and tokenizer of one training:"
+            " run pretrain again, or point both catalog entries at the same storage."
+        )

@@ -9,6 +9,7 @@ from clm_ler.modeling.modeling_clm_ler import (
     ClmLerForMaskedLM,
     ClmLerForSequenceClassification,
 )
+from clm_ler.modeling.vocabulary import vocabulary_digest
 from clm_ler.pipelines.embed.nodes import embed_samples
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.predict import nodes
@@ -70,11 +71,15 @@ def test_each_task_of_several_has_rows_of_its_own():
     assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
 
 
-def test_a_tokenizer_of_another_training_is_refused():
-    other = make_model()
-    other.config.vocab_size += 1
-    with pytest.raises(ValueError, match="not of the same training"):
-        nodes.predict_persons(make_table(PEOPLE), Tokenizer(), other)
+@pytest.mark.parametrize("other", [{"vocab_size": 7}, {"vocabulary_digest": "of another"}])
+def test_a_tokenizer_of_another_training_is_refused(other):
+    with pytest.raises(ValueError, match="is not the one that the model"):
+        nodes.predict_persons(make_table(PEOPLE), Tokenizer(), make_model(**other))
+
+
+def test_the_tokenizer_of_the_training_is_known_by_its_digest():
+    model = make_model(vocabulary_digest=vocabulary_digest(Tokenizer()))
+    assert nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().num_rows == 9
 
 
 def test_one_vector_per_sample_of_what_it_may_see():

@@ -152,7 +152,7 @@ def _encoder(
     options: EhrshotOptions,
 ) -> Encoder:
     window = WindowOptions(options.max_length, model.config.max_position_embeddings)
-    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     store = TokenStore.from_arrow(encoded)
     return Encoder(model, store, vocabulary, window, options.tokens_per_batch)
 

@@ -37,10 +37,8 @@ def embed_samples(
     columns = ["sample_id", "person_id", "prediction_time", "split", "n_positions"]
     once = samples.select(columns).distinct().order_by("sample_id")
     chunks = once.to_pyarrow_batches(chunk_size=SAMPLES_PER_CHUNK)
-    store, vocabulary = (
-        TokenStore.from_arrow(labelled_encoded),
-        Vocabulary.from_tokenizer(tokenizer),
-    )
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, encoder.config)
+    store = TokenStore.from_arrow(labelled_encoded)
     vectors = partial(embed, encoder, store, vocabulary=vocabulary, window=window)
     vector = pa.field("embedding", pa.list_(pa.float32(), encoder.config.hidden_size))
     schema = chunks.schema.remove(4).append(vector)

@@ -113,7 +113,7 @@ def _fine_tuning_data(
     samples, split = to_samples(frame, store), frame["split"].to_numpy()
     return FineTuningData(
         store=store,
-        vocabulary=Vocabulary.from_tokenizer(tokenizer),
+        vocabulary=Vocabulary.from_tokenizer(tokenizer, pretrained.config),
         window=options.window(pretrained.config.max_position_embeddings),
         train=samples[np.flatnonzero(split == "train")],
         valid=samples[np.flatnonzero(split == "valid")],
@@ -161,7 +161,7 @@ def predict_samples(
     """
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part = to_samples(frame, store)
-    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     logits = predict_logits(model, store, part.rows, part.ends, vocabulary, trained_window(model))
     days = prediction_days(frame, store, part)
     frame.insert(0, "age", ages(store, part.rows, part.ends, days))

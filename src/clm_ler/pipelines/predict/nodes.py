@@ -45,15 +45,10 @@ def predict_persons(
     """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
 
     Raises:
-        ValueError: If the tokenizer is not of the model's size. Another one of the same size is not
-            noticed: keep the artifacts of one training together.
+        ValueError: If the model was trained with another tokenizer.
     """
-    if len(tokenizer) != model.config.vocab_size:
-        raise ValueError(
-            f"The tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}:"
-            " they are not of the same training."
-        )
-    store, vocabulary = TokenStore.from_arrow(new_encoded), Vocabulary.from_tokenizer(tokenizer)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
+    store = TokenStore.from_arrow(new_encoded)
     return pa.RecordBatchReader.from_batches(SCHEMA, _predict(store, vocabulary, model))
 
 

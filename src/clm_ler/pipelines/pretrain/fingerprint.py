@@ -1,7 +1,6 @@
 """What a training is of, in a form that can be compared."""
 
 import hashlib
-import json
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from clm_ler.modeling.store import TOKEN_COLUMNS
+from clm_ler.modeling.vocabulary import vocabulary_digest
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 # What may change between the start of a training and its continuation.
@@ -31,10 +31,9 @@ def describe_run(
     seed: int,
 ) -> dict[str, Any]:
     """Return everything that decides the outcome of a training: data, tokenizer, parameters, seed."""
-    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())).encode()
     return {
         "data": describe_data(encoded_sequences) | {"sha256": hash_content(encoded_sequences)},
-        "tokenizer": {"tokens": len(tokenizer), "sha256": hashlib.sha256(vocabulary).hexdigest()},
+        "tokenizer": {"tokens": len(tokenizer), "sha256": vocabulary_digest(tokenizer)},
         "parameters": options.model_dump(mode="json", exclude=NOT_COMPARED),
         "seed": seed,
     }

@@ -24,7 +24,7 @@ from clm_ler.modeling.checkpoints import (
 from clm_ler.modeling.metrics import CodeSystems
 from clm_ler.modeling.published import build_masked_lm, continue_from, load_masked_lm
 from clm_ler.modeling.training import PretrainingTask, launch
-from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.vocabulary import Vocabulary, vocabulary_digest
 from clm_ler.pipelines.pretrain.card import write_card
 from clm_ler.pipelines.pretrain.fingerprint import describe_data, describe_run
 from clm_ler.pipelines.pretrain.options import PretrainOptions
@@ -152,6 +152,7 @@ def save_initial_model(
         earlier = load_masked_lm(options.input_model)
         earlier_tokenizer = AutoTokenizer.from_pretrained(options.input_model)
         continue_from(model, tokenizer.get_vocab(), earlier, earlier_tokenizer.get_vocab())
+    model.config.vocabulary_digest = vocabulary_digest(tokenizer)
     save_directory(directory / INITIAL, model.save_pretrained)
 
 

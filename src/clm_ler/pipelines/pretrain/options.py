@@ -62,6 +62,12 @@ class PretrainOptions(BaseModel):
         default=0.1, ge=0, le=1, description="Share of the masked that becomes a random token"
     )
     mask_demographics: bool = Field(default=False, description="Whether the baseline is masked too")
+    bin_masking_fraction: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share of the other labs whose bin alone is masked, for the lab-bin head to tell",
+    )
 
     # Training
     tokens_per_batch: int = Field(
@@ -153,10 +159,12 @@ class PretrainOptions(BaseModel):
 
     @property
     def masking(self) -> MaskingOptions:
-        """How tokens are masked."""
+        """How tokens are masked; no bin is masked alone for a model that does not predict bins."""
+        predicts_bins = self.model_type == "clm_ler" and self.bin_loss_weight > 0
         return MaskingOptions(
             self.prediction_fraction,
             self.masking_fraction,
             self.random_replacement_fraction,
             self.mask_demographics,
+            self.bin_masking_fraction if predicts_bins else 0.0,
         )
