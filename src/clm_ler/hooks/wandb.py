@@ -42,12 +42,16 @@ class WandbHooks:
             raise RuntimeError("Tracking needs W&B: pip install 'clm-ler[wandb]'") from error
         self._catalog = catalog
         self._seen: set[str] = set()
+        self._inputs: dict[str, str] = {}
         self._run = wandb.init(
-            config={**self._parameters, "environment": run_params["env"]},
             job_type=",".join(run_params["pipeline_names"] or ["__default__"]),
             resume="allow",
             settings=wandb.Settings(console="off"),
             **self._settings,
+        )
+        # Values may change where an earlier run goes on.
+        self._run.config.update(
+            {**self._parameters, "environment": run_params["env"]}, allow_val_change=True
         )
 
     @hook_impl
@@ -75,7 +79,8 @@ class WandbHooks:
         self._seen.add(dataset_name)
         artifact = self._reference(dataset_name, kind)
         if self._run.offline:  # W&B resolves inputs on its server only
-            self._run.config.update({"inputs": {dataset_name: artifact.digest}})
+            self._inputs[dataset_name] = artifact.digest
+            self._run.config.update({"inputs": self._inputs}, allow_val_change=True)
         else:
             self._run.use_artifact(artifact)
 

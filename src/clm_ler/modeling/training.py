@@ -46,6 +46,7 @@ from clm_ler.modeling.metrics import CodeSystems, measure, summarise
 from clm_ler.modeling.modeling_clm_ler import pack
 from clm_ler.modeling.published import load_masked_lm
 from clm_ler.modeling.store import TokenStore, map_files, mapped_files
+from clm_ler.modeling.tracking import tracker
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
 
@@ -159,7 +160,7 @@ def training_arguments(task: PretrainingTask) -> TrainingArguments:
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="no",
         ddp_find_unused_parameters=False,
-        report_to="none",
+        report_to=tracker(),
         disable_tqdm=True,
         **task.arguments,
     )
