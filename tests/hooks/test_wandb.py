@@ -1,6 +1,9 @@
+import base64
+import hashlib
 import json
 import sys
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,24 +16,33 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
+from clm_ler import __version__
 from clm_ler.hooks.wandb import WandbHooks
 
 SECRET = 987654321123
 
 
-def summarise(sequences: pd.DataFrame) -> tuple[pd.DataFrame, dict, go.Figure]:
+def summarise(sequences: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFrame, dict, go.Figure]:
     return sequences, {"accuracy": 0.5}, go.Figure(go.Bar(x=["a"], y=[1]))
 
 
 PIPELINE = Pipeline(
-    [Node(summarise, "sequences", ["encoded", "metrics", "curves"], name="summarise")]
+    [Node(summarise, ["sequences", "units"], ["encoded", "metrics", "curves"], name="summarise")]
 )
 
 
 class Context:
     def __init__(self, folder, mode):
         self.config_loader = {
-            "wandb": {"mode": mode, "project": "clm-ler", "dir": str(folder), "tags": ["tag"]},
+            "wandb": {
+                "mode": mode,
+                "project": "clm-ler",
+                "entity": None,
+                "group": "trials",
+                "id": "run1",
+                "dir": str(folder),
+                "tags": ["tag"],
+            },
             "parameters": {"seed": 42},
         }
 
@@ -40,6 +52,9 @@ def track(tmp_path, mode):
         {
             "sequences": ParquetDataset(
                 filepath=str(tmp_path / "sequences.parquet"), metadata={"wandb": "dataset"}
+            ),
+            "units": ParquetDataset(
+                filepath=str(tmp_path / "units.parquet"), metadata={"wandb": "dataset"}
             ),
             "encoded": ParquetDataset(
                 filepath=str(tmp_path / "encoded.parquet"), metadata={"wandb": "dataset"}
@@ -53,6 +68,7 @@ def track(tmp_path, mode):
         }
     )
     catalog.save("sequences", pd.DataFrame({"person_id": [SECRET]}))
+    catalog.save("units", pd.DataFrame({"unit": ["mg/dL"]}))
     manager = _create_hook_manager()
     _register_hooks(manager, (WandbHooks(),))
     manager.hook.after_context_created(context=Context(tmp_path, mode))
@@ -85,7 +101,7 @@ def offline_run(tmp_path_factory):
 
 def test_offline_run_holds_parameters_metrics_figures_and_references(offline_run):
     log = next(content for name, content in offline_run.items() if name.endswith(".wandb"))
-    for expected in (b"accuracy", b"curves", b"encoded", b"seed", b"inputs", b"tag"):
+    for expected in (b"accuracy", b"curves", b"encoded", b"seed", b"inputs", b"units", b"tag"):
         assert expected in log
 
 
@@ -103,3 +119,56 @@ def test_nothing_is_imported_or_written_while_tracking_is_off(tmp_path, monkeypa
     track(tmp_path, "disabled")
     assert not (tmp_path / "wandb").exists()
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 0.5}
+
+
+class OnlineRun:
+    """Keeps what a run would send to the server."""
+
+    offline = False
+
+    def __init__(self):
+        self.used, self.logged, self.charts = [], [], []
+        self.summary, self.configured, self.exit_code = {}, {}, None
+        self.config = SimpleNamespace(
+            update=lambda values, allow_val_change: self.configured.update(values)
+        )
+
+    def use_artifact(self, artifact):
+        self.used.append(artifact)
+
+    def log_artifact(self, artifact):
+        self.logged.append(artifact)
+
+    def log(self, values):
+        self.charts += values
+
+    def finish(self, exit_code):
+        self.exit_code = exit_code
+
+
+@pytest.fixture
+def online_run(tmp_path, monkeypatch):
+    run, opened = OnlineRun(), {}
+    monkeypatch.setattr("wandb.init", lambda **options: opened.update(options) or run)
+    track(tmp_path, "online")
+    return run, opened
+
+
+def test_an_online_run_links_its_outputs_to_its_inputs_by_checksum(online_run, tmp_path):
+    run, _ = online_run
+    assert {artifact.name for artifact in run.used} == {"sequences", "units"}
+    (encoded,) = run.logged
+    (entry,) = encoded.manifest.entries.values()
+    assert entry.ref == f"file://{tmp_path}/encoded.parquet"
+    content = (tmp_path / "encoded.parquet").read_bytes()
+    assert entry.digest == base64.b64encode(hashlib.md5(content).digest()).decode()
+    assert run.summary == {"metrics": {"accuracy": 0.5}}
+    assert run.charts == ["curves"]
+    assert run.exit_code == 0
+
+
+def test_an_online_run_can_be_gone_on_with_and_names_its_code(online_run):
+    run, opened = online_run
+    assert (opened["id"], opened["resume"], opened["group"]) == ("run1", "allow", "trials")
+    assert run.configured["seed"] == 42
+    assert run.configured["clm_ler"] == __version__

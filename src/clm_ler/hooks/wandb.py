@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
+from clm_ler import __version__
 from clm_ler.datasets.location import dataset_location
 
 if TYPE_CHECKING:
@@ -49,10 +51,9 @@ class WandbHooks:
             settings=wandb.Settings(console="off"),
             **self._settings,
         )
+        told = {"environment": run_params["env"], "clm_ler": __version__}
         # Values may change where an earlier run goes on.
-        self._run.config.update(
-            {**self._parameters, "environment": run_params["env"]}, allow_val_change=True
-        )
+        self._run.config.update({**self._parameters, **told}, allow_val_change=True)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -112,5 +113,8 @@ class WandbHooks:
         if address is None:
             raise ValueError(f"{dataset_name} lies nowhere that W&B could refer to")
         artifact = wandb.Artifact(dataset_name, type=kind)
-        artifact.add_reference(address if "://" in address else f"file://{address}")
+        # Without limit: a table of many persons has many files.
+        artifact.add_reference(
+            address if "://" in address else f"file://{address}", max_objects=sys.maxsize
+        )
         return artifact
