@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
+from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.batches import (
     Batch,
@@ -141,6 +142,7 @@ def fine_tune(
     of the same fingerprint is not repeated, and goes on where it was killed; one of another
     fingerprint is replaced.
     """
+    disable_progress_bar()  # a line of their own for each model saved
     changed = read_json(directory / "fingerprint.json") not in (None, dict(fingerprint))
     open_run(directory, fingerprint, overwrite=changed)
     if not is_finished(directory):
