@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks
 from kedro.io import DataCatalog
@@ -5,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
+from clm_ler.datasets.rrf import RRFDataset
 from clm_ler.hooks.simulation import SimulationGuard
 
 
@@ -64,6 +67,25 @@ def test_a_file_added_to_a_simulated_folder_is_refused(tmp_path):
     (tmp_path / "patient.json" / "mine.parquet").write_text("x")
     with pytest.raises(RuntimeError, match="not simulated"):
         run(tmp_path / "patient.json", guard)
+
+
+def test_nothing_is_simulated_outside_of_the_storage(tmp_path):
+    class Loader(dict):
+        runtime_params = {"storage": "data"}
+
+    guard, loader = SimulationGuard(), Loader(globals={"storage": "elsewhere"})
+    guard.after_context_created(SimpleNamespace(config_loader=loader, project_path=tmp_path))
+    run(tmp_path / "data" / "patient.json", guard)
+    with pytest.raises(RuntimeError, match="would write patient outside of the storage"):
+        run(tmp_path / "my_release" / "patient.json", guard)
+    assert not (tmp_path / "my_release").exists()
+
+
+def test_a_users_compressed_release_is_refused(tmp_path):
+    release = RRFDataset(filepath=str(tmp_path / "MRCONSO.RRF"), columns=["CUI"])
+    (tmp_path / "MRCONSO.RRF.gz").write_bytes(b"mine")
+    with pytest.raises(RuntimeError, match="would overwrite patient"):
+        SimulationGuard().before_pipeline_run(PIPELINE, DataCatalog({"patient": release}))
 
 
 def test_what_a_killed_simulation_left_may_be_overwritten(tmp_path, monkeypatch):
