@@ -307,9 +307,11 @@ def test_the_figure_shows_the_share_of_each_method(report):
         (bar.name, system): x for bar in figure.data for system, x in zip(bar.y, bar.x, strict=True)
     }
     assert bars == {
-        ("same_cui", "SNOMED"): pytest.approx(60 / 90),
-        ("omop_maps_to", "SNOMED"): pytest.approx(20 / 90),
-        ("omop_is_a", "SNOMED"): pytest.approx(10 / 90),
+        ("same_cui", "SNOMED (90)"): pytest.approx(60 / 90),
+        ("omop_maps_to", "SNOMED (90)"): pytest.approx(20 / 90),
+        ("omop_is_a", "SNOMED (90)"): pytest.approx(10 / 90),
+        ("no token", "SNOMED (90)"): 0,
+        ("no token", "Visit (10)"): 1,
     }
 
 

@@ -20,6 +20,7 @@ from clm_ler.tables.codes import canonical_code
 from clm_ler.tables.ehrshot import read_events
 
 DEMOGRAPHIC_SYSTEMS = ("GENDER", "RACE", "ETHNICITY", "REGION")
+NO_METHOD = "no token"
 LAB_BIN = re.compile(r"(?<=:)([^:]+):\d+-\d+$")  # LOINC:4548-4:30-40
 
 
@@ -250,32 +251,37 @@ def report_translations(
 
 
 def plot_translations(translation_report: dict[str, Any]) -> go.Figure:
-    """Return a bar for each code system: the share of its events by method."""
+    """Return a bar for each code system, the largest first: the share of its events by method."""
+    systems = sorted(translation_report["systems"].items(), key=lambda item: -item[1]["events"])
+    names = {system: f"{system} ({rows['events']:,})" for system, rows in systems}
     shares = pd.DataFrame(
         [
-            {
-                "system": system,
-                "method": method,
-                "share of events": counts["events"] / rows["events"],
-            }
-            for system, rows in translation_report["systems"].items()
-            for method, counts in rows["methods"].items()
+            (names[system], method, events / rows["events"])
+            for system, rows in systems
+            for method, events in _events_by_method(rows).items()
         ],
-        columns=["system", "method", "share of events"],
+        columns=["system (events)", "method", "share of events"],
     )
-    return px.bar(
+    figure = px.bar(
         shares,
         x="share of events",
-        y="system",
+        y="system (events)",
         color="method",
         orientation="h",
         range_x=[0, 1],
         category_orders={
-            "method": get_args(Method),
-            "system": sorted(translation_report["systems"]),
+            "method": [*get_args(Method), NO_METHOD],
+            "system (events)": list(names.values()),
         },
+        color_discrete_map={NO_METHOD: "lightgray"},
         title="Events translated into the vocabulary",
     )
+    return figure.update_xaxes(tickformat=".0%")
+
+
+def _events_by_method(rows: dict[str, Any]) -> dict[str, int]:
+    found = {method: counts["events"] for method, counts in rows["methods"].items()}
+    return found | {NO_METHOD: rows["events"] - sum(found.values())}
 
 
 def _demographics(
