@@ -71,7 +71,7 @@ def test_shares_are_those_of_the_options():
     assert abs(len(now) / len(events) - 0.15) < 0.01
     assert abs(hidden.mean() - 0.8) < 0.02
     labs = np.setdiff1d(np.flatnonzero(tokens.token_type_ids), targets.index)
-    assert abs(len(targets.bin_only_index) / len(labs) - 0.3) < 0.01
+    assert abs(len(targets.bin_only_index) / len(labs) - 0.5) < 0.01
     # A tenth is left alone; so is one in thirty of those replaced at random.
     assert abs(same.mean() - (0.1 + 0.1 / 30)) < 0.02
     assert set(now[~hidden & ~same]) == set(VOCABULARY.codes)

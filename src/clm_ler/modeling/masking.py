@@ -28,7 +28,7 @@ class MaskingOptions:
     masking_fraction: float = 0.8
     random_replacement_fraction: float = 0.1
     mask_demographics: bool = False
-    bin_masking_fraction: float = 0.3
+    bin_masking_fraction: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class PretrainOptions(BaseModel):
     )
     mask_demographics: bool = Field(default=False, description="Whether the baseline is masked too")
     bin_masking_fraction: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0,
         le=1,
         description="Share of the other labs whose bin alone is masked, for the lab-bin head to tell",
