@@ -13,9 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import rotate_checkpoints
+from transformers import EarlyStoppingCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.batches import (
@@ -28,7 +26,6 @@ from clm_ler.modeling.batches import (
 )
 from clm_ler.modeling.calibration import probabilities_of
 from clm_ler.modeling.checkpoints import (
-    COMPLETE,
     RESULT,
     is_finished,
     last_checkpoint,
@@ -40,6 +37,7 @@ from clm_ler.modeling.checkpoints import (
 from clm_ler.modeling.inference import embed, predict_logits
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
 from clm_ler.modeling.store import TokenStore
+from clm_ler.modeling.trainer import BatchTrainer, batch_arguments
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions, Windows, cut, evaluation_windows
 
@@ -347,34 +345,24 @@ def _freeze(model: ClmLerForSequenceClassification, settings: FineTuning) -> Non
 def _training_arguments(
     directory: Path, settings: FineTuning, steps_per_epoch: int, seed: int
 ) -> TrainingArguments:
-    steps = max(1, round(settings.eval_step_fraction * steps_per_epoch))
-    return TrainingArguments(
-        output_dir=str(directory),
-        per_device_train_batch_size=1,
-        accelerator_config={"even_batches": False, "dispatch_batches": False},
-        remove_unused_columns=False,
+    return batch_arguments(
+        directory,
         num_train_epochs=settings.num_train_epochs,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         warmup_steps=settings.warmup_steps,
-        eval_strategy="steps",
-        save_strategy="steps",
-        eval_steps=steps,
-        save_steps=steps,
+        eval_steps=max(1, round(settings.eval_step_fraction * steps_per_epoch)),
         logging_strategy="epoch",
-        load_best_model_at_end=True,
         metric_for_best_model="auroc",
         greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
         seed=seed,
         bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         report_to="none",
-        disable_tqdm=True,
     )
 
 
-class FineTuningTrainer(Trainer):
-    """Trainer with our batches, a weighted loss, and evaluation by AUROC."""
+class FineTuningTrainer(BatchTrainer):
+    """Trainer with a weighted loss, and evaluation by AUROC."""
 
     def __init__(
         self,
@@ -384,16 +372,10 @@ class FineTuningTrainer(Trainer):
         data: FineTuningData,
         settings: FineTuning,
     ) -> None:
-        super().__init__(model=model, args=arguments, eval_dataset=loader.dataset)
-        self.remove_callback(PrinterCallback)
-        self._classifier, self._loader, self._data = model, loader, data
+        super().__init__(model, arguments, loader, CHECKPOINTS_KEPT)
+        self._classifier, self._data = model, data
         weights = _class_weights(data, settings)
         self._weights = None if weights is None else weights.to(arguments.device)
-
-    def get_train_dataloader(self) -> DataLoader[Batch]:
-        """Return our batches."""
-        loader: DataLoader[Batch] = self.accelerator.prepare(self._loader)
-        return loader
 
     def compute_loss(
         self,
@@ -415,23 +397,9 @@ class FineTuningTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Return the AUROC on the validation samples."""
-        metrics = {f"{metric_key_prefix}_auroc": validation_auroc(self._classifier, self._data)}
+        auroc = validation_auroc(self._classifier, self._data)
         self._classifier.train()
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
-        return metrics
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Save as Trainer does, then mark the checkpoint as whole, and only then drop older ones."""
-        super()._save_checkpoint(model, trial)
-        directory = str(self.args.output_dir)
-        checkpoint = Path(directory) / f"checkpoint-{self.state.global_step}"
-        # A pickle of the arguments, which nothing here reads.
-        (checkpoint / "training_args.bin").unlink()
-        (checkpoint / COMPLETE).touch()
-        rotate_checkpoints(directory, CHECKPOINTS_KEPT, self.state.best_model_checkpoint)
+        return self.report({f"{metric_key_prefix}_auroc": auroc})
 
 
 def classification_loss(

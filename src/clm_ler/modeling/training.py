@@ -21,20 +21,16 @@ from tqdm.auto import tqdm
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import get_parameter_names
-from transformers.trainer_utils import rotate_checkpoints
 from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.batches import Batch, mlm_evaluation_loader, mlm_train_loader
 from clm_ler.modeling.checkpoints import (
-    COMPLETE,
     INITIAL,
     RESULT,
     last_checkpoint,
@@ -47,6 +43,7 @@ from clm_ler.modeling.modeling_clm_ler import pack
 from clm_ler.modeling.published import load_masked_lm
 from clm_ler.modeling.store import TokenStore, map_files, mapped_files
 from clm_ler.modeling.tracking import tracker
+from clm_ler.modeling.trainer import BatchTrainer, batch_arguments
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
 
@@ -143,25 +140,15 @@ def pretrain(task: PretrainingTask) -> None:
 
 def training_arguments(task: PretrainingTask) -> TrainingArguments:
     """Return Trainer's arguments: those of the task, and those that our loop needs."""
-    return TrainingArguments(
-        output_dir=str(task.directory),
-        # A batch comes ready from the loader; accelerate is to hand out whole batches, each once.
-        per_device_train_batch_size=1,
-        accelerator_config={"even_batches": False, "dispatch_batches": False},
-        remove_unused_columns=False,
-        eval_strategy="steps",
-        save_strategy="steps",
-        save_steps=task.arguments["eval_steps"],
-        load_best_model_at_end=True,
+    return batch_arguments(
+        task.directory,
         metric_for_best_model="loss",
         greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
         # Both would wait for the device at every step.
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="no",
         ddp_find_unused_parameters=False,
         report_to=tracker(),
-        disable_tqdm=True,
         **task.arguments,
     )
 
@@ -205,8 +192,8 @@ def evaluation_rows(store: TokenStore, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, len(store) - 1, min(most, len(store))).astype(np.int64))
 
 
-class PretrainingTrainer(Trainer):
-    """Trainer with our loaders, an evaluation that adds up, and checkpoints that are whole."""
+class PretrainingTrainer(BatchTrainer):
+    """Trainer that counts tokens, with an evaluation that adds up."""
 
     def __init__(
         self,
@@ -218,17 +205,10 @@ class PretrainingTrainer(Trainer):
         model: PreTrainedModel,
         args: TrainingArguments,
     ) -> None:
-        super().__init__(model=model, args=args, eval_dataset=eval_loader.dataset)
-        self.remove_callback(PrinterCallback)
-        self._train_loader = train_loader
+        super().__init__(model, args, train_loader, save_total_limit)
         self._eval_loader = self.accelerator.prepare(eval_loader)
-        self._systems, self._save_total_limit = systems, save_total_limit
+        self._systems = systems
         self.speed = Speed()
-
-    def get_train_dataloader(self) -> DataLoader[Batch]:
-        """Return our batches, every rank its own."""
-        loader: DataLoader[Batch] = self.accelerator.prepare(self._train_loader)
-        return loader
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the weights that decay: matrices only, no bias, norm or embedding."""
@@ -258,29 +238,17 @@ class PretrainingTrainer(Trainer):
             sums = measure(lambda batch: model(**batch), self._eval_loader, self._systems)
         sums = self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
         summary = summarise(sums, self._systems)
-        metrics = {
-            f"{metric_key_prefix}_loss": summary["joint_loss"],
-            f"{metric_key_prefix}_code_loss": summary["loss"],
-            f"{metric_key_prefix}_accuracy": summary["accuracy"]["top1"],
-        }
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
+        return self.report(
+            {
+                f"{metric_key_prefix}_loss": summary["joint_loss"],
+                f"{metric_key_prefix}_code_loss": summary["loss"],
+                f"{metric_key_prefix}_accuracy": summary["accuracy"]["top1"],
+            }
         )
-        return metrics
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save as Trainer does, then mark the checkpoint as whole, and only then drop older ones."""
         with self.speed.paused():
             super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            run = str(self.args.output_dir)
-            checkpoint = Path(run, f"checkpoint-{self.state.global_step}")
-            # A pickle of the arguments, which nothing here reads.
-            (checkpoint / "training_args.bin").unlink()
-            (checkpoint / COMPLETE).touch()
-            rotate_checkpoints(run, self._save_total_limit, self.state.best_model_checkpoint)
 
 
 class Speed:
