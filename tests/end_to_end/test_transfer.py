@@ -1,0 +1,65 @@
+"""A model at a site that writes other codes: the hospital again, its diagnoses in SNOMED CT."""
+
+import shutil
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pytest
+from ibis import _
+
+from clm_ler.pipelines.cohort import clinic
+from clm_ler.tables.screening import NO_TOKEN
+
+RAW = ("patient", "diagnosis", "prescription", "procedure", "lab")
+
+
+@pytest.fixture(scope="module")
+def site(chain, kedro_run, tmp_path_factory):
+    """The catalog of the site after its codes were mapped and its persons were predicted."""
+    trained = Path(chain["pretrained_model"]._filepath).parents[1]
+    storage = tmp_path_factory.mktemp("site")
+    for table in RAW:
+        shutil.copytree(trained / "01_raw" / table, storage / "01_raw" / table)
+    write_in_snomed(storage / "01_raw" / "diagnosis")
+    kedro_run(storage, ["transfer"], trained=str(trained), umls_root=str(trained / "01_raw/umls"))
+    return kedro_run(storage, ["predict"], trained=str(trained), translations_from=str(storage))
+
+
+def write_in_snomed(folder):
+    codes = {item.icd10cm.replace(".", ""): item.snomed for item in clinic.DIAGNOSES.items}
+    for file in folder.glob("*.parquet"):
+        rows = pd.read_parquet(file)
+        system, code = rows["condition_source_value"].str.split(" ", n=1).str
+        snomed = code.str.replace(".", "").map(codes).where(system == "ICD-10-CM")
+        rows["condition_source_value"] = ("SNOMED " + snomed).fillna(rows["condition_source_value"])
+        rows.to_parquet(file)
+
+
+def test_its_codes_are_counted_and_translated(site):
+    systems = site.load("translation_report")["systems"]
+    assert systems["SNOMED"]["share_of_events"] > 0.8
+    assert systems["ICD-9-CM"]["share_of_events"] > 0.8
+    assert systems["GENDER"]["methods"].keys() == {"demographic", "direct"}
+
+
+def test_the_model_knows_every_event_and_the_others_are_counted(site):
+    vocabulary = site.load("tokenizer").get_vocab()
+    events = site.load("new_coded_events")
+    tokens = events.select(token=_.system + ":" + _.code).distinct().to_pyarrow()["token"]
+    assert set(tokens.to_pylist()) <= set(vocabulary)
+    counts = site.load("new_raw_row_counts")
+    codes = counts.filter(_.table != "patient", _.table != "lab")
+    kept = codes.filter(_.reason.isnull()).rows.sum().to_pyarrow().as_py()
+    assert kept == events.count().to_pyarrow().as_py()
+    missed = codes.filter(_.reason == NO_TOKEN).rows.sum().to_pyarrow().as_py()
+    assert 0 < missed < kept
+
+
+def test_its_persons_are_predicted(site):
+    predictions = site.load("predictions")
+    assert isinstance(predictions, ibis.Table)
+    persons = site.load("new_coded_events").select("person_id").distinct()
+    assert predictions.semi_join(persons, "person_id").person_id.nunique().execute() == (
+        persons.count().execute()
+    )
