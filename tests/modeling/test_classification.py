@@ -28,6 +28,7 @@ from clm_ler.modeling.classification import (
 )
 from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.published import build_masked_lm
 from tests.modeling.test_inference import FIRST_CODE, TOKENS, VOCABULARY, WINDOW, make_store
 
 FAST = FineTuning(
@@ -92,6 +93,23 @@ def run(directory, pretrained, data, settings):
 def test_every_method_learns_what_decides_the_label(tmp_path, pretrained, method):
     result = run(tmp_path, pretrained, make_data(), replace(FAST, method=method, probe_first=True))
     assert result["validation_auroc"] > 0.85
+
+
+@pytest.mark.parametrize("model_type", ["bert", "longformer"])
+@pytest.mark.parametrize("method", ["full", "last_layers", "frozen"])
+def test_the_published_flavours_are_fine_tuned_too(tmp_path, model_type, method):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    pretrained = build_masked_lm(model_type, len(TOKENS), 4, sizes | {"attention_window": 4})
+    settings = replace(FAST, method=method, probe_first=True)
+    assert run(tmp_path, pretrained, make_data(), settings)["validation_auroc"] > 0.85
+    before, after = (
+        pretrained.base_model.state_dict(),
+        load_result(tmp_path).base_model.state_dict(),
+    )
+    changed = {name for name, values in before.items() if not torch.equal(values, after[name])}
+    whose = {"full": "", "last_layers": "encoder.layer.1", "frozen": "nothing"}[method]
+    assert bool(changed) == (method != "frozen") and all(n.startswith(whose) for n in changed)
 
 
 def test_only_the_last_layers_change(tmp_path, pretrained):

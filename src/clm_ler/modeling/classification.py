@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.batches import (
@@ -35,7 +35,7 @@ from clm_ler.modeling.checkpoints import (
     write_json,
 )
 from clm_ler.modeling.inference import embed, predict_logits
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
+from clm_ler.modeling.published import CodesClassifier, classifier_on, encoder_layers
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.trainer import BatchTrainer, batch_arguments
 from clm_ler.modeling.vocabulary import Vocabulary
@@ -130,7 +130,7 @@ class FineTuningData:
 def fine_tune(
     directory: Path,
     fingerprint: Mapping[str, Any],
-    pretrained: ClmLerForMaskedLM,
+    pretrained: PreTrainedModel,
     data: FineTuningData,
     settings: FineTuning,
 ) -> dict[str, Any]:
@@ -153,44 +153,39 @@ def fine_tune(
     return dict(read_json(directory / RESULT / "training.json"))
 
 
-def load_result(directory: Path) -> ClmLerForSequenceClassification:
+def load_result(directory: Path) -> PreTrainedModel:
     """Return the model that :func:`fine_tune` has left in a directory."""
-    return ClmLerForSequenceClassification.from_pretrained(directory / RESULT)
+    return CodesClassifier.from_pretrained(directory / RESULT)
 
 
-def _write_result(
-    model: ClmLerForSequenceClassification, result: Mapping[str, Any], directory: Path
-) -> None:
+def _write_result(model: PreTrainedModel, result: Mapping[str, Any], directory: Path) -> None:
     model.save_pretrained(directory)
     write_json(directory / "training.json", result)
 
 
 def initial_classifier(
-    pretrained: ClmLerForMaskedLM, data: FineTuningData, settings: FineTuning
-) -> ClmLerForSequenceClassification:
+    pretrained: PreTrainedModel, data: FineTuningData, settings: FineTuning
+) -> PreTrainedModel:
     """Return the pre-trained encoder under a head: that of a logistic regression, or a random one."""
     config = type(pretrained.config).from_dict(pretrained.config.to_dict())
     config.num_labels = data.num_labels
     config.problem_type = (
         "multi_label_classification" if data.multi_label else "single_label_classification"
     )
-    config.pooling = settings.pooling or config.pooling
+    config.pooling = settings.pooling or getattr(config, "pooling", "cls")
     if settings.hidden_dropout_prob is not None:
         config.hidden_dropout_prob = settings.hidden_dropout_prob
     torch.manual_seed(data.seed)
-    model = ClmLerForSequenceClassification(config)
-    model.clm_ler.load_state_dict(pretrained.clm_ler.state_dict())
+    model = classifier_on(pretrained, config)
     if settings.method == "frozen" or settings.probe_first:
         _fit_head(model, data, settings.probe_strengths)
     return model
 
 
-def _fit_head(
-    model: ClmLerForSequenceClassification, data: FineTuningData, strengths: tuple[float, ...]
-) -> None:
+def _fit_head(model: PreTrainedModel, data: FineTuningData, strengths: tuple[float, ...]) -> None:
     """Set the head to the logistic regression on embeddings that is best on validation."""
     train, valid = (
-        embed(model.clm_ler, data.store, part.rows, part.ends, data.vocabulary, data.window)
+        embed(model.base_model, data.store, part.rows, part.ends, data.vocabulary, data.window)
         for part in (data.train, data.valid)
     )
     mean, scale = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
@@ -239,7 +234,7 @@ def auroc_score(labels: Integers, logits: NDArray[np.floating]) -> float:
     return float(np.mean([roc_auc_score(*pair) for pair in pairs]))
 
 
-def validation_auroc(model: ClmLerForSequenceClassification, data: FineTuningData) -> float:
+def validation_auroc(model: PreTrainedModel, data: FineTuningData) -> float:
     """Return the AUROC of a model on the validation samples."""
     valid = data.valid
     logits = predict_logits(model, data.store, valid.rows, valid.ends, data.vocabulary, data.window)
@@ -310,11 +305,11 @@ def _train_loader(data: FineTuningData, settings: FineTuning, epochs: int) -> Da
 
 def _train(
     directory: Path,
-    model: ClmLerForSequenceClassification,
+    model: PreTrainedModel,
     data: FineTuningData,
     settings: FineTuning,
     history: list[dict[str, float]],
-) -> tuple[ClmLerForSequenceClassification, list[dict[str, float]]]:
+) -> tuple[PreTrainedModel, list[dict[str, float]]]:
     """Return the best model on validation, the initial one included, and the AUROC along the way."""
     loader = _train_loader(data, settings, int(np.ceil(settings.num_train_epochs)))
     initial = {name: values.clone() for name, values in model.state_dict().items()}
@@ -333,13 +328,15 @@ def _train(
     return model, history
 
 
-def _freeze(model: ClmLerForSequenceClassification, settings: FineTuning) -> None:
+def _freeze(model: PreTrainedModel, settings: FineTuning) -> None:
     if settings.method != "last_layers":
         return
-    model.clm_ler.requires_grad_(False)
-    for layer in model.clm_ler.layers[-settings.trainable_layers :]:
+    encoder: Any = model.base_model
+    encoder.requires_grad_(False)
+    for layer in encoder_layers(encoder)[-settings.trainable_layers :]:
         layer.requires_grad_(True)
-    model.clm_ler.norm.requires_grad_(True)
+    if hasattr(encoder, "norm"):  # the one that follows the last layer
+        encoder.norm.requires_grad_(True)
 
 
 def _training_arguments(
@@ -366,7 +363,7 @@ class FineTuningTrainer(BatchTrainer):
 
     def __init__(
         self,
-        model: ClmLerForSequenceClassification,
+        model: PreTrainedModel,
         arguments: TrainingArguments,
         loader: DataLoader[Batch],
         data: FineTuningData,

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from clm_ler.modeling.batches import Batch, collate, plan_batches
 from clm_ler.modeling.calibration import probabilities_of
-from clm_ler.modeling.modeling_clm_ler import (
-    ClmLerForSequenceClassification,
-    ClmLerModel,
-)
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions, Windows, cut, evaluation_windows
@@ -28,7 +25,7 @@ TOKENS_PER_BATCH = 8192
 
 @torch.inference_mode()
 def embed(
-    model: ClmLerModel,
+    model: PreTrainedModel,
     store: TokenStore,
     rows: Integers,
     ends: Integers | None,
@@ -58,7 +55,7 @@ def embed(
 
 @torch.inference_mode()
 def predict_logits(
-    model: ClmLerForSequenceClassification,
+    model: PreTrainedModel,
     store: TokenStore,
     rows: Integers,
     ends: Integers | None,
@@ -68,7 +65,7 @@ def predict_logits(
 ) -> Floats:
     """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
     windows = evaluation_windows(store, rows, window, ends)
-    logits = np.empty((len(rows), model.classifier.out_features), np.float32)
+    logits = np.empty((len(rows), model.config.num_labels), np.float32)
     model.eval()
     for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
         logits[index] = model(**batch).logits.float().cpu().numpy()
@@ -76,7 +73,7 @@ def predict_logits(
 
 
 def predict_proba(
-    model: ClmLerForSequenceClassification,
+    model: PreTrainedModel,
     store: TokenStore,
     rows: Integers,
     ends: Integers | None,
@@ -96,7 +93,7 @@ def predict_proba(
     )
 
 
-def trained_window(model: ClmLerForSequenceClassification) -> WindowOptions:
+def trained_window(model: PreTrainedModel) -> WindowOptions:
     """Return the window that a fine-tuned model was trained on."""
     return WindowOptions(model.config.window_length, model.config.max_position_embeddings)
 

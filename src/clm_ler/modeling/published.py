@@ -1,8 +1,9 @@
-"""The flavours of the published CLM-LER, ``bert`` and ``longformer``, trained by the same loop.
+"""The flavours of the published CLM-LER, ``bert`` and ``longformer``, trained by the same loops.
 
 Days are learned absolute positions (``position_embedding_type: absolute``) and lab bins are token
-types. Only the forward pass differs from Transformers': it takes our batches and computes logits at
-the masked positions only. The weights are those of the stock classes, which load the saved model.
+types. Only the forward passes differ from Transformers': they take our batches, compute logits at the
+masked positions only, and pool as :class:`ClmLerModel` does. The weights of a pre-trained model are those
+of the stock classes, which load it; a fine-tuned one is loaded by :class:`CodesClassifier`.
 """
 
 from collections.abc import Mapping
@@ -11,21 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     BertConfig,
     BertForMaskedLM,
+    BertModel,
+    BertPreTrainedModel,
     LongformerConfig,
     LongformerForMaskedLM,
+    LongformerModel,
+    LongformerPreTrainedModel,
     PreTrainedModel,
 )
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
 from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.modeling_clm_ler import (
     ClmLerForMaskedLM,
+    ClmLerForSequenceClassification,
     MaskedCodesOutput,
     count_targets,
+    pool,
     summed_cross_entropy,
 )
 
@@ -69,17 +77,22 @@ class LongformerForMaskedCodes(LongformerForMaskedLM):
         num_items_in_batch: Tensor | int | None = None,
     ) -> MaskedCodesOutput:
         """Predict the masked codes; lab bins are inputs only. See ``ClmLerForMaskedLM.forward``."""
-        everywhere = input_ids.new_zeros(input_ids.shape)
-        everywhere[:, 0] = 1
         hidden = self.longformer(
             input_ids,
             attention_mask=attention_mask.long(),
-            global_attention_mask=everywhere,
+            global_attention_mask=_global_attention(input_ids),
             token_type_ids=token_type_ids,
             position_ids=position_ids,
         )[0]
         logits = self.lm_head(hidden.flatten(0, 1)[masked_index])
         return _masked_codes(logits, labels, num_items_in_batch)
+
+
+def _global_attention(input_ids: Tensor) -> Tensor:
+    """Return 1 at ``[CLS]``, which attends everywhere, 0 elsewhere; the shape of the input."""
+    everywhere = input_ids.new_zeros(input_ids.shape)
+    everywhere[:, 0] = 1
+    return everywhere
 
 
 def _masked_codes(
@@ -89,10 +102,106 @@ def _masked_codes(
     return MaskedCodesOutput(loss=summed_cross_entropy(logits, labels) / items, logits=logits)
 
 
+class BertEncoder(BertModel):
+    """BERT with an embedding per sequence, pooled by ``config.pooling``."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+    ) -> BaseModelOutputWithPooling:
+        """Encode a padded batch; see ``ClmLerModel.forward``."""
+        hidden = super().forward(input_ids, attention_mask, token_type_ids, position_ids)[0]
+        return _pooled(hidden, self.config, attention_mask)
+
+
+class LongformerEncoder(LongformerModel):
+    """Longformer with an embedding per sequence, pooled by ``config.pooling``."""
+
+    def __init__(self, config: LongformerConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+    ) -> BaseModelOutputWithPooling:
+        """Encode a padded batch; see ``ClmLerModel.forward``."""
+        hidden = super().forward(
+            input_ids,
+            attention_mask=attention_mask.long(),
+            global_attention_mask=_global_attention(input_ids),
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+        )[0]
+        return _pooled(hidden, self.config, attention_mask)
+
+
+def _pooled(hidden: Tensor, config: Any, attention_mask: Tensor) -> BaseModelOutputWithPooling:
+    pooled = pool(hidden, getattr(config, "pooling", "cls"), attention_mask, None)
+    return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+
+class BertForCodesClassification(BertPreTrainedModel):
+    """A linear classifier on :class:`BertEncoder`."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertEncoder(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+    ) -> SequenceClassifierOutput:
+        """Return logits ``[sequences, num_labels]``; see ``ClmLerModel.forward``."""
+        encoded = self.base_model(input_ids, token_type_ids, position_ids, attention_mask)
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(encoded.pooler_output)))
+
+
+class LongformerForCodesClassification(LongformerPreTrainedModel):
+    """A linear classifier on :class:`LongformerEncoder`."""
+
+    def __init__(self, config: LongformerConfig) -> None:
+        super().__init__(config)
+        self.longformer = LongformerEncoder(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor,
+    ) -> SequenceClassifierOutput:
+        """Return logits ``[sequences, num_labels]``; see ``ClmLerModel.forward``."""
+        encoded = self.base_model(input_ids, token_type_ids, position_ids, attention_mask)
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(encoded.pooler_output)))
+
+
 FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {
     "clm_ler": (ClmLerConfig, ClmLerForMaskedLM),
     "bert": (BertConfig, BertForMaskedCodes),
     "longformer": (LongformerConfig, LongformerForMaskedCodes),
+}
+CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
+    "clm_ler": ClmLerForSequenceClassification,
+    "bert": BertForCodesClassification,
+    "longformer": LongformerForCodesClassification,
 }
 
 
@@ -172,3 +281,39 @@ def load_masked_lm(directory: str | Path, **options: Any) -> PreTrainedModel:
         raise ValueError(f"{model_type!r} is none of {', '.join(FLAVOURS)}.")
     model: PreTrainedModel = FLAVOURS[model_type][1].from_pretrained(directory, **options)
     return model
+
+
+class CodesClassifier:
+    """Loads a fine-tuned model of any flavour, as Transformers' Auto classes do."""
+
+    @staticmethod
+    def from_pretrained(directory: str | Path, **options: Any) -> PreTrainedModel:
+        """Return the model of a directory that ``save_pretrained`` wrote."""
+        model_type = AutoConfig.from_pretrained(directory).model_type
+        model: PreTrainedModel = CLASSIFIERS[model_type].from_pretrained(directory, **options)
+        return model
+
+
+def classifier_on(pretrained: PreTrainedModel, config: Any) -> PreTrainedModel:
+    """Return a classifier with the encoder of a pre-trained model and a random head.
+
+    Args:
+        pretrained: A masked language model of any flavour.
+        config: Its configuration, with ``num_labels``, ``pooling`` and what else is to be changed.
+    """
+    model = CLASSIFIERS[config.model_type](config)
+    model.base_model.load_state_dict(pretrained.base_model.state_dict())
+    return model
+
+
+def encoder_of(pretrained: PreTrainedModel, pooling: str | None = None) -> PreTrainedModel:
+    """Return the encoder of a pre-trained model of any flavour, pooled as asked or as it was set."""
+    config = type(pretrained.config).from_dict(pretrained.config.to_dict())
+    config.pooling = pooling or getattr(config, "pooling", "cls")
+    encoder: PreTrainedModel = classifier_on(pretrained, config).base_model
+    return encoder.to(pretrained.device).eval()
+
+
+def encoder_layers(encoder: Any) -> list[nn.Module]:
+    """Return the layers of an encoder of any flavour, first to last."""
+    return list(encoder.layers if hasattr(encoder, "layers") else encoder.encoder.layer)

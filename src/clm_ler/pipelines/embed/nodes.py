@@ -7,10 +7,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.modeling.inference import embed
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.published import encoder_of
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.pipelines.finetune.options import FinetuneOptions
@@ -23,7 +23,7 @@ def embed_samples(
     samples: ir.Table,
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
-    pretrained_model: ClmLerForMaskedLM,
+    pretrained_model: PreTrainedModel,
     options: FinetuneOptions,
 ) -> pa.RecordBatchReader:
     """Return ``sample_id, person_id, prediction_time, split, embedding``, chunk after chunk.
@@ -31,8 +31,7 @@ def embed_samples(
     The vector of a sample is the pooled embedding of its most recent window: nothing after its
     prediction time. Window and pooling are those of fine-tuning.
     """
-    encoder = pretrained_model.clm_ler
-    encoder.config.pooling = options.pooling or encoder.config.pooling
+    encoder = encoder_of(pretrained_model, options.pooling)
     window = options.window(encoder.config.max_position_embeddings)
     columns = ["sample_id", "person_id", "prediction_time", "split", "n_positions"]
     once = samples.select(columns).distinct().order_by("sample_id")

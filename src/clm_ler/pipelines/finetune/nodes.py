@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.modeling.baselines import baseline_probabilities
 from clm_ler.modeling.calibration import fit_temperature, probabilities_of
@@ -26,7 +26,6 @@ from clm_ler.modeling.classification import (
 )
 from clm_ler.modeling.counts import ages
 from clm_ler.modeling.inference import predict_logits, trained_window
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.pipelines.finetune.options import FinetuneOptions
@@ -65,10 +64,10 @@ def train_classifier(
     samples: ir.Table,
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
-    pretrained_model: ClmLerForMaskedLM,
+    pretrained_model: PreTrainedModel,
     options: FinetuneOptions,
     seed: int,
-) -> tuple[ClmLerForSequenceClassification, dict[str, Any]]:
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Fine-tune at every point of the grid; return the model that is best on validation, calibrated.
 
     Returns:
@@ -103,7 +102,7 @@ def _fine_tuning_data(
     frame: pd.DataFrame,
     store: TokenStore,
     tokenizer: PreTrainedTokenizerFast,
-    pretrained: ClmLerForMaskedLM,
+    pretrained: PreTrainedModel,
     options: FinetuneOptions,
     seed: int,
 ) -> FineTuningData:
@@ -122,7 +121,7 @@ def _fine_tuning_data(
     )
 
 
-def _content_digest(data: FineTuningData, pretrained: ClmLerForMaskedLM) -> str:
+def _content_digest(data: FineTuningData, pretrained: PreTrainedModel) -> str:
     """Return a digest of all that a training depends on beside its settings."""
     digest = hashlib.sha256(repr((data.window, data.num_labels, data.seed)).encode())
     for part in (data.train, data.valid):
@@ -139,7 +138,7 @@ def _point_name(point: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in point.items()) or "only"
 
 
-def calibrate(model: ClmLerForSequenceClassification, data: FineTuningData) -> None:
+def calibrate(model: PreTrainedModel, data: FineTuningData) -> None:
     """Write into the model's configuration its temperature, and how long a window it was trained on."""
     valid = data.valid
     logits = predict_logits(model, data.store, valid.rows, valid.ends, data.vocabulary, data.window)
@@ -151,7 +150,7 @@ def predict_samples(
     samples: ir.Table,
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
-    model: ClmLerForSequenceClassification,
+    model: PreTrainedModel,
 ) -> ir.Table:
     """Return the predictions of all samples, one row per sample and task.
 

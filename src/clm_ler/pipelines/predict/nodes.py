@@ -8,10 +8,9 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.modeling.inference import predict_proba, trained_window
-from clm_ler.modeling.modeling_clm_ler import ClmLerForSequenceClassification
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
@@ -40,7 +39,7 @@ def convert_new_units(
 def predict_persons(
     new_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
-    model: ClmLerForSequenceClassification,
+    model: PreTrainedModel,
 ) -> pa.RecordBatchReader:
     """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
 
@@ -53,7 +52,7 @@ def predict_persons(
 
 
 def _predict(
-    store: TokenStore, vocabulary: Vocabulary, model: ClmLerForSequenceClassification
+    store: TokenStore, vocabulary: Vocabulary, model: PreTrainedModel
 ) -> Iterator[pa.RecordBatch]:
     started, window = time.monotonic(), trained_window(model)
     for first in range(0, len(store), PERSONS_PER_CHUNK):
