@@ -65,6 +65,25 @@ def test_boosting_on_binned_rows_is_lightgbm(
     )
 
 
+def test_settings_that_grow_the_same_trees_are_fitted_once(
+    data: tuple[Data, Data, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, valid, test = data
+    fitted, train_model = [], lgb.train
+    monkeypatch.setattr(lgb, "train", lambda *a: (fitted.append(a[0]), train_model(*a))[1])
+    grid = {"max_depth": [3, 6, -1], "num_leaves": [10, 25, 100]}
+    few = np.r_[0:4, np.flatnonzero(train[1])[:4]]
+    for rows, fits in ((np.arange(60), 7), (few, 3)):
+        fitted.clear()
+        fit_probe("gbm", grid, (train[0][rows], train[1][rows]), valid, seed=0)
+        assert len(fitted) == fits
+    predictions = {
+        leaves: fit_probe("gbm", {"max_depth": [3], "num_leaves": [leaves]}, train, valid, 0)
+        for leaves in (8, 100)
+    }
+    np.testing.assert_array_equal(*(probe.predict(test) for probe in predictions.values()))
+
+
 def test_a_forest_of_fewer_trees_is_the_beginning_of_a_larger_one(
     data: tuple[Data, Data, np.ndarray],
 ) -> None:

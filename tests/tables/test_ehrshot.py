@@ -12,7 +12,7 @@ CSV = """,patient_id,start,end,code,value,unit,visit_id,omop_table
 1,1,1950-03-01 00:00:00,,Gender/F,,,,person
 2,1,1950-03-01 00:00:00,,Race/5,,,,person
 3,1,2020-01-02T08:00:00,2020-01-09 10:00:00,Visit/IP,,,7.0,visit_occurrence
-4,1,2020-01-02 09:30:00,,LOINC/2345-7,98.5,mg/dL,7.0,measurement
+4,1,2020-01-02 09:30:00,,LOINC/2345-7,98.6,mg/dL,7.0,measurement
 5,1,2020-01-02 09:31:00,,LOINC/5778-6,yellow,,7.0,measurement
 6,1,2020-01-03 23:59:00,,RxNorm Extension/OMOP1/2,,,7.0,drug_exposure
 7,1,soon,,SNOMED/1,,,,condition_occurrence
@@ -41,7 +41,7 @@ def test_events_of_the_csv_with_an_index_column(raw: ibis.Table) -> None:
     assert events["time"].isna().sum() == 1
     assert events.loc[3, "time"] == pd.Timestamp("2020-01-02 08:00")
     assert list(events.loc[6, ["system", "code"]]) == ["RxNorm Extension", "OMOP1/2"]
-    assert events.loc[4, "value"] == 98.5
+    assert events.loc[4, "value"] == 98.6
     assert events.loc[5, "text"] == "yellow"
     assert events["value"].notna().sum() == 1
     assert "end" not in events
@@ -86,7 +86,7 @@ def test_translation_gives_an_event_one_token_or_none(raw: ibis.Table) -> None:
         (2, pd.Timestamp("2020-05-05 12:00"), "LOINC", "2345-7"),
     ]
     assert rows(ehrshot.lab_events(translated)) == [
-        (1, pd.Timestamp("2020-01-02 09:30"), "LOINC", "2345-7", 98.5, "mg/dL")
+        (1, pd.Timestamp("2020-01-02 09:30"), "LOINC", "2345-7", 98.6, "mg/dL")
     ]
     persons = ehrshot.demographics(events, translated).to_pandas().set_index("person_id")
     assert pd.Timestamp(persons.loc[1, "birth_date"]).date() == date(1950, 3, 1)
@@ -116,7 +116,7 @@ def test_official_counts_leave_out_results(raw: ibis.Table) -> None:
     counted = ehrshot.count_tokens(ehrshot.read_events(raw), binned).to_pandas()
     official = set(counted.loc[counted["official"], "token"])
     assert "Visit/IP" in official
-    assert {"LOINC/5778-6", "LOINC/2345-7=98.5"}.isdisjoint(official)
+    assert {"LOINC/5778-6", "LOINC/2345-7=98.6"}.isdisjoint(official)
     others = set(counted.loc[~counted["official"], "token"])
     assert others >= {"LOINC/2345-7", "LOINC/5778-6", "LOINC/5778-6=yellow", "LOINC:2345-7:0-10"}
 

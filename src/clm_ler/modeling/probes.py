@@ -110,15 +110,29 @@ def _scaler(features: Matrix) -> MaxAbsScaler:
 def _gbm_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iterable[Candidate]:
     """Yield LightGBM models on one binned copy of the rows: binning costs more than most fits.
 
-    Columns that never vary on the training rows cannot be split on and are left out.
+    Columns that never vary on the training rows cannot be split on and are left out. Settings that
+    cannot but grow the same trees share one model.
     """
     features, labels = train
     used = _varying_columns(features)
     fixed = {"objective": "binary", "min_data_in_leaf": 1, "num_threads": 1, "verbosity": -1}
     data = lgb.Dataset(features[:, used], labels, params=fixed, free_raw_data=False)
+    grown: dict[str, lgb.Booster] = {}
     for settings in ParameterGrid(grid):
-        model = lgb.train(fixed | settings, data, TREES)
-        yield settings, partial(_boost, model, used)
+        trees = json.dumps(settings | _tree_limits(settings, len(labels)), sort_keys=True)
+        if trees not in grown:
+            grown[trees] = lgb.train(fixed | settings, data, TREES)
+        yield settings, partial(_boost, grown[trees], used)
+
+
+def _tree_limits(settings: dict[str, Any], rows: int) -> dict[str, int]:
+    """Return the leaves and the depth that a tree on so many rows can reach."""
+    depth = settings.get("max_depth", -1)
+    leaves = min(settings.get("num_leaves", 31), rows)
+    if depth > 0:
+        leaves = min(leaves, 2**depth)
+    deepest = leaves - 1  # a chain
+    return {"num_leaves": leaves, "max_depth": min(depth, deepest) if depth > 0 else deepest}
 
 
 def _boost(model: lgb.Booster, used: NDArray[np.intp], features: Matrix) -> NDArray[np.float64]:

@@ -32,7 +32,9 @@ def read_events(raw: ir.Table) -> ir.Table:
     layout = _layout(raw)
     if layout == "EHRSHOT_MEDS":
         raw = raw.rename(patient_id="subject_id", start="time")
-        number, text = raw.numeric_value.cast("float64"), raw.text_value
+        # By way of its text: as float32, 7.1 is a little less, and may be on the other side of a bin.
+        number = raw.numeric_value.cast("string").cast("float64")
+        text = raw.text_value
     else:
         text = trim(raw.value.cast("string")).nullif("")
         number = text.try_cast("float64")
@@ -91,11 +93,7 @@ def demographics(events: ir.Table, translated: ir.Table) -> ir.Table:
 
 def coded_events(translated: ir.Table) -> ir.Table:
     """Return ``coded_events``: the codes without a number, visits and care sites included."""
-    coded = translated.filter(
-        translated.value.isnull(),
-        translated.system.notin(list(DEMOGRAPHICS.values())),
-        ~_is_birth(translated),
-    )
+    coded = translated.filter(_is_coded(translated))
     return coded.select("person_id", "time", "system", "code")
 
 
@@ -176,19 +174,36 @@ def event_ledger(events: ir.Table, translated: ir.Table) -> ir.Table:
         translated: Those that have a token: :func:`translate`.
     """
     steps = {
-        "events": events,
-        "with a time that can be read": events.filter(_.time.notnull()),
-        "with a token of the vocabulary": translated,
-        "of these codes": coded_events(translated),
-        "of these labs with a number": lab_events(translated),
+        "events": events.person_id.notnull(),
+        "with a time that can be read": events.time.notnull(),
     }
-    counts = [
-        table.agg(events=table.count(), persons=table.person_id.nunique()).mutate(
-            position=ibis.literal(position), step=ibis.literal(step)
+    steps_of_translated = {
+        "with a token of the vocabulary": translated.person_id.notnull(),
+        "of these codes": _is_coded(translated),
+        "of these labs with a number": translated.value.notnull(),
+    }
+    found = [*_count_by_step(events, steps), *_count_by_step(translated, steps_of_translated)]
+    rows = [row.mutate(position=ibis.literal(place)) for place, row in enumerate(found)]
+    return ibis.union(*rows).order_by("position").select("step", "events", "persons")
+
+
+def _count_by_step(table: ir.Table, steps: dict[str, ir.BooleanValue]) -> list[ir.Table]:
+    """Return a row for each step, of counts that one reading of the table gives."""
+    counts = table.agg(
+        **{f"events {step}": table.count(where=chosen) for step, chosen in steps.items()},
+        **{
+            f"persons {step}": table.person_id.nunique(where=chosen)
+            for step, chosen in steps.items()
+        },
+    )
+    return [
+        counts.select(
+            step=ibis.literal(step),
+            events=counts[f"events {step}"],
+            persons=counts[f"persons {step}"],
         )
-        for position, (step, table) in enumerate(steps.items())
+        for step in steps
     ]
-    return ibis.union(*counts).order_by("position").select("step", "events", "persons")
 
 
 def _layout(raw: ir.Table) -> str:
@@ -200,6 +215,11 @@ def _layout(raw: ir.Table) -> str:
         + "; ".join(f"{name} has {', '.join(sorted(cols))}" for name, cols in _LAYOUTS.items())
         + f". Found: {', '.join(raw.columns)}."
     )
+
+
+def _is_coded(translated: ir.Table) -> ir.BooleanValue:
+    described = translated.system.isin(list(DEMOGRAPHICS.values()))
+    return translated.value.isnull() & ~described & ~_is_birth(translated)
 
 
 def _is_birth(events: ir.Table) -> ir.BooleanValue:

@@ -1,6 +1,7 @@
 """One cell against the protocol written plainly with scikit-learn."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -161,3 +162,7 @@ def test_cells_are_shots_times_heads(samples: Samples, caplog: pytest.LogCapture
         for model, head in (("clm_ler", "a"), ("clm_ler", "b"), ("count", "a"))
     )
     assert "[(1, 0), (1, 1)]" in caplog.text
+    assert "one class: no AUROC" not in caplog.text
+    negative = samples.by_split["test"].assign(label=0)
+    list_cells(replace(samples, by_split={**samples.by_split, "test": negative}), shots, options)
+    assert "one class: no AUROC" in caplog.text

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -44,8 +44,9 @@ class Samples:
     sub_task: str
     by_split: Mapping[str, pd.DataFrame]
 
+    @cached_property
     def digest(self) -> str:
-        """Return a digest of all samples."""
+        """A digest of all samples."""
         state = blake2b(digest_size=16)
         for split, rows in sorted(self.by_split.items()):
             state.update(split.encode())
@@ -105,15 +106,19 @@ def list_cells(samples: Samples, shots: Mapping[str, Any], options: EhrshotOptio
             ]
     if lost:
         logger.warning(
-            "%s: no draw, or one class only, for (k, replicate) %s", samples.sub_task, lost
+            "%s: no draw, or one class only, for (k, replicate) %s. Means over tasks leave out this k.",
+            samples.sub_task,
+            lost,
         )
+    if samples.by_split["test"]["label"].nunique() < 2:
+        logger.warning("%s: the test samples have one class: no AUROC.", samples.sub_task)
     return cells
 
 
 def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> str:
     """Return a name that is the same only for a cell with the same content."""
     rows = [cell.train_rows.tolist(), cell.valid_rows.tolist()]
-    parts = [cell.key, features.digest, cell.samples.digest(), head.model_dump(), rows, bootstraps]
+    parts = [cell.key, features.digest, cell.samples.digest, head.model_dump(), rows, bootstraps]
     digest = blake2b(json.dumps(parts, default=str).encode(), digest_size=8).hexdigest()
     sub_task = cell.samples.sub_task.replace(" ", "_")
     return f"{sub_task}-{cell.model}-{cell.head}-k{cell.k}-r{cell.replicate}-{digest}"

@@ -1,7 +1,9 @@
 """Fine-tuning the model itself, as one more head."""
 
 import json
+import logging
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +24,10 @@ from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
 
+logger = logging.getLogger(__name__)
+
 Positions = NDArray[np.int64]  # [n, 2]: row of the store, leading positions that may be seen
+SAMPLES_PER_REPORT = 20_000
 
 _ONE_AT_A_TIME = Lock()  # a training uses all cores and the process's random state
 
@@ -39,17 +44,25 @@ class Encoder:
 
     def embed(self, positions: Positions) -> NDArray[np.float32]:
         """Return the frozen model's embedding of each sample, ``[n, hidden]``."""
-        rows, ends = positions.T
-        encoder = self.model.clm_ler
-        return embed(
-            encoder,
-            self.store,
-            rows,
-            ends,
-            self.vocabulary,
-            self.window,
-            self.tokens_per_batch,
-        )
+        vectors = np.empty((len(positions), self.model.config.hidden_size), np.float32)
+        started = time.monotonic()
+        for start in range(0, len(positions), SAMPLES_PER_REPORT):
+            part = slice(start, start + SAMPLES_PER_REPORT)
+            rows, ends = positions[part].T
+            vectors[part] = embed(
+                self.model.clm_ler,
+                self.store,
+                rows,
+                ends,
+                self.vocabulary,
+                self.window,
+                self.tokens_per_batch,
+            )
+            done = start + len(rows)
+            rate = done / (time.monotonic() - started)
+            left = (len(positions) - done) / rate
+            logger.info("Embedded %d of %d, about %.0f s left", done, len(positions), left)
+        return vectors
 
 
 def fit_fine_tuned(
