@@ -91,6 +91,7 @@ def map_arrow(
     function: Callable[[pa.Array], pa.Array],
     column: str,
     output: dict[str, dt.DataType],
+    digest: str,
 ) -> ir.Table:
     """Return the table with the columns that a vectorised Arrow function makes of one column.
 
@@ -100,16 +101,20 @@ def map_arrow(
             ``output``; on Spark it is sent to the executors.
         column: The column to read.
         output: Names and types of the new columns.
+        digest: Of all that the result depends on beside the column: it names the function, so that
+            the same expression can be told from another.
     """
     backend = table.get_backend()
     if backend.name != "pyspark":
         signature = ((table[column].type(),), dt.Struct(output))
-        apply = ibis.udf.scalar.pyarrow(function, name="map_arrow", signature=signature)
+        name = f"{function.__name__}_{digest}"
+        apply = ibis.udf.scalar.pyarrow(function, name=name, signature=signature)
         made = table.mutate(map_arrow=apply(table[column]))
         return made.mutate({name: made.map_arrow[name] for name in output}).drop("map_arrow")
     from ibis.backends.pyspark.datatypes import PySparkSchema
 
     # Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
+    backend._run_pre_execute_hooks(table)
     frame = backend._session.sql(backend.compile(table))
     schema = ibis.schema(dict(table.schema()) | output)
     arrow = schema.to_pyarrow()

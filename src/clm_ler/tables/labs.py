@@ -6,6 +6,7 @@ precision, so that 7.2 and 7200 * 0.001 are one value in every engine.
 """
 
 import logging
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Literal
 
@@ -256,18 +257,23 @@ def fit_lab_percentiles(
     ``boundaries`` are the ``percentile_count - 1`` quantiles of :func:`fit_quantiles`, in
     ``base_unit``. ``n`` counts the fitted results, ``n_distinct`` their distinct values.
     """
-    fitted = lab_value_counts.filter(_.n_fit > 0)
-    group = [*LAB, "base_unit"]
+    lab = ibis.row_number().over(ibis.window(order_by=LAB))
+    labs = unit_conversions.select(*LAB, "base_unit").distinct().mutate(lab=lab)
+    # Grouped by number, not by three texts.
+    fitted = lab_value_counts.filter(_.n_fit > 0).join(labs.drop("base_unit"), LAB)
+    converted = convert_values(fitted, unit_conversions)
     # One representative of all values that are equal in single precision.
-    single = convert_values(fitted, unit_conversions).mutate(single=_.value.cast("float32"))
-    values = single.aggregate(
-        by=[*group, "single"], value=_.value.min(), n=whole_sum(single.n_fit)
+    values = converted.aggregate(
+        by=["lab", _.value.cast("float32").name("single")],
+        value=_.value.min(),
+        n=whole_sum(converted.n_fit),
     ).drop("single")
-    enough = values.aggregate(by=group, n=whole_sum(values.n), n_distinct=_.count()).filter(
+    enough = values.aggregate(by="lab", n=whole_sum(values.n), n_distinct=_.count()).filter(
         (_.n >= options.min_loinc_counts) & (_.n_distinct >= options.min_loinc_value_counts)
     )
     boundaries = fit_quantiles(values, options.percentile_count)
-    return enough.join(boundaries, group).select(*group, "n", "n_distinct", "boundaries")
+    fits = enough.join(boundaries, "lab").join(labs, "lab")
+    return fits.select(*LAB, "base_unit", "n", "n_distinct", "boundaries")
 
 
 def bin_labels(bins: int) -> list[str]:
@@ -280,30 +286,52 @@ def bin_labels(bins: int) -> list[str]:
     return [f"{low}-{high}" for low, high in pairwise(edges)]
 
 
-def lab_tokens(
-    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
-) -> ir.Table:
-    """Return person_id, time and token (``LOINC:2345-7:30-40``) of the results that can be binned.
+def lab_rules(unit_conversions: ir.Table, lab_percentiles: ir.Table) -> ir.Table:
+    """Return all that turns a result into a token, one row for each unit of each lab.
 
-    A value below the first boundary is in the first bin, one at or above the last in the last.
+    Returns:
+        system, code, unit, factor, offset, the boundaries ``edge_0`` ... in single precision and
+        the token of each bin, ``token_0`` ...
     """
     labels = bin_labels(_bins(lab_percentiles))
     edges = {
         f"edge_{k}": lab_percentiles.boundaries[k].cast("float32") for k in range(len(labels) - 1)
     }
+    tokens = {f"token_{k}": _.system + ":" + _.code + f":{label}" for k, label in enumerate(labels)}
+    binned = lab_percentiles.select(*LAB, **edges, **tokens)
     known = unit_conversions.filter(_.status != "unconvertible")
-    # All that is known of a unit of a lab in one small table: the events are joined once.
-    rules = known.join(lab_percentiles.select(*LAB, **edges), LAB).select(
-        *LAB, "unit", "factor", "offset", *edges
-    )
+    return known.join(binned, LAB).select(*LAB, "unit", "factor", "offset", *edges, *tokens)
+
+
+def lab_tokens(
+    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
+) -> ir.Table:
+    """Return person_id, time and token (``LOINC:2345-7:30-40``) of the results that can be binned."""
+    return apply_lab_rules(lab_events, lab_rules(unit_conversions, lab_percentiles))
+
+
+def apply_lab_rules(lab_events: ir.Table, rules: ir.Table) -> ir.Table:
+    """Return person_id, time and token of the results that there are rules for.
+
+    A value below the first boundary is in the first bin, one at or above the last in the last.
+
+    Args:
+        lab_events: Laboratory results.
+        rules: Of :func:`lab_rules`; the columns of tokens may stand for the texts by number.
+    """
     usable = lab_events.filter(_is_number(lab_events.value))
     values = usable.join(rules, [*LAB, "unit"])
     value = (values.value * values.factor + values.offset).cast("float32")
-    label = ibis.cases(
-        *((value < values[edge], label) for edge, label in zip(edges, labels, strict=False)),
-        else_=labels[-1],
+    *tokens, last = (values[name] for name in token_columns(rules.columns))
+    token = ibis.cases(
+        *((value < values[f"edge_{k}"], token) for k, token in enumerate(tokens)), else_=last
     )
-    return values.select("person_id", "time", token=values.system + ":" + values.code + ":" + label)
+    return values.select("person_id", "time", token=token)
+
+
+def token_columns(columns: Iterable[str]) -> list[str]:
+    """Return those of the columns of :func:`lab_rules` that hold tokens, lowest bin first."""
+    return [name for name in columns if name.startswith("token_")]
 
 
 def _bins(lab_percentiles: ir.Table) -> int:

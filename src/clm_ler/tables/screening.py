@@ -81,14 +81,16 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
 def name_codes(events: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
     """Return the events with the project's system names and one spelling of each code.
 
-    The spellings are made once per distinct code and joined, rather than once per event.
+    The spellings are made once per distinct code and joined as a small table. Events without a
+    code are left out.
     """
-    names = events.select("system", "code").distinct()
-    names = names.mutate(
-        named_system=names.system.substitute(dict(code_systems)),
-        named_code=canonical_code(names.system, names.code),
+    codes = events.select("system", "code").distinct()
+    codes = codes.filter(codes.system.notnull(), codes.code.notnull())
+    names = codes.mutate(
+        named_system=codes.system.substitute(dict(code_systems)),
+        named_code=canonical_code(codes.system, codes.code),
     )
-    named = events.join(names, ["system", "code"])
+    named = events.join(ibis.memtable(names.to_pyarrow()), ["system", "code"])
     return named.drop("system", "code").rename(system="named_system", code="named_code")
 
 

@@ -2,9 +2,12 @@
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis import _
 
-from clm_ler.tables.labs import lab_tokens
+from clm_ler.tables.engine import map_arrow
+from clm_ler.tables.histories import SORTED, TokenTexts
+from clm_ler.tables.labs import apply_lab_rules, lab_rules, token_columns
 
 BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
 DAYS_PER_YEAR = 365  # as published
@@ -30,42 +33,55 @@ def build_sequences(
         ``person_id``, ``split``, and the lists ``sorted_event_tokens``, ``day_position_tokens``
         and ``date``, in the order (position, time, token).
     """
-    events = tokenise_events(coded_events, lab_events, unit_conversions, lab_percentiles)
-    histories = _sort_events(events)
-    persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")
-    first = persons.events[0].time
+    numbered, texts = _number_events(coded_events, lab_events, unit_conversions, lab_percentiles)
+    event = ibis.struct({"time": numbered.time, "token": numbered.token})
+    histories = numbered.group_by("person_id").agg(events=event.collect())
+    ordered = map_arrow(histories, texts.sort_histories, "events", SORTED, texts.digest)
+    persons = ordered.join(person_splits, "person_id").left_join(demographics, "person_id")
+    first = persons.times[0]
     baseline = _baseline_tokens(persons, first)
     born = persons.birth_date.cast("timestamp").coalesce(first)
     return persons.select(
         "person_id",
         "split",
-        sorted_event_tokens=baseline.concat(persons.events.map(lambda event: event.token)),
+        sorted_event_tokens=baseline.concat(persons.tokens),
         day_position_tokens=baseline.map(lambda token: ibis.literal(0, "int32")).concat(
-            persons.events.map(
-                lambda event: (event.time.date().delta(first.date(), unit="day") + 1).cast("int32")
-            )
+            persons.days
         ),
-        date=baseline.map(lambda token: born).concat(persons.events.map(lambda event: event.time)),
+        date=baseline.map(lambda token: born).concat(persons.times),
     )
 
 
-def tokenise_events(
+def _number_events(
     coded_events: ir.Table,
     lab_events: ir.Table,
     unit_conversions: ir.Table,
     lab_percentiles: ir.Table,
-) -> ir.Table:
-    """Return person_id, time and token of every coded event and every lab result that has one."""
-    codes = coded_events.select("person_id", "time", token=_.system + ":" + _.code)
-    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
-    return codes.union(labs.select("person_id", "time", "token"))
+) -> tuple[ir.Table, TokenTexts]:
+    """Return person_id, time and token, by number, of every event that has one; and the texts."""
+    codes = coded_events.select("system", "code").distinct().mutate(token=_.system + ":" + _.code)
+    codes, rules = codes.to_pyarrow(), lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
+    texts = TokenTexts.of(
+        codes["token"], *(rules[name] for name in token_columns(rules.column_names))
+    )
+    names, rules = (_by_number(table, texts) for table in (codes, rules))
+    coded = coded_events.join(names, ["system", "code"]).select("person_id", "time", "token")
+    return coded.union(apply_lab_rules(lab_events, rules)), texts
+
+
+def _by_number(table: pa.Table, texts: TokenTexts) -> ir.Table:
+    """Return the small table with its token texts as numbers."""
+    for place, name in enumerate(table.column_names):
+        if name.startswith("token"):
+            table = table.set_column(place, name, texts.numbers(table[name]))
+    return ibis.memtable(table)
 
 
 def measure_spans(events: ir.Table, person_splits: ir.Table) -> ir.Table:
     """Return for every person with an event: split, number of events, days from first to last.
 
     Args:
-        events: Of :func:`tokenise_events`; the tokens themselves are not looked at.
+        events: ``person_id`` and ``time`` of what has a token.
         person_splits: ``split`` is null for a person who has none.
     """
     spans = events.group_by("person_id").agg(
@@ -75,13 +91,6 @@ def measure_spans(events: ir.Table, person_splits: ir.Table) -> ir.Table:
     return spans.left_join(person_splits, "person_id").select(
         "person_id", "split", "events", "days"
     )
-
-
-def _sort_events(events: ir.Table) -> ir.Table:
-    """Return each person's list of (time, token) in that order, a token once a day."""
-    once = events.group_by(["person_id", _.time.date().name("day"), "token"]).agg(time=_.time.min())
-    event = ibis.struct({"time": once.time, "token": once.token})
-    return once.group_by("person_id").agg(events=event.collect()).mutate(events=_.events.sort())
 
 
 def _baseline_tokens(persons: ir.Table, first: ir.TimestampValue) -> ir.ArrayValue:

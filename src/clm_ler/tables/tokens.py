@@ -1,8 +1,11 @@
 """Token texts to ids and lab bins, column by column: no Python per token."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import ibis.expr.datatypes as dt
@@ -93,6 +96,13 @@ class TokenCodec:
             age_ids=vocabulary.age_ids,
             unknown=vocabulary.unk,
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """What an encoding depends on beside the token texts: the tokenizer, and this module."""
+        known = (self.tokens, self.bin_labels, self.parent_systems, self.age_ids, self.unknown)
+        text = repr([column.tolist() if hasattr(column, "tolist") else column for column in known])
+        return hashlib.sha256(Path(__file__).read_bytes() + text.encode()).hexdigest()[:32]
 
     def lookup(self, tokens: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int16]]:
         """Return the id (int32) and the lab bin of each token text.

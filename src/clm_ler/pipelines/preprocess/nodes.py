@@ -266,8 +266,8 @@ def _kept(
 ) -> ir.Table:
     """Return the rows without a reason of loss; what is translated has its tokens' spelling."""
     flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
-    kept = screened.filter(_.reason.isnull())
-    return kept if translations is not None else name_codes(kept, options.code_systems)
+    named = screened if translations is not None else name_codes(screened, options.code_systems)
+    return named.filter(_.reason.isnull())
 
 
 def _nothing(*names: str) -> dict[str, ir.Scalar]:
