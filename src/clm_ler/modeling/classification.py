@@ -172,7 +172,7 @@ def initial_classifier(
     config.problem_type = (
         "multi_label_classification" if data.multi_label else "single_label_classification"
     )
-    config.pooling = settings.pooling or getattr(config, "pooling", "cls")
+    config.pooling = settings.pooling or getattr(config, "pooling", "mean")
     if settings.hidden_dropout_prob is not None:
         config.hidden_dropout_prob = settings.hidden_dropout_prob
     torch.manual_seed(data.seed)

@@ -43,7 +43,7 @@ class ClmLerConfig(PreTrainedConfig):
     max_position_embeddings: int = 1825
     time_encoding: str = "rope_days"
     rope_theta: float = 10000.0
-    pooling: str = "cls"
+    pooling: str = "mean"
     bin_loss_weight: float = 1.0
     classifier_dropout: float | None = None
     initializer_range: float = 0.02

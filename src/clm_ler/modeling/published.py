@@ -145,7 +145,7 @@ class LongformerEncoder(LongformerModel):
 
 
 def _pooled(hidden: Tensor, config: Any, attention_mask: Tensor) -> BaseModelOutputWithPooling:
-    pooled = pool(hidden, getattr(config, "pooling", "cls"), attention_mask, None)
+    pooled = pool(hidden, getattr(config, "pooling", "mean"), attention_mask, None)
     return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
@@ -309,7 +309,7 @@ def classifier_on(pretrained: PreTrainedModel, config: Any) -> PreTrainedModel:
 def encoder_of(pretrained: PreTrainedModel, pooling: str | None = None) -> PreTrainedModel:
     """Return the encoder of a pre-trained model of any flavour, pooled as asked or as it was set."""
     config = type(pretrained.config).from_dict(pretrained.config.to_dict())
-    config.pooling = pooling or getattr(config, "pooling", "cls")
+    config.pooling = pooling or getattr(config, "pooling", "mean")
     encoder: PreTrainedModel = classifier_on(pretrained, config).base_model
     return encoder.to(pretrained.device).eval()
 

@@ -40,7 +40,7 @@ class PretrainOptions(BaseModel):
         default=1.0, ge=0, description="Weight of masked lab bins in the loss; 0: no bin head"
     )
     pooling: Literal["cls", "mean", "last"] = Field(
-        default="cls", description="The embedding of a sequence: [CLS], mean, or last event"
+        default="mean", description="The embedding of a sequence: [CLS], mean, or last event"
     )
     position_embedding_type: Literal["absolute"] = Field(
         default="absolute",
