@@ -9,15 +9,15 @@ from kedro_datasets.ibis import FileDataset
 class FittedTableDataset(FileDataset):
     """A table below another run's storage; ``load`` gives ``None`` where no run is named."""
 
-    def __init__(self, *, storage: str | None, path: str, **kwargs: Any) -> None:
+    def __init__(self, *, storage: str | None, file: str, **kwargs: Any) -> None:
         """Describe the table.
 
         Args:
             storage: The ``storage`` of the other run, or none.
-            path: The table's path below it.
+            file: The table's path below it; under the name `path` Kedro would make it absolute.
             kwargs: As for ``ibis.FileDataset``.
         """
-        super().__init__(filepath=f"{storage}/{path}", **kwargs)
+        super().__init__(filepath=f"{storage}/{file}", **kwargs)
         self._named = storage is not None
 
     def load(self) -> ir.Table | None:
