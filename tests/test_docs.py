@@ -1,16 +1,34 @@
+"""README and docs: every command can be given as it stands, every name in a block exists.
+
+Blocks that cannot run here say why in a comment before them: ``<!-- not run: reason -->``; their names
+are checked all the same. What runs for real is in ``tests/end_to_end/test_docs.py``.
+"""
+
+import ast
+import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from kedro.framework.cli.cli import KedroCLI
+from kedro.framework.project import configure_project, pipelines
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = ("kedro", "clm-ler", "python", "python3", "pip", "make", "pytest")
+INDENTED = re.compile(rf"^    ((?:{'|'.join(PROGRAMS)}) .*)$", re.MULTILINE)
+INLINE = re.compile(r"`((?:kedro|clm-ler|make|pip) [^`]+)`")
+OF_DOCS = {"mine", "mysite"}  # environments that the reader makes
 
 
-def test_the_parameter_page_is_what_the_code_says():
-    command = [sys.executable, "docs/make_parameters.py", "--check"]
+@pytest.mark.parametrize("script", ["make_parameters.py", "make_artifacts.py"])
+def test_a_page_that_is_made_is_what_the_code_says(script):
+    command = [sys.executable, f"docs/{script}", "--check"]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
@@ -20,3 +38,150 @@ def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text()
+    named = {*re.findall(r"\]\((\w+\.md)", index), "README.md"}
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} == named
+
+
+def blocks(page, *languages):
+    return [text for language, text in FENCED.findall(page.read_text()) if language in languages]
+
+
+def commands(page):
+    """Every command of a page, one line each, without comments and what is said beside it."""
+    text = page.read_text()
+    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    prose = FENCED.sub("", text)
+    lines = shell.splitlines() + INDENTED.findall(prose) + INLINE.findall(prose)
+    parts = [part for line in lines for part in re.split(r" && |   +", re.sub(r"\s#.*", "", line))]
+    return [part.strip() for part in parts if part.strip().startswith(PROGRAMS)]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+
+
+@pytest.fixture(scope="module")
+def names():
+    """The parameters that can be given, dotted, and those that are read from the command line."""
+    configure_project("clm_ler")
+    spec = importlib.util.spec_from_file_location(
+        "make_parameters", ROOT / "docs/make_parameters.py"
+    )
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    dotted = {
+        f"{group}.{row.split('`')[1]}"
+        for group, model in make.parameter_models().items()
+        for row in make.rows(model)
+    }
+    files = [*(ROOT / "conf").rglob("*.yml")]
+    asked = {
+        name for file in files for name in re.findall(r"runtime_params:(\w+)", file.read_text())
+    }
+    given = {"chain", "memory_limit", "threads", "seed", "check_values"}
+    return dotted | asked | given
+
+
+@pytest.fixture(scope="module")
+def kedro():
+    return KedroCLI(ROOT)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] in ("kedro", "clm-ler")])
+def test_a_kedro_command_can_be_given_as_it_stands(command, kedro, names):
+    program, *words = shlex.split(command)
+    words = [word for word in words if not word.startswith("--conf-source")]
+    if program == "kedro":
+        name, found, rest = kedro.resolve_command(
+            kedro.make_context("kedro", [], resilient_parsing=True), words
+        )
+        if name != "run":
+            assert found is not None
+            return
+    else:
+        found, rest = kedro.get_command(None, "run"), words
+    options = found.make_context("run", rest).params
+    assert options["pipeline"] is None, "--pipeline is deprecated"
+    assert set(options["pipelines"]) <= set(pipelines)
+    assert (
+        options["env"] is None
+        or options["env"] in OF_DOCS
+        or (ROOT / "conf" / options["env"]).is_dir()
+    )
+    unknown = [name for name in flat(options["params"]) if not known(name, names)]
+    assert unknown == []
+
+
+def flat(values, prefix=""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def known(name, names):
+    return any(name == other or name.startswith(f"{other}.") for other in names)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("python ", "python3 "))])
+def test_a_script_exists_and_knows_its_options(command):
+    _, first, *words = shlex.split(command)
+    if first == "-m":
+        assert words[0] in {"venv", "clm_ler"}
+        return
+    if first == "-c":
+        ast.parse(words[0])
+        return
+    made_by_docs = [
+        text for page in PAGES for text in blocks(page, "python") if text.startswith(f"# {first}\n")
+    ]
+    script = made_by_docs[0] if made_by_docs else (ROOT / first).read_text()
+    options = [word.split("=")[0] for word in words if word.startswith("--")]
+    assert [option for option in options if f'"{option}"' not in script] == []
+
+
+def test_extras_and_targets_exist():
+    project = (ROOT / "pyproject.toml").read_text()
+    wanted = {
+        extra
+        for command in COMMANDS
+        for extra in re.findall(r"\[([\w,]+)\]", command)
+        if command.startswith("pip")
+    }
+    extras = {name for names in wanted for name in names.split(",")}
+    assert extras
+    assert [name for name in extras if not re.search(rf"^{name} = \[", project, re.MULTILINE)] == []
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {
+        word for command in COMMANDS if command.startswith("make ") for word in command.split()[1:]
+    }
+    assert [name for name in targets if f"\n{name}:" not in makefile] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_can_be_read_and_name_what_exists(page, names):
+    for text in blocks(page, "python"):
+        ast.parse(re.sub(r"^%.*$", "", text, flags=re.MULTILINE))
+    for text in blocks(page, "yaml"):
+        for part in re.split(r"(?=^# conf/)", text, flags=re.MULTILINE):
+            settings = yaml.safe_load(part) or {}
+            groups = {name.split(".")[0] for name in names}
+            chosen = {
+                key: value
+                for key, value in settings.items()
+                if key in groups and isinstance(value, dict)
+            }
+            assert [name for name in flat(chosen) if not known(name, names)] == []
+
+
+def test_a_block_that_cannot_run_says_why():
+    """No other language, no silent exception."""
+    for page in PAGES:
+        for reason in re.findall(r"<!-- not run: (.*?) -->\n(?!```)", page.read_text()):
+            pytest.fail(f"{page.name}: no block follows '{reason}'")
+        for language, _ in FENCED.findall(page.read_text()):
+            assert language in {"sh", "python", "yaml", "json"}, page.name
