@@ -115,7 +115,7 @@ def measure_pipeline(storage: Path, site: Path, persons: int, memory: str) -> No
         "shots": [-1],
         "replicates": 1,
         "bootstraps": REPLICATES,
-        "max_length": 256,
+        "max_length": 128,  # as in conf/base
         "heads": {"gbm_short": SHORT_GBM},
         "models": MODELS,
         "checkpoints": str(site / "checkpoints"),

@@ -79,6 +79,13 @@ def test_differences_are_paired(means: pd.DataFrame) -> None:
     assert row["lower"] == pytest.approx(np.percentile(resampled, 2.5))
 
 
+def test_one_classifier_has_nothing_to_be_compared_with(means: pd.DataFrame) -> None:
+    compared = results.compare(means[means["model"] == "count"])
+    assert compared.empty
+    assert list(compared) == list(results.compare(means))
+    assert not figures.plot_differences(compared, list(TASKS)).data
+
+
 def test_a_mean_that_lacks_a_task_is_not_given(means: pd.DataFrame) -> None:
     lacking = means[~((means["sub_task"] == "guo_los") & (means["model"] == "count"))]
     summary = results.summarise(lacking)

@@ -46,6 +46,8 @@ def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Fig
     Every panel compares two classifiers; a mark to the right of zero speaks for the first.
     """
     rows = differences[(differences["score"] == "auroc") & differences["scope"].isin(scopes)]
+    if rows.empty:
+        return go.Figure(layout={"title": "No two classifiers to compare"})
     most = max(rows["k"].unique(), key=_position_of)
     rows = rows[rows["k"] == most]
     pairs = rows.groupby(["model", "head", "other_model", "other_head"], sort=False)

@@ -21,6 +21,13 @@ KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
 OFFICIAL_COLUMNS = [*KEY, "score", "value", "std", "lower", "mean", "upper", "model_hparams"]
 CLASSIFIER = ["model", "head", "k"]
 THIS_RUN = "this run"
+_DIFFERENCE = {
+    **dict.fromkeys(["scope", "score"], "string"),
+    "k": "int64",
+    **dict.fromkeys(["model", "head", "other_model", "other_head"], "string"),
+    **dict.fromkeys(["difference", "lower", "upper"], "float64"),
+    "sub_tasks": "int64",
+}
 NORMAL_QUANTILE = 1.96  # as the official intervals of groups
 
 
@@ -108,7 +115,8 @@ def compare(means: pd.DataFrame) -> pd.DataFrame:
     :func:`summarise`.
 
     Returns:
-        scope, score, k, model, head, other_model, other_head, difference, lower, upper, sub_tasks.
+        scope, score, k, model, head, other_model, other_head, difference, lower, upper, sub_tasks;
+        no row where there is one classifier only.
     """
     rows = []
     wanted = _scopes_of(means)
@@ -126,7 +134,8 @@ def compare(means: pd.DataFrame) -> pd.DataFrame:
                 for scope, weights in wanted.items()
                 if (estimate := _estimate(difference, weights))
             ]
-    return pd.DataFrame(rows).rename(columns={"value": "difference"})
+    frame = pd.DataFrame(rows).rename(columns={"value": "difference"})
+    return frame.reindex(columns=[*_DIFFERENCE]).astype(_DIFFERENCE)  # one classifier: no row
 
 
 def truth_rows(truth: pd.DataFrame, samples: pd.DataFrame, bootstraps: int) -> pd.DataFrame:
