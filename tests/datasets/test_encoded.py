@@ -71,6 +71,10 @@ def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path, 
     assert sorted(rows) == sorted(many)
     assert sum(a[0] > b[0] for a, b in pairwise(rows)) == 3  # where a bucket ends
     assert len(TokenStore.from_arrow(dataset.load(), "train")) == 50
+    written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.arrow")}
+    dataset.save(made)  # as a run does that goes on where another was killed
+    assert len(written) == 4
+    assert written == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.arrow")}
 
 
 def test_loading_reads_no_token(dataset, tmp_path):

@@ -145,28 +145,29 @@ def count_rows(screened: ir.Table) -> ir.Table:
 
     Kept rows have no reason. Lost laboratory results are told apart by system, code and unit.
     """
-    lost = screened.reason.notnull() & (screened.table == "lab")
-    group = ["table", "reason", "system", "code", "unit", "person_id"]
-    unit = screened.unit if "unit" in screened.columns else ibis.null("string")
+    told_apart = ["system", "code", "unit"] if "unit" in screened.columns else []
+    lost = screened.reason.notnull()
+    texts = {name: ibis.cases((lost, screened[name].cast("string"))) for name in told_apart}
     by_person = (
-        screened.mutate(
-            system=ibis.cases((lost, screened.system)),
-            code=ibis.cases((lost, screened.code)),
-            unit=ibis.cases((lost, unit.cast("string"))),
-        )
-        .group_by(group)
+        screened.mutate(texts)
+        .group_by(["table", "reason", *told_apart, "person_id"])
         .agg(rows=_.count())
     )
-    by_reason = by_person.group_by(group[:-1]).agg(
+    by_reason = by_person.group_by(["table", "reason", *told_apart]).agg(
         rows=_.rows.sum().cast("int64"), persons=_.person_id.count()
     )
     whole = by_person.group_by("table").agg(
-        rows=_.rows.sum().cast("int64"), persons=_.person_id.nunique()
+        reason=ibis.literal("all"),
+        rows=_.rows.sum().cast("int64"),
+        persons=_.person_id.nunique(),
     )
-    nothing = {name: ibis.null("string") for name in ("system", "code", "unit")}
-    return by_reason.union(
-        whole.mutate(reason=ibis.literal("all"), **nothing).select(by_reason.columns)
-    )
+    return _with_all_texts(by_reason).union(_with_all_texts(whole))
+
+
+def _with_all_texts(counts: ir.Table) -> ir.Table:
+    absent = {name for name in ("system", "code", "unit") if name not in counts.columns}
+    filled = counts.mutate({name: ibis.null("string") for name in absent})
+    return filled.select("table", "reason", "system", "code", "unit", "rows", "persons")
 
 
 def _as(column: ir.Column, kind: str) -> ir.Column:

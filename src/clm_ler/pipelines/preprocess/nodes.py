@@ -115,9 +115,7 @@ def count_raw_rows(
 ) -> ir.Table:
     """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
     patients = _screened_patients(patient, options)
-    rows = patients.select(
-        "person_id", "reason", table=ibis.literal("patient"), **_nothing("system", "code")
-    )
+    rows = patients.select("person_id", "reason", table=ibis.literal("patient"))
     blanked = patients.filter(_.reason.isnull(), _.blanked).agg(
         table=ibis.literal("patient"),
         reason=ibis.literal(PLACEHOLDER_BIRTH),
