@@ -15,10 +15,16 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 PICTURE = Path(__file__).with_name("lineage.png")
-SETTINGS = {"showFeatureHints": False, "theme": "light", "pipeline": {"active": "__default__"}}
+SHOWN = "preprocess"  # of the whole chain no name could be read
+SETTINGS = {
+    "showFeatureHints": False,
+    "theme": "light",
+    "pipeline": {"active": SHOWN},
+    "visible": {"sidebar": False, "miniMap": False, "miniMapBtn": True},
+}
 START = """<script>
 localStorage.setItem("KedroViz", JSON.stringify({settings}));
-location = "/?pid=__default__";
+location = "/?pid={shown}";
 </script>"""
 
 
@@ -29,7 +35,8 @@ def main(picture: Path = PICTURE) -> None:
         sys.exit("No Chromium or Chrome on the PATH.")
     subprocess.run([sys.executable, "-m", "kedro", "viz", "build"], cwd=PROJECT, check=True)
     page = PROJECT / "build"
-    (page / "start.html").write_text(START.replace("{settings}", json.dumps(SETTINGS)))
+    start = START.replace("{settings}", json.dumps(SETTINGS)).replace("{shown}", SHOWN)
+    (page / "start.html").write_text(start)
     handler = partial(SimpleHTTPRequestHandler, directory=str(page))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -41,7 +48,7 @@ def take_picture(browser: str, address: str, picture: Path) -> None:
     """Write what the browser shows after its scripts have come to rest."""
     with tempfile.TemporaryDirectory() as profile:
         options = f"--headless=new --no-sandbox --disable-gpu --hide-scrollbars \
-            --user-data-dir={profile} --window-size=2200,1500 --virtual-time-budget=30000"
+            --user-data-dir={profile} --window-size=1300,1400 --virtual-time-budget=30000"
         command = [browser, *options.split(), f"--screenshot={picture}", address]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
