@@ -186,6 +186,15 @@ def test_events_at_the_prediction_time_are_seen(
     assert (seen - unseen == 1).all()
 
 
+def test_another_models_tokenizer_is_refused(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    other = ClmLerForMaskedLM(ClmLerConfig(**fitted["model"].config.to_dict()))
+    other.config.vocabulary_digest = "that of another"
+    with pytest.raises(ValueError, match="is not the one that the model"):
+        features_of(site["events"], site, fitted | {"model": other}, options(tmp_path))
+
+
 def test_cells_give_results_predictions_and_figures(
     site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from clm_ler.datasets.cells import Cells
 from clm_ler.modeling.event_counts import EventCounts, count_events, lookback_instants
 from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.vocabulary import Vocabulary, check_tokenizer
 from clm_ler.modeling.windows import WindowOptions
 from clm_ler.pipelines.ehrshot_eval import figures, results, tasks
 from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
@@ -133,6 +133,9 @@ def embed_samples(
     Returns:
         person_id, prediction_time, n_positions (how many leading positions of the sequence are
         seen), embedding (list of float32).
+
+    Raises:
+        ValueError: If the tokenizer is not the model's.
     """
     times = _prediction_times(ehrshot_samples)
     ends = _visible_positions(ehrshot_sequences, times)
@@ -151,6 +154,7 @@ def _encoder(
     model: ClmLerForMaskedLM,
     options: EhrshotOptions,
 ) -> Encoder:
+    check_tokenizer(tokenizer, model.config)
     window = WindowOptions(options.max_length, model.config.max_position_embeddings)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     store = TokenStore.from_arrow(encoded)
