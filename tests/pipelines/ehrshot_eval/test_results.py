@@ -122,9 +122,11 @@ def test_figures_show_every_classifier_and_task(means: pd.DataFrame) -> None:
     shots = figures.plot_shots(summary, list(TASKS), "AUROC")
     names = {trace.name for trace in shots.data}
     assert {"clm_ler gbm", "count gbm", "CLMBR-T-base lr_lbfgs (published)"} <= names
-    assert [list(trace.x) for trace in shots.data if trace.name == "clm_ler gbm"] == [
-        ["8", "All"]
-    ] * 3
+    lines = [trace for trace in shots.data if trace.name == "clm_ler gbm" and trace.fill is None]
+    assert [list(trace.x) for trace in lines] == [["8", "All"]] * 3
+    assert [trace.showlegend for trace in lines] == [True, False, False]
+    marks = [list(trace.x) for trace in shots.data if str(trace.name).endswith("(published)")]
+    assert marks and all(x == [figures.PUBLISHED] for x in marks)
     forest = figures.plot_differences(results.compare(means), list(TASKS))
     assert set(forest.data[0].y) == set(TASKS)
     table = figures.plot_table(summary, list(TASKS))

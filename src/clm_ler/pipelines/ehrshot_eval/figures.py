@@ -1,6 +1,7 @@
 """The benchmark's figures."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -9,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from clm_ler.pipelines.ehrshot_eval.tasks import SCOPE_NAMES
 
-ALL_SHOTS = "All"
+ALL_SHOTS, TRUTH, PUBLISHED = "All", "Truth", "Published"
 _COLUMNS = 4
 _PANEL_HEIGHT = 260
 
@@ -17,8 +18,8 @@ _PANEL_HEIGHT = 260
 def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:
     """Return a panel for each scope: AUROC over the number of shots, a line for each classifier.
 
-    The band is the 95 % interval. What was published, or is known of a simulation, with all
-    training samples is a mark at the right.
+    The band is the 95 % interval. What is known of a simulation, and what was published with all
+    training samples, are marks at the right.
     """
     rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
     names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
@@ -33,9 +34,12 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.F
         place = {"row": number // columns + 1, "col": number % columns + 1}
         for label, part in rows[rows["scope"] == scope].groupby(_label_of(rows), sort=False):
             ordered = part.sort_values("k", key=_position)
-            figure.add_trace(_line(ordered, str(label), colours[label], number == 0), **place)
+            for trace in _curve(ordered, str(label), colours[label]):
+                figure.add_trace(trace, **place)
     shots = [_shot_name(k) for k in sorted(rows["k"].unique(), key=_position_of)]
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=shots)
+    figure.update_xaxes(
+        type="category", categoryorder="array", categoryarray=[*shots, TRUTH, PUBLISHED]
+    )
     figure.update_layout(title=title, height=_PANEL_HEIGHT * lines + 120, template="plotly_white")
     return _one_legend_entry_each(figure)
 
@@ -96,37 +100,44 @@ def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _line(rows: pd.DataFrame, label: str, colour: str, first: bool) -> go.Scatter:
-    ours = rows["source"].iloc[0] == "this run" and label != "truth"
-    return go.Scatter(
-        x=[_shot_name(k) for k in rows["k"]],
-        y=rows["value"],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": rows["upper"] - rows["value"],
-            "arrayminus": rows["value"] - rows["lower"],
-            "thickness": 1,
-        },
-        mode="lines+markers" if ours else "markers",
-        marker={"symbol": "circle" if ours else "diamond-open", "color": colour},
-        name=label,
-        legendgroup=label,
-        showlegend=first,
-    )
+def _curve(rows: pd.DataFrame, label: str, colour: str) -> list[go.Scatter]:
+    """Return the band and the line of a classifier, or the mark of what it is measured against."""
+    look = {"name": label, "legendgroup": label, "marker": {"color": colour}}
+    if rows["source"].iloc[0] == "this run" and label != "truth":
+        shots = [_shot_name(k) for k in rows["k"]]
+        band = go.Scatter(
+            x=[*shots, *reversed(shots)],
+            y=[*rows["upper"], *reversed(rows["lower"].tolist())],
+            fill="toself",
+            line={"width": 0},
+            mode="lines",
+            opacity=0.12,
+            fillcolor=colour,
+            hoverinfo="skip",
+            **look,
+        )
+        return [band, go.Scatter(x=shots, y=rows["value"], mode="lines+markers", **look)]
+    look["marker"] = {"color": colour, "symbol": "diamond-open"}
+    place = TRUTH if label == "truth" else PUBLISHED
+    return [go.Scatter(x=[place], y=rows["value"], error_y=_bars(rows), mode="markers", **look)]
+
+
+def _bars(rows: pd.DataFrame, value: str = "value") -> dict[str, Any]:
+    """Return the intervals as error bars."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rows["upper"] - rows[value],
+        "arrayminus": rows[value] - rows["lower"],
+        "thickness": 1,
+    }
 
 
 def _forest(rows: pd.DataFrame) -> go.Scatter:
     return go.Scatter(
         x=rows["difference"],
         y=[SCOPE_NAMES.get(scope, scope) for scope in rows.index],
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": rows["upper"] - rows["difference"],
-            "arrayminus": rows["difference"] - rows["lower"],
-            "thickness": 1,
-        },
+        error_x=_bars(rows, "difference"),
         mode="markers",
     )
 
@@ -134,8 +145,9 @@ def _forest(rows: pd.DataFrame) -> go.Scatter:
 def _one_legend_entry_each(figure: go.Figure) -> go.Figure:
     seen: set[str] = set()
     for trace in figure.data:
-        trace.showlegend = trace.name not in seen
-        seen.add(trace.name)
+        trace.showlegend = trace.fill is None and trace.name not in seen
+        if trace.showlegend:
+            seen.add(trace.name)
     return figure
 
 
