@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.tables.codes import canonical_code
-from clm_ler.tables.engine import trim
+from clm_ler.tables.engine import trim, whole_sum
 from clm_ler.tables.sequences import BASELINE
 from clm_ler.tables.translation import tokens_by_code
 
@@ -154,11 +154,11 @@ def count_rows(screened: ir.Table) -> ir.Table:
         .agg(rows=_.count())
     )
     by_reason = by_person.group_by(["table", "reason", *told_apart]).agg(
-        rows=_.rows.sum().cast("int64"), persons=_.person_id.count()
+        rows=lambda t: whole_sum(t.rows), persons=_.person_id.count()
     )
     whole = by_person.group_by("table").agg(
         reason=ibis.literal("all"),
-        rows=_.rows.sum().cast("int64"),
+        rows=lambda t: whole_sum(t.rows),
         persons=_.person_id.nunique(),
     )
     return _with_all_texts(by_reason).union(_with_all_texts(whole))
