@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# A torch that is already there is used as it is: it is gigabytes, and built for its machine.
-HAS_TORCH := $(shell $(PYTHON) -c "import importlib.util as u; print(u.find_spec('torch') and 'yes' or '')" 2>/dev/null)
+# A torch that PYTHON has is used as it is, whether PYTHON is the system's, conda's or that of another
+# virtual environment: it is gigabytes, and built for its machine. A .pth file leads to it.
+TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
 .PHONY: run test lint clean
 
@@ -21,8 +22,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 $(VENV)/constraints.txt: constraints.txt
-	$(PYTHON) -m venv $(if $(HAS_TORCH),--system-site-packages) $(VENV)
-	$(if $(HAS_TORCH),grep -v '^torch==' constraints.txt,cat constraints.txt) > $@
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH),echo "$(TORCH)" > $$(echo $(VENV)/lib/python*/site-packages)/torch.pth)
+	$(if $(TORCH),grep -v '^torch==' constraints.txt,cat constraints.txt) > $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt
 	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable .
