@@ -149,13 +149,12 @@ class ClmLerEmbeddings(nn.Module):
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of the rotary angles, ``[batch, 1, length, head_dim]``, in fp32.
+    """Return cosine and sine of the rotary angles, ``[batch, length, 1, 1, head_dim / 2]``, in fp32.
 
     Pair ``i`` of a head turns by ``position / theta^(2i / head_dim)`` (arXiv:2104.09864, eq. 15).
     """
     exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
-    angles = positions[:, None, :, None].float() * theta ** -(exponents / head_dim)
-    angles = torch.cat((angles, angles), dim=-1)
+    angles = positions[:, :, None, None, None].float() * theta ** -(exponents / head_dim)
     return angles.cos(), angles.sin()
 
 
@@ -163,7 +162,7 @@ def rotate(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """Return the states turned by the angles; dimension ``i`` pairs with ``i + head_dim / 2``."""
     cos, sin = (part.to(states.dtype) for part in angles)
     left, right = states.chunk(2, dim=-1)
-    return states * cos + torch.cat((-right, left), dim=-1) * sin
+    return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
 
 
 class ClmLerAttention(nn.Module):
@@ -189,18 +188,19 @@ class ClmLerAttention(nn.Module):
         """Return ``[batch, length, hidden_size]``."""
         batch, length, _ = hidden.shape
         qkv = self.qkv(hidden).view(batch, length, 3, -1, self.head_dim)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query_and_key, value = qkv[:, :, :2], qkv[:, :, 2]
         if angles is not None:
-            query, key = rotate(query, angles), rotate(key, angles)
+            query_and_key = rotate(query_and_key, angles)  # at once: each has few dimensions
+        query, key = query_and_key.unbind(dim=2)
         # The borders are always explicit: days are no index, and must not be taken for one.
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(
             attention_name(self.config, cu_seq_lens), sdpa_attention_forward
         )
         attended, _ = attend(
             self,
-            query,
-            key,
-            value,
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
             attention_mask,
             dropout=self.config.attention_probs_dropout_prob if self.training else 0.0,
             scaling=self.head_dim**-0.5,
