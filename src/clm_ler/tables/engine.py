@@ -4,11 +4,13 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import BaseBackend
@@ -48,6 +50,7 @@ def configure(backend: BaseBackend, memory_limit: str, threads: int, storage: st
     if backend.name == "pyspark":
         # What cannot be read becomes null, as on DuckDB, and is counted.
         backend._session.conf.set("spark.sql.ansi.enabled", "false")
+        backend._register_in_memory_table = partial(_hand_over, backend)
         return
     folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
     backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
@@ -56,6 +59,18 @@ def configure(backend: BaseBackend, memory_limit: str, threads: int, storage: st
     backend.raw_sql("SET preserve_insertion_order = false")
     if backend.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0] != folder:
         backend.raw_sql(f"SET temp_directory = '{folder}'")
+
+
+def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:
+    """Give Spark a table of Python's as the Arrow table that it is.
+
+    Ibis goes through pandas, as Spark before 4.0 needed it; lists are lost on that way.
+    """
+    from ibis.backends.pyspark.datatypes import PySparkSchema
+
+    rows = table.data.to_pyarrow(table.schema)
+    frame = backend._session.createDataFrame(rows, schema=PySparkSchema.from_ibis(table.schema))
+    frame.createOrReplaceTempView(table.name)
 
 
 def save_args(engine: str) -> dict[str, Any]:
