@@ -8,15 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
 
 
 class PretrainedDataset(AbstractDataset[Any, Any]):
     """Save with ``save_pretrained``, load with ``from_pretrained``.
 
-    Anything with the two methods fits: a model, a tokenizer, a configuration. The directory is
-    written aside and renamed, so that a reader never sees half a model.
+    Anything with the two methods fits: a model, a tokenizer, a configuration. A reader never sees
+    half a model: the directory is written aside and renamed, and where the storage is remote and
+    cannot rename, a last empty file says that it is whole.
     """
 
     def __init__(
@@ -45,7 +46,13 @@ class PretrainedDataset(AbstractDataset[Any, Any]):
         self.metadata = metadata
 
     def load(self) -> Any:
-        """Return what the loader makes of the directory."""
+        """Return what the loader makes of the directory.
+
+        Raises:
+            DatasetError: If it was never fully written.
+        """
+        if not self._exists():
+            raise DatasetError(f"{self._filepath} was never fully written.")
         module, _, name = self._loader.rpartition(".")
         loader = getattr(importlib.import_module(module), name)
         if self._protocol == "file":
@@ -59,9 +66,12 @@ class PretrainedDataset(AbstractDataset[Any, Any]):
         if self._protocol != "file":
             with tempfile.TemporaryDirectory() as directory:
                 data.save_pretrained(directory)
-                if self._exists():
+                if self._filesystem.exists(str(self._filepath)):
+                    if self._exists():
+                        self._filesystem.rm(self._complete)
                     self._filesystem.rm(str(self._filepath), recursive=True)
                 self._filesystem.put(f"{directory}/", str(self._filepath), recursive=True)
+                self._filesystem.pipe_file(self._complete, b"")
             return
         target = Path(self._filepath)
         aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
@@ -70,8 +80,13 @@ class PretrainedDataset(AbstractDataset[Any, Any]):
             shutil.rmtree(target)
         aside.rename(target)
 
+    @property
+    def _complete(self) -> str:
+        return f"{self._filepath}/_SUCCESS"
+
     def _exists(self) -> bool:
-        return bool(self._filesystem.exists(str(self._filepath)))
+        whole = str(self._filepath) if self._protocol == "file" else self._complete
+        return bool(self._filesystem.exists(whole))
 
     def _describe(self) -> dict[str, Any]:
         return {
