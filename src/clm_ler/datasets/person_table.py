@@ -133,6 +133,8 @@ class PersonTableDataset(FileDataset):
         """Evaluate the expression once and write each row to the bucket of its person."""
         buckets = self._suitable_buckets(data)
         target = uuid.uuid4().hex
+        # In the order of person and time, a table of events takes half the space.
+        data = data.order_by([name for name in ("person_id", "time") if name in data.columns])
         if buckets == 1:
             self._write_aside(data, f"{target}/all{self.SUFFIX}")
             return [[f"{target}/all{self.SUFFIX}"]]
