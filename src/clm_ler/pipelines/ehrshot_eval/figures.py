@@ -11,8 +11,8 @@ from plotly.subplots import make_subplots
 from clm_ler.pipelines.ehrshot_eval.tasks import SCOPE_NAMES
 
 ALL_SHOTS, TRUTH, PUBLISHED = "All", "Truth", "Published"
-_COLUMNS = 4
-_PANEL_HEIGHT = 260
+_COLUMNS = 3
+_PANEL_HEIGHT = 340
 
 
 def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:

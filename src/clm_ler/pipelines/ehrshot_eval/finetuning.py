@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
+from transformers import PreTrainedModel
 
 from clm_ler.modeling import classification
 from clm_ler.modeling.inference import embed, predict_proba
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM, ClmLerForSequenceClassification
 from clm_ler.modeling.probes import Grid, Labels, Probe
+from clm_ler.modeling.published import encoder_of
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions
@@ -34,9 +35,9 @@ _ONE_AT_A_TIME = Lock()  # a training uses all cores and the process's random st
 
 @dataclass(frozen=True)
 class Encoder:
-    """A pre-trained model with the sequences it reads."""
+    """A pre-trained model, of any flavour, with the sequences it reads."""
 
-    model: ClmLerForMaskedLM
+    model: PreTrainedModel
     store: TokenStore
     vocabulary: Vocabulary
     window: WindowOptions
@@ -44,13 +45,14 @@ class Encoder:
 
     def embed(self, positions: Positions) -> NDArray[np.float32]:
         """Return the frozen model's embedding of each sample, ``[n, hidden]``."""
+        encoder = encoder_of(self.model)
         vectors = np.empty((len(positions), self.model.config.hidden_size), np.float32)
         started = time.monotonic()
         for start in range(0, len(positions), SAMPLES_PER_REPORT):
             part = slice(start, start + SAMPLES_PER_REPORT)
             rows, ends = positions[part].T
             vectors[part] = embed(
-                self.model.clm_ler,
+                encoder,
                 self.store,
                 rows,
                 ends,
@@ -97,7 +99,7 @@ def fit_fine_tuned(
     for array in (*train, *validation):
         state.update(np.ascontiguousarray(array).tobytes())
     folder = checkpoints / state.hexdigest()
-    best: tuple[Mapping[str, Any], float, ClmLerForSequenceClassification] | None = None
+    best: tuple[Mapping[str, Any], float, PreTrainedModel] | None = None
     with _ONE_AT_A_TIME:
         for number, settings in enumerate(ParameterGrid(grid)):
             place = folder / str(number)
@@ -122,9 +124,7 @@ def _samples(positions: Positions, labels: Labels) -> classification.Samples:
     return classification.Samples(rows, ends, labels.astype(np.int64))
 
 
-def _predict(
-    encoder: Encoder, model: ClmLerForSequenceClassification, positions: Positions
-) -> NDArray[np.float64]:
+def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> NDArray[np.float64]:
     rows, ends = positions.T
     vocabulary, window = encoder.vocabulary, encoder.window
     probability = predict_proba(

@@ -14,11 +14,10 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clm_ler.datasets.cells import Cells
 from clm_ler.modeling.event_counts import EventCounts, count_events, lookback_instants
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary, check_tokenizer
 from clm_ler.modeling.windows import WindowOptions
@@ -123,7 +122,7 @@ def embed_samples(
     ehrshot_sequences: ir.Table,
     ehrshot_samples: ir.Table,
     tokenizer: PreTrainedTokenizerBase,
-    pretrained_model: ClmLerForMaskedLM,
+    pretrained_model: PreTrainedModel,
     options: EhrshotOptions,
 ) -> ir.Table:
     """Return the frozen model's embedding of each person at each prediction time.
@@ -151,7 +150,7 @@ def embed_samples(
 def _encoder(
     encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
-    model: ClmLerForMaskedLM,
+    model: PreTrainedModel,
     options: EhrshotOptions,
 ) -> Encoder:
     check_tokenizer(tokenizer, model.config)
@@ -212,7 +211,7 @@ def fit_cells(
     ehrshot_token_ancestors: ir.Table,
     ehrshot_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
-    pretrained_model: ClmLerForMaskedLM,
+    pretrained_model: PreTrainedModel,
     options: EhrshotOptions,
 ) -> Cells:
     """Return, for each cell of the benchmark, a function that fits and tests its classifier.

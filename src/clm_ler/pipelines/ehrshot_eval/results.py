@@ -99,10 +99,11 @@ def summarise(means: pd.DataFrame) -> pd.DataFrame:
     Returns:
         scope, score, model, head, k, value, lower, upper, sub_tasks (how many there are), source.
     """
+    classifiers = list(_with_spread(means).groupby(["score", *CLASSIFIER], sort=True))
     rows = [
         {"scope": scope, **_named(["score", *CLASSIFIER], key), **estimate}
         for scope, weights in _scopes_of(means).items()
-        for key, part in _with_spread(means).groupby(["score", *CLASSIFIER], sort=True)
+        for key, part in classifiers
         if (estimate := _estimate(part, weights))
     ]
     return pd.DataFrame(rows).assign(source=THIS_RUN)
