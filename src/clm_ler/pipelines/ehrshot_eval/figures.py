@@ -13,6 +13,7 @@ from clm_ler.pipelines.ehrshot_eval.tasks import SCOPE_NAMES
 ALL_SHOTS, TRUTH, PUBLISHED = "All", "Truth", "Published"
 _COLUMNS = 3
 _PANEL_HEIGHT = 340
+_FOREST_GAP = 80
 
 
 def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:
@@ -58,18 +59,26 @@ def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Fig
     columns = min(_COLUMNS, len(pairs))
     lines = -(-len(pairs) // columns)
     titles = [f"{a} {b} minus {c} {d}" for a, b, c, d in pairs.groups]
-    figure = make_subplots(lines, columns, subplot_titles=titles, shared_yaxes=True)
+    height = (18 * len(scopes) + _FOREST_GAP) * lines + 120
+    figure = make_subplots(
+        lines,
+        columns,
+        subplot_titles=titles,
+        shared_yaxes=True,
+        vertical_spacing=_FOREST_GAP / height,
+    )
     for number, (_pair, part) in enumerate(pairs):
         trace = _forest(part.set_index("scope").reindex(list(reversed(scopes))).dropna())
         figure.add_trace(trace, row=number // columns + 1, col=number % columns + 1)
     figure.add_vline(0, line={"dash": "dot", "color": "grey"})
     figure.update_yaxes(
+        dtick=1,  # every name
         categoryorder="array",
         categoryarray=[SCOPE_NAMES.get(scope, scope) for scope in reversed(scopes)],
     )
     figure.update_layout(
         title=f"Differences in AUROC, 95 % intervals, k = {_shot_name(most)}",
-        height=(18 * len(scopes) + 80) * lines + 120,
+        height=height,
         template="plotly_white",
         showlegend=False,
     )
@@ -139,6 +148,7 @@ def _forest(rows: pd.DataFrame) -> go.Scatter:
         y=[SCOPE_NAMES.get(scope, scope) for scope in rows.index],
         error_x=_bars(rows, "difference"),
         mode="markers",
+        marker={"color": qualitative.D3[0]},
     )
 
 
