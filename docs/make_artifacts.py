@@ -67,7 +67,7 @@ def sections() -> Iterator[str]:
         inside = {n: entry for n, entry in entries.items() if viz(entry)["layer"] == layer}
         yield f"## `{folder}`\n"
         yield "| name | kind | made by | read by |\n|---|---|---|---|"
-        yield "\n".join(row(name, entry) for name, entry in inside.items()) + "\n"
+        yield "\n".join(row(name, entry) for name, entry in sorted(inside.items())) + "\n"
     yield "## Columns\n\nChecked when a table is saved. `!` marks what is never null.\n"
     for name, contract in CONTRACTS.items():
         columns = ", ".join(f"`{column}` {kind}" for column, kind in contract.columns.items())
