@@ -1,8 +1,15 @@
 """The chain with all of its data in a bucket, over HTTP."""
 
+from pathlib import Path
+
 import boto3
 import pytest
+import s3fs
+from kedro.io import DatasetError
 from moto.server import ThreadedMotoServer
+
+from clm_ler.datasets.pretrained import PretrainedDataset
+from clm_ler.hooks.s3 import S3Hooks
 
 BUCKET = "records"
 
@@ -31,13 +38,84 @@ def store():
     server.stop()
 
 
-def test_the_chain_runs_with_all_its_data_in_a_bucket(store, kedro_run):
-    pipelines = ["cohort", "split", "preprocess", "vocab", "umls_mapping"]
-    cohort = {"persons": 150, "ehrshot": {"persons": 40}}
-    catalog = kedro_run(f"s3://{BUCKET}/site", pipelines, cohort=cohort)
-    assert catalog.load("sequences").count().execute() > 0
+TINY = {
+    "cohort": {"persons": 150, "ehrshot": {"persons": 60}},
+    "pretrain": {
+        "hidden_size": 32,
+        "num_train_epochs": 1,
+        "override_maxlen": 64,
+        "tokens_per_batch": 1024,
+    },
+    "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
+}
+
+
+CHAIN = ["cohort", "split", "preprocess", "vocab", "umls_mapping", "pretrain", "finetune"]
+
+
+def test_the_chain_runs_with_all_its_data_and_models_in_a_bucket(store, kedro_run, tmp_path):
+    checkpoints = {name: {"checkpoints": str(tmp_path / name)} for name in ("pretrain", "finetune")}
+    catalog = kedro_run(
+        f"s3://{BUCKET}/site",
+        CHAIN,
+        **{name: TINY[name] | checkpoints.get(name, {}) for name in TINY},
+    )
+    assert catalog.load("sequences").count().to_pyarrow().as_py() > 0
     assert catalog.load("encoded_sequences").num_rows > 0
     assert len(catalog.load("tokenizer")) > 4
+    assert catalog.load("finetuned_model").config.model_type == "clm_ler"
+
+
+class Model:
+    """Something with the two methods of Hugging Face, in three files."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def save_pretrained(self, folder):
+        for name in ("a", "b", "c"):
+            (Path(folder) / name).write_text(self.text)
+
+    @classmethod
+    def from_pretrained(cls, folder):
+        return cls("".join((Path(folder) / name).read_text() for name in ("a", "b", "c")))
+
+
+def test_a_killed_upload_of_a_model_leaves_no_half_of_one(store, monkeypatch):
+    S3Hooks().after_context_created()
+    place = f"s3://{BUCKET}/model"
+    dataset = PretrainedDataset(filepath=place, loader=f"{__name__}.Model")
+    dataset.save(Model("old"))
+    put_file = s3fs.S3FileSystem._put_file
+
+    async def break_at_the_second(self, local, remote, **options):
+        if remote.endswith("/b"):
+            raise ConnectionError
+        return await put_file(self, local, remote, **options)
+
+    with monkeypatch.context() as patched, pytest.raises(DatasetError):
+        patched.setattr("s3fs.S3FileSystem._put_file", break_at_the_second)
+        dataset.save(Model("new"))
+    assert not dataset.exists()
+    with pytest.raises(DatasetError, match="never fully written"):
+        dataset.load()
+    dataset.save(Model("new"))
+    assert dataset.load().text == "newnewnew"
+
+
+def test_a_killed_upload_of_a_table_leaves_the_old_one(store, kedro_run, monkeypatch):
+    place, cohort = f"s3://{BUCKET}/killed", {"persons": 60, "ehrshot": {"persons": 30}}
+    catalog = kedro_run(place, ["cohort", "split"], cohort=cohort)
+    before = catalog.load("person_splits").to_pyarrow()
+
+    def die(self, files):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("clm_ler.datasets.person_table.PersonTableDataset._publish", die)
+        kedro_run(place, ["split"], split={"salt": "another"})
+    after = catalog.load("person_splits").to_pyarrow()
+    assert after.sort_by("person_id").equals(before.sort_by("person_id"))
 
 
 def test_a_missing_bucket_is_one_clear_line(store, kedro_run):

@@ -62,7 +62,8 @@ class CellsDataset(FileDataset):
         if not data:
             raise DatasetError(f"There is no cell to write to {self._path}.")
         self._files.makedirs(self._path, exist_ok=True)
-        present = {path.rpartition("/")[2] for path in self._files.ls(self._path, detail=False)}
+        # A bucket has no empty folders, so there may be nothing to list.
+        present = {path.rpartition("/")[2] for path in self._files.glob(f"{self._path}/*.parquet")}
         missing = [name for name in data if f"{name}.parquet" not in present]
         logger.info("%s: %d of %d cells to compute", self._name, len(missing), len(data))
         self._compute({name: data[name] for name in missing})
