@@ -1,7 +1,7 @@
 """What time, lab values and pre-training are worth to the model, with intervals over seeds.
 
     kedro run --pipelines=cohort,split,preprocess,vocab --params=storage=DIR
-    kedro run --pipeline=finetune --to-nodes=usable_samples,encode_labelled_sequences --params=storage=DIR
+    kedro run --pipelines=finetune --to-nodes=usable_samples,encode_labelled_sequences --params=storage=DIR
     python benchmarks/ablation.py DIR
 
 Every variant is trained by the loop of `pretrain` on the same persons with the same masks, small

@@ -182,7 +182,7 @@ def initial_classifier(
     return model
 
 
-def _fit_head(model: PreTrainedModel, data: FineTuningData, strengths: tuple[float, ...]) -> None:
+def _fit_head(model: Any, data: FineTuningData, strengths: tuple[float, ...]) -> None:
     """Set the head to the logistic regression on embeddings that is best on validation."""
     train, valid = (
         embed(model.base_model, data.store, part.rows, part.ends, data.vocabulary, data.window)

@@ -5,6 +5,7 @@ behind them is ever read, so no event after a prediction time can change a resul
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def predict_logits(
 ) -> Floats:
     """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
     windows = evaluation_windows(store, rows, window, ends)
-    logits = np.empty((len(rows), model.config.num_labels), np.float32)
+    logits = np.empty((len(rows), cast(int, model.config.num_labels)), np.float32)
     model.eval()
     for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
         logits[index] = model(**batch).logits.float().cpu().numpy()

@@ -9,7 +9,7 @@ of the stock classes, which load it; a fine-tuned one is loaded by :class:`Codes
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -156,7 +156,7 @@ class BertForCodesClassification(BertPreTrainedModel):
         super().__init__(config)
         self.bert = BertEncoder(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, cast(int, config.num_labels))
         self.post_init()
 
     def forward(
@@ -178,7 +178,7 @@ class LongformerForCodesClassification(LongformerPreTrainedModel):
         super().__init__(config)
         self.longformer = LongformerEncoder(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, cast(int, config.num_labels))
         self.post_init()
 
     def forward(
@@ -310,8 +310,8 @@ def encoder_of(pretrained: PreTrainedModel, pooling: str | None = None) -> PreTr
     """Return the encoder of a pre-trained model of any flavour, pooled as asked or as it was set."""
     config = type(pretrained.config).from_dict(pretrained.config.to_dict())
     config.pooling = pooling or getattr(config, "pooling", "mean")
-    encoder: PreTrainedModel = classifier_on(pretrained, config).base_model
-    return encoder.to(pretrained.device).eval()
+    classifier = classifier_on(pretrained, config).to(pretrained.device)  # type: ignore[arg-type]
+    return cast(PreTrainedModel, classifier.base_model).eval()
 
 
 def encoder_layers(encoder: Any) -> list[nn.Module]:
