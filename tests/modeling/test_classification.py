@@ -148,18 +148,21 @@ def test_a_finished_training_is_kept_and_a_changed_one_replaced(tmp_path, pretra
     assert (tmp_path / "result" / "model.safetensors").stat().st_mtime_ns != weights
 
 
-def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path, pretrained):
-    killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.modeling.test_classification", str(killed)]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+    script = [sys.executable, "-m", "tests.modeling.test_classification"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as many threads, the same sums
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = subprocess.Popen([*script, str(killed)], env=environment)
     while not (killed / "checkpoint-8" / "complete").exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert not (killed / "result").exists(), "it was to be killed before its end"
-    whole = run(tmp_path / "whole", pretrained, make_data(), LONG)
-    assert run(killed, pretrained, make_data(), LONG) == whole
-    weights = [load_result(tmp_path / name).state_dict() for name in ("whole", "killed")]
+    for folder in (whole, killed):
+        subprocess.run([*script, str(folder)], env=environment, check=True)
+    histories = [(folder / "result" / "training.json").read_text() for folder in (whole, killed)]
+    assert histories[0] == histories[1]
+    weights = [load_result(folder).state_dict() for folder in (whole, killed)]
     for name, values in weights[0].items():
         assert torch.equal(values, weights[1][name]), name
 
