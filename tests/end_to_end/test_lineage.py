@@ -49,6 +49,18 @@ def test_the_registry_has_the_pipelines_of_the_chain(catalog_config):
     assert {node.name for node in pipelines["__default__"].nodes} == named
 
 
+def test_typed_parameters_are_taken_whole(catalog_config):
+    """Kedro makes a model of ``params:x`` and then finds no ``params:x.y`` in it."""
+    taken = {
+        name.removeprefix("params:").partition(".")[::2]
+        for pipeline in pipelines.values()
+        for name in pipeline.inputs()
+        if name.startswith("params:")
+    }
+    assert {group for group, part in taken} >= {"finetune", "preprocess"}
+    assert [f"params:{group}.{part}" for group, part in sorted(taken) if part] == []
+
+
 @pytest.mark.parametrize("pipeline", ["__default__", *sorted(OTHERS)])
 def test_layers_follow_one_another(catalog_config, pipeline):
     layer = {name: of_viz(entry).get("layer") for name, entry in catalog_config.items()}

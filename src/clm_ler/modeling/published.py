@@ -9,7 +9,7 @@ of the stock classes, which load it; a fine-tuned one is loaded by :class:`Codes
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -149,14 +149,16 @@ def _pooled(hidden: Tensor, config: Any, attention_mask: Tensor) -> BaseModelOut
     return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
-class BertForCodesClassification(BertPreTrainedModel):
-    """A linear classifier on :class:`BertEncoder`."""
+class _CodesClassification(PreTrainedModel):
+    """A linear classifier on an encoder, which lies where the stock classes have it."""
 
-    def __init__(self, config: BertConfig) -> None:
+    encoder_class: ClassVar[type[PreTrainedModel]]
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.bert = BertEncoder(config)
+        setattr(self, self.base_model_prefix, self.encoder_class(config))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, cast(int, config.num_labels))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
     def forward(
@@ -171,26 +173,16 @@ class BertForCodesClassification(BertPreTrainedModel):
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(encoded.pooler_output)))
 
 
-class LongformerForCodesClassification(LongformerPreTrainedModel):
-    """A linear classifier on :class:`LongformerEncoder`."""
+class BertForCodesClassification(_CodesClassification, BertPreTrainedModel):
+    """A classifier on :class:`BertEncoder`."""
 
-    def __init__(self, config: LongformerConfig) -> None:
-        super().__init__(config)
-        self.longformer = LongformerEncoder(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, cast(int, config.num_labels))
-        self.post_init()
+    encoder_class = BertEncoder
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        token_type_ids: Tensor,
-        position_ids: Tensor,
-        attention_mask: Tensor,
-    ) -> SequenceClassifierOutput:
-        """Return logits ``[sequences, num_labels]``; see ``ClmLerModel.forward``."""
-        encoded = self.base_model(input_ids, token_type_ids, position_ids, attention_mask)
-        return SequenceClassifierOutput(logits=self.classifier(self.dropout(encoded.pooler_output)))
+
+class LongformerForCodesClassification(_CodesClassification, LongformerPreTrainedModel):
+    """A classifier on :class:`LongformerEncoder`."""
+
+    encoder_class = LongformerEncoder
 
 
 FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {

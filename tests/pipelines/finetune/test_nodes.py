@@ -18,7 +18,7 @@ from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
 from clm_ler.pipelines.vocab.options import VocabOptions
-from clm_ler.tables.labels import label_samples, select_labels, usable_samples
+from clm_ler.tables.labels import label_samples
 
 START = datetime(2020, 1, 1, 8)
 PERSONS = 90
@@ -141,7 +141,7 @@ def encode(tables, labels, tokenizer=None):
         sequences,
         encoded,
         candidates,
-        usable_samples(candidates, FinetuneOptions(checkpoints="").labels),
+        nodes.usable_samples(candidates, FinetuneOptions(checkpoints="")),
     )
 
 
@@ -151,7 +151,7 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints=str(checkpoints), **OPTIONS)
-    labels = select_labels(data["raw_labels"], options.labels)
+    labels = nodes.select_labels(data["raw_labels"], options)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -199,7 +199,7 @@ def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
             future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
         rows[name] = past + (future if change != "delete" else [])
     data = tables(rows)
-    labels = select_labels(data["raw_labels"], trained["options"].labels)
+    labels = nodes.select_labels(data["raw_labels"], trained["options"])
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
     assert predict(trained, samples, encoded).to_pyarrow().equals(before)
@@ -209,7 +209,7 @@ def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
     data = tables(rows)
-    labels = select_labels(data["raw_labels"], trained["options"].labels)
+    labels = nodes.select_labels(data["raw_labels"], trained["options"])
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"])
     assert not predict(trained, samples, encoded).to_pyarrow().equals(before.to_pyarrow())

@@ -35,9 +35,20 @@ from clm_ler.pipelines.finetune.samples import (
     to_samples,
     wide_samples,
 )
+from clm_ler.tables import labels as label_tables
 from clm_ler.tables.sequences import build_sequences
 
 logger = logging.getLogger(__name__)
+
+
+def select_labels(raw_labels: ir.Table, options: FinetuneOptions) -> ir.Table:
+    """Return the labels that ``options.labels`` asks for: see ``tables.labels.select_labels``."""
+    return label_tables.select_labels(raw_labels, options.labels)
+
+
+def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:
+    """Return the samples that see an event: see ``tables.labels.usable_samples``."""
+    return label_tables.usable_samples(sample_candidates, options.labels)
 
 
 def build_labelled_sequences(

@@ -14,11 +14,13 @@ from clm_ler.pipelines.finetune.nodes import (
     build_labelled_sequences,
     predict_baselines,
     predict_samples,
+    select_labels,
     train_classifier,
+    usable_samples,
 )
 from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.vocab.nodes import encode_sequences
-from clm_ler.tables.labels import label_samples, select_labels, usable_samples
+from clm_ler.tables.labels import label_samples
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -27,7 +29,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 select_labels,
-                inputs=["raw_labels", "params:finetune.labels"],
+                inputs=["raw_labels", "params:finetune"],
                 outputs="labels",
                 name="select_labels",
             ),
@@ -59,7 +61,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 usable_samples,
-                inputs=["sample_candidates", "params:finetune.labels"],
+                inputs=["sample_candidates", "params:finetune"],
                 outputs="samples",
                 name="usable_samples",
             ),
