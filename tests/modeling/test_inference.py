@@ -141,3 +141,19 @@ def test_age_on_the_day_of_the_prediction():
     rows = np.array([0, 0, 0])
     years = ages(store, rows, np.array([0, 3, 4])) * 365.25 / 365
     assert years == pytest.approx([40, 40, 41])
+
+
+def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(model):
+    rng = np.random.default_rng(3)
+    store = make_store([random_history(rng, int(n)) for n in rng.integers(1, 60, 40)])
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 5):
+            torch.set_num_threads(number)
+            arguments = (store, np.arange(40), None, VOCABULARY, WINDOW)
+            found.append(predict_logits(model, *arguments, tokens_per_batch=64))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0].std() > 0
+    assert all(np.array_equal(found[0], other) for other in found[1:])

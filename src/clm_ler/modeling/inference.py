@@ -5,14 +5,15 @@ behind them is ever read, so no event after a prediction time can change a resul
 """
 
 from collections.abc import Iterator
-from typing import cast
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.batches import Batch, collate, plan_batches
+from clm_ler.modeling.batches import collate, plan_batches
 from clm_ler.modeling.calibration import probabilities_of
 from clm_ler.modeling.store import TokenStore
 from clm_ler.modeling.vocabulary import Vocabulary
@@ -24,7 +25,6 @@ Floats = NDArray[np.float32]
 TOKENS_PER_BATCH = 8192
 
 
-@torch.inference_mode()
 def embed(
     model: PreTrainedModel,
     store: TokenStore,
@@ -48,13 +48,11 @@ def embed(
     """
     windows = evaluation_windows(store, rows, window, ends)
     vectors = np.empty((len(rows), model.config.hidden_size), np.float32)
-    model.eval()
-    for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
-        vectors[index] = model(**batch).pooler_output.float().cpu().numpy()
+    for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
+        vectors[index] = output.pooler_output.float().cpu().numpy()
     return vectors
 
 
-@torch.inference_mode()
 def predict_logits(
     model: PreTrainedModel,
     store: TokenStore,
@@ -67,9 +65,8 @@ def predict_logits(
     """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
     windows = evaluation_windows(store, rows, window, ends)
     logits = np.empty((len(rows), cast(int, model.config.num_labels)), np.float32)
-    model.eval()
-    for index, batch in _batches(store, windows, vocabulary, tokens_per_batch, model.device):
-        logits[index] = model(**batch).logits.float().cpu().numpy()
+    for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
+        logits[index] = output.logits.float().cpu().numpy()
     return logits
 
 
@@ -99,16 +96,33 @@ def trained_window(model: PreTrainedModel) -> WindowOptions:
     return WindowOptions(model.config.window_length, model.config.max_position_embeddings)
 
 
-def _batches(
+def _apply(
+    model: PreTrainedModel,
     store: TokenStore,
     windows: Windows,
     vocabulary: Vocabulary,
     tokens_per_batch: int,
-    device: torch.device,
-) -> Iterator[tuple[Integers, Batch]]:
-    """Yield which windows make a batch, and its tensors. The plan depends on their lengths only."""
+) -> Iterator[tuple[Integers, Any]]:
+    """Yield which windows make a batch, and what the model makes of it.
+
+    The batches depend on the windows' lengths only. On a CPU each is the work of one thread: small
+    matrices are not worth sharing, and the numbers do not depend on how many cores there are.
+    """
     plan = plan_batches(windows.lengths, tokens_per_batch)
-    for number in range(len(plan)):
+
+    @torch.inference_mode()
+    def run(number: int) -> tuple[Integers, Any]:
         index = plan[number]
         batch = collate(cut(store, windows[index], vocabulary), vocabulary)
-        yield index, {name: values.to(device) for name, values in batch.items()}
+        return index, model(**{name: values.to(model.device) for name, values in batch.items()})
+
+    model.eval()
+    if model.device.type != "cpu":
+        yield from map(run, range(len(plan)))
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(run, range(len(plan)))
+    finally:
+        torch.set_num_threads(threads)
