@@ -42,9 +42,14 @@ def test_its_codes_are_counted_and_translated(site):
     assert systems["GENDER"]["share_of_events"] == 1
 
 
+def kept_events(site):
+    screened = site.load("new_screened_coded_events")
+    return screened.filter(screened.reason.isnull())
+
+
 def test_the_model_knows_every_event_and_the_others_are_counted(site):
     vocabulary = site.load("tokenizer").get_vocab()
-    events = site.load("new_coded_events")
+    events = kept_events(site)
     tokens = events.select(token=_.system + ":" + _.code).distinct().to_pyarrow()["token"]
     assert set(tokens.to_pylist()) <= set(vocabulary)
     counts = site.load("new_raw_row_counts").filter(_.table != "patient", _.table != "lab")
@@ -60,7 +65,7 @@ def test_the_model_knows_every_event_and_the_others_are_counted(site):
 def test_its_persons_are_predicted(site):
     predictions = site.load("predictions")
     assert isinstance(predictions, ibis.Table)
-    persons = site.load("new_coded_events").select("person_id").distinct()
+    persons = kept_events(site).select("person_id").distinct()
     assert predictions.semi_join(persons, "person_id").person_id.nunique().execute() == (
         persons.count().execute()
     )
