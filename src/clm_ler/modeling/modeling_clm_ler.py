@@ -162,7 +162,10 @@ def rotate(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """Return the states turned by the angles; dimension ``i`` pairs with ``i + head_dim / 2``."""
     cos, sin = (part.to(states.dtype) for part in angles)
     left, right = states.chunk(2, dim=-1)
-    turned = (torch.addcmul(left * cos, right, sin, value=-1), torch.addcmul(right * cos, left, sin))
+    turned = (
+        torch.addcmul(left * cos, right, sin, value=-1),
+        torch.addcmul(right * cos, left, sin),
+    )
     return torch.cat(turned, dim=-1)
 
 
