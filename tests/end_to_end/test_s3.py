@@ -47,23 +47,25 @@ TINY = {
         "tokens_per_batch": 1024,
     },
     "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
+    "ehrshot_eval": {"shots": [-1], "bootstraps": 10},
 }
 
 
-CHAIN = ["cohort", "split", "preprocess", "vocab", "umls_mapping", "pretrain", "finetune"]
-
-
-def test_the_chain_runs_with_all_its_data_and_models_in_a_bucket(store, kedro_run, tmp_path):
-    checkpoints = {name: {"checkpoints": str(tmp_path / name)} for name in ("pretrain", "finetune")}
+def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, kedro_run, tmp_path):
+    trained = ("pretrain", "finetune", "ehrshot_eval")
+    checkpoints = {name: {"checkpoints": str(tmp_path / name)} for name in trained}
     catalog = kedro_run(
         f"s3://{BUCKET}/site",
-        CHAIN,
         **{name: TINY[name] | checkpoints.get(name, {}) for name in TINY},
     )
     assert catalog.load("sequences").count().to_pyarrow().as_py() > 0
     assert catalog.load("encoded_sequences").num_rows > 0
     assert len(catalog.load("tokenizer")) > 4
     assert catalog.load("finetuned_model").config.model_type == "clm_ler"
+    results = catalog.load("ehrshot_results")
+    assert set(results.select("model").distinct().to_pyarrow()["model"].to_pylist()) >= {"clm_ler"}
+    keys = [item["Key"] for item in store.list_objects_v2(Bucket=BUCKET, Prefix="site/")["Contents"]]
+    assert any("ehrshot_results" in key for key in keys)
 
 
 class Model:
