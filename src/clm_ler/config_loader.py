@@ -1,9 +1,10 @@
 """Kedro's configuration loader, with one trap taken out."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 
@@ -13,13 +14,28 @@ class ParameterLoader(OmegaConfigLoader):
     Kedro 1.7 mixes command-line parameters into those of the environment before these replace the
     base's by top-level key. In an environment with a parameters file of its own,
     ``--params=pretrain.seed=1`` would so do away with every other parameter of ``pretrain``.
+
+    Attributes:
+        declared: Parameters that the configuration has, by top-level name.
     """
+
+    declared: frozenset[str] = frozenset()
+
+    def unread(self) -> list[str]:
+        """Return what the command line sets and nothing in the configuration reads."""
+        for kind in self.config_patterns:
+            with suppress(MissingConfigException):
+                self[kind]
+        read = {name.partition(".")[0] for name in self._runtime_params_hits}
+        known = read | self.declared | set(self["globals"])
+        return [name for name in self.runtime_params or {} if name not in known]
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of a kind; of parameters, the command line's on top."""
         loaded = super().__getitem__(key)
         if key != "parameters":
             return loaded
+        self.declared = frozenset(loaded)
         merged = OmegaConf.merge(OmegaConf.create(loaded), self.runtime_params or {})
         return cast(dict[str, Any], OmegaConf.to_container(merged))
 

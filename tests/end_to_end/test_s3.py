@@ -64,7 +64,9 @@ def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, ke
     assert catalog.load("finetuned_model").config.model_type == "clm_ler"
     results = catalog.load("ehrshot_results")
     assert set(results.select("model").distinct().to_pyarrow()["model"].to_pylist()) >= {"clm_ler"}
-    keys = [item["Key"] for item in store.list_objects_v2(Bucket=BUCKET, Prefix="site/")["Contents"]]
+    keys = [
+        item["Key"] for item in store.list_objects_v2(Bucket=BUCKET, Prefix="site/")["Contents"]
+    ]
     assert any("ehrshot_results" in key for key in keys)
 
 

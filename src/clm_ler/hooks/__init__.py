@@ -3,6 +3,7 @@
 from clm_ler.hooks.chain import ChainHooks
 from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.engine import EngineHooks
+from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.s3 import S3Hooks
 from clm_ler.hooks.simulation import SimulationGuard
 from clm_ler.hooks.spark import SparkHooks
@@ -18,6 +19,7 @@ PROJECT_HOOKS = (
     ChainHooks(),
     AbsentTables(),
     ContractHooks(),
+    ParameterHooks(),
     S3Hooks(),
     EngineHooks(),
     SparkHooks(),
