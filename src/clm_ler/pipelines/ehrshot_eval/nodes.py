@@ -279,10 +279,7 @@ def _count(tokens: ir.Table, times: pd.DataFrame, lookbacks: tuple[int, ...]) ->
 def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> ir.Table:
     """Return every prediction for a test sample, a row for each cell and sample."""
     key = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
-    positions = ibis.range(ehrshot_cells.probability.length())
-    zipped = ehrshot_cells.probability.zip(positions)
-    rows = ehrshot_cells.select(*key, pair=zipped.unnest())
-    rows = rows.select(*key, probability=_.pair.f1, row=_.pair.f2)
+    rows = ehrshot_cells.select(*key, "probability").unnest("probability", offset="row")
     test = ehrshot_samples.filter(_.split == "test").drop("split", "task")
     joined = rows.join(test, ["sub_task", "row"])
     return joined.select(*key, "person_id", "prediction_time", "label", "probability")
