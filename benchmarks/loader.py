@@ -36,9 +36,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000
 # The `tiny` preset of `pretrain`.
-TINY = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
-TINY |= {"intermediate_size": 384}
-TINY_WINDOW, TINY_TOKENS = WindowOptions(256, 1825), 4096
+TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+TINY |= {"intermediate_size": 128}
+TINY_WINDOW, TINY_TOKENS = WindowOptions(256, 1825), 2048
 
 
 class UsualDataset:

@@ -96,6 +96,14 @@ def test_a_finished_training_is_not_repeated(
     assert (metrics, history, described.card) == (first[1], first[2], first[0].card)
 
 
+def test_another_training_in_its_place_has_its_own_metrics(data: pa.Table, tmp_path: Path) -> None:
+    _, first, _ = pretrain_model(data, tokenizer(), options(tmp_path), 1)
+    changes = {"learning_rate": 0.001, "overwrite": True}
+    _, second, _ = pretrain_model(data, tokenizer(), options(tmp_path, **changes), 1)
+    _, alone, _ = pretrain_model(data, tokenizer(), options(tmp_path / "other", **changes), 1)
+    assert second["valid"] == alone["valid"] != first["valid"]
+
+
 def test_what_changed_is_refused_with_the_way_out(outputs: dict[str, Any], data: pa.Table) -> None:
     with pytest.raises(
         ChangedRunError, match=r"learning_rate: 0.01 -> 0.02.*pretrain\.overwrite=true"

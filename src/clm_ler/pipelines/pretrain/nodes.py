@@ -58,8 +58,9 @@ def pretrain_model(
             save_initial_model(directory, tokenizer, options, seed)
         launch(task, options.ranks)
     model = load_masked_lm(directory / RESULT)
-    metrics = read_json(directory / "metrics.json") or measure_model(model, task)
-    write_json(directory / "metrics.json", metrics)
+    # Beside the model that they are of, so that they go when it goes.
+    metrics = read_json(directory / RESULT / "metrics.json") or measure_model(model, task)
+    write_json(directory / RESULT / "metrics.json", metrics)
     card = write_card(model, metrics, options, describe_data(encoded_sequences))
     history = read_json(directory / RESULT / "history.json")
     return DescribedModel(model, tokenizer, card), metrics, history
