@@ -59,6 +59,18 @@ def test_a_table_is_partitioned_by_person_and_read_whole(dataset, tmp_path):
     assert sum(len(part) for part in persons) == len(set.union(*persons)) == 37
 
 
+def test_a_transient_table_is_larger_and_has_the_same_rows(dataset, tmp_path):
+    kept, transient = dataset("kept"), dataset("transient", transient=True)
+    for stored in (kept, transient):
+        stored.save(events(stored, 20_000))
+    assert rows(kept.load()) == rows(transient.load())
+    sizes = [
+        sum(file.stat().st_size for file in (tmp_path / name).rglob("*.parquet"))
+        for name in ("kept", "transient")
+    ]
+    assert sizes[1] > 1.5 * sizes[0]
+
+
 def test_by_bucket_gives_what_the_whole_expression_gives(dataset, tmp_path):
     stored, totals = dataset("events"), dataset("totals")
     stored.save(events(stored))

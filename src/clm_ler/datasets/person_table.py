@@ -79,17 +79,22 @@ class PersonTableDataset(FileDataset):
     MANIFEST: ClassVar[str] = "_manifest.json"
     SUFFIX: ClassVar[str] = ".parquet"
 
-    def __init__(self, *, filepath: str, from_raw: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, filepath: str, from_raw: bool = False, transient: bool = False, **kwargs: Any
+    ) -> None:
         """Describe the directory.
 
         Args:
             filepath: A local folder or an address such as ``s3://bucket/sequences``.
             from_raw: The saved expression also reads raw tables, which have no buckets:
                 evaluate it whole, once. DuckDB's joins and partitioned writes spill to disk.
+            transient: The table is of use to this run only: write it in the order it comes in and
+                without compression, which is quicker and takes several times the space.
             kwargs: As for ``ibis.FileDataset``.
         """
         super().__init__(filepath=filepath, **kwargs)
         self._from_raw = from_raw
+        self._transient = transient
         self._path = self._fs_prefix + str(self._filepath)
         self._files = fsspec.filesystem(get_protocol(self._path))
 
@@ -133,8 +138,9 @@ class PersonTableDataset(FileDataset):
         """Evaluate the expression once and write each row to the bucket of its person."""
         buckets = self._suitable_buckets(data)
         target = uuid.uuid4().hex
-        # In the order of person and time, a table of events takes half the space.
-        data = data.order_by([name for name in ("person_id", "time") if name in data.columns])
+        if not self._transient:
+            # In the order of person and time, a table of events takes half the space.
+            data = data.order_by([name for name in ("person_id", "time") if name in data.columns])
         if buckets == 1:
             self._write_aside(data, f"{target}/all{self.SUFFIX}")
             return [[f"{target}/all{self.SUFFIX}"]]
@@ -211,6 +217,8 @@ class PersonTableDataset(FileDataset):
     def _to_parquet(self, data: ir.Table, path: str, **options: Any) -> None:
         if any(kind.is_array() for kind in data.schema().types):
             options["row_group_size"] = _LISTS_PER_ROW_GROUP
+        if self._transient:
+            options["compression"] = "uncompressed"
         self.connection.to_parquet(data, path, **(_PARQUET | options | self._save_args))
 
     def _content(self, table: ir.Table) -> list[Any]:
