@@ -12,7 +12,6 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
+from timing import PROJECT, timed_run
 from torch.utils.data import DataLoader
 
 from clm_ler.modeling.batches import Batch, mlm_train_loader, plan_batches
@@ -32,7 +32,6 @@ from clm_ler.modeling.vocabulary import Vocabulary
 from clm_ler.modeling.windows import WindowOptions, train_windows
 from clm_ler.pipelines.vocab.nodes import encode_sequences
 
-PROJECT = Path(__file__).resolve().parents[1]
 WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000
 # The `tiny` preset of `pretrain`.
@@ -122,18 +121,9 @@ def our_loader(catalog: DataCatalog, window: WindowOptions, budget: int) -> Data
 def run_pipelines(storage: str, persons: int) -> float:
     """Simulate, then return the seconds from the raw tables to the encoded sequences."""
     parameters = {"storage": storage, "cohort": {"persons": persons}}
-    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
-        session.run(
-            pipeline_names=["cohort"],
-            to_outputs=["patient", "diagnosis", "prescription", "procedure", "lab"],
-        )
-    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
-        session.load_context()
-        started = time.perf_counter()
-        session.run(
-            pipeline_names=["split", "preprocess", "vocab"], to_outputs=["encoded_sequences"]
-        )
-        return time.perf_counter() - started
+    raw = ["patient", "diagnosis", "prescription", "procedure", "lab"]
+    timed_run(["cohort"], raw, **parameters)
+    return timed_run(["split", "preprocess", "vocab"], ["encoded_sequences"], **parameters)
 
 
 def rate(batches: Iterable[Batch], seconds: float) -> tuple[float, float]:

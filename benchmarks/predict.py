@@ -7,44 +7,20 @@ python benchmarks/predict.py --trained STORAGE_OF_THE_TRAINING --folder DIR [--p
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
-from kedro.framework.hooks import hook_impl
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from timing import PROJECT, timed_run
 
-PROJECT = Path(__file__).resolve().parents[1]
 FEW = 100
-
-
-class Clock:
-    """Seconds of the pipeline, without the start of Kedro before it."""
-
-    @hook_impl
-    def before_pipeline_run(self) -> None:
-        self.started = time.perf_counter()
-
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        self.seconds = time.perf_counter() - self.started
-
-
-def run(pipeline: str, **parameters: object) -> float:
-    """Run one pipeline and return its seconds."""
-    clock = Clock()
-    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
-        session._hook_manager.register(clock)  # type: ignore[attr-defined]
-        session.run(pipeline_names=[pipeline])
-    return clock.seconds
 
 
 def measure(trained: Path, folder: Path, persons: int) -> float:
     """Simulate persons that the model has not seen, and return the seconds to predict them."""
     with tempfile.TemporaryDirectory(dir=folder) as storage:
         size = {"persons": persons, "chunk_persons": 5000}
-        run("cohort", storage=storage, seed=11, cohort=size)
-        return run("predict", storage=storage, trained=str(trained))
+        timed_run(["cohort"], storage=storage, seed=11, cohort=size)
+        return timed_run(["predict"], storage=storage, trained=str(trained))
 
 
 def main() -> None:
