@@ -77,3 +77,12 @@ def test_ancestors_count_each_event_of_their_descendants() -> None:
     expanded = counts.expanded(["a", "a", "b", "never"], ["root", "a", "root", "other"])
     assert expanded.tokens == ["a", "b", "root"]
     assert expanded.until(*arrays([(1, 2)])).toarray().tolist() == [[1, 2, 3]]
+
+
+@given(st.permutations([(1, day, token) for day, token in enumerate("cabbcaab")]))
+def test_the_order_of_events_and_of_ancestors_changes_no_byte(events: list[tuple]) -> None:
+    """What was computed from equal counts is known by their bytes, and kept."""
+    tokens, ancestors = zip(*(2 * [("a", "x"), ("b", "x"), ("c", "y")]), strict=True)
+    for counts in (counts_of(events, [(1, 9)]), counts_of(sorted(events), [(1, 9)])):
+        for matrix in (counts.since_last, counts.expanded(tokens, ancestors).since_last):
+            assert np.all(np.diff(matrix.indices) > 0)

@@ -105,7 +105,7 @@ class EventCounts:
         row_of, column_of = ({name: i for i, name in enumerate(n)} for n in (self.tokens, names))
         rows, columns = zip(*((row_of[t], column_of[a]) for t, a in pairs), strict=True)
         matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)))
-        return replace(self, tokens=names, since_last=(self.since_last @ matrix).tocsr())
+        return replace(self, tokens=names, since_last=_in_order(self.since_last @ matrix))
 
 
 def count_events(batches: Iterable[pa.RecordBatch], instants: Instants) -> EventCounts:
@@ -128,7 +128,14 @@ def count_events(batches: Iterable[pa.RecordBatch], instants: Instants) -> Event
         counts = counts + sp.csr_matrix((ones, (rows[seen], column)), shape=shape)
     names = sorted(columns)
     order = np.array([columns[name] for name in names], np.int64)
-    return EventCounts(names, instants, counts[:, order])
+    return EventCounts(names, instants, _in_order(counts[:, order]))
+
+
+def _in_order(counts: sp.csr_matrix) -> sp.csr_matrix:
+    """Return the matrix with the columns of each row in order: equal counts are equal bytes."""
+    ordered = counts.tocsr()
+    ordered.sort_indices()
+    return ordered
 
 
 def lookback_instants(person_ids: Integers, times: Integers, lookbacks: Sequence[int]) -> Instants:
