@@ -21,7 +21,7 @@ WORDS = [
 ]
 
 
-def tokenizer(more_words: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
+def tokenizer(more_words: tuple[str, ...] = (), bins: int = BINS) -> PreTrainedTokenizerFast:
     ids = {word: number for number, word in enumerate([*WORDS, *more_words])}
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(ids, unk_token="[UNK]")),
@@ -29,7 +29,7 @@ def tokenizer(more_words: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
         unk_token="[UNK]",
         cls_token="[CLS]",
         mask_token="[MASK]",
-        bin_labels=[f"bin {number}" for number in range(BINS)],
+        bin_labels=[f"bin {number}" for number in range(bins)],
     )
 
 

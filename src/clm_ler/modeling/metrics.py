@@ -65,7 +65,7 @@ def score(batch: Batch, output: MaskedCodesOutput, systems: CodeSystems) -> Tens
 
 
 def _bin_columns(truth: Tensor | None, logits: Tensor | None, labels: Tensor) -> list[Tensor]:
-    if truth is None or logits is None:
+    if truth is None or logits is None or not logits.shape[-1]:  # a site without laboratory results
         return [torch.zeros_like(labels)] * 4
     truth = truth.to(logits.device)
     known = truth != IGNORED

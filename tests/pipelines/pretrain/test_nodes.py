@@ -96,6 +96,15 @@ def test_a_finished_training_is_not_repeated(
     assert (metrics, history, described.card) == (first[1], first[2], first[0].card)
 
 
+def test_a_site_without_laboratory_results_has_no_lab_bins(data: pa.Table, tmp_path: Path) -> None:
+    place = data.schema.get_field_index("token_type_ids")
+    none = pa.array([[0] * len(ids) for ids in data["input_ids"].to_pylist()], pa.list_(pa.uint8()))
+    without = data.set_column(place, "token_type_ids", none)
+    _, metrics, _ = pretrain_model(without, tokenizer(bins=0), options(tmp_path), 1)
+    assert "lab_bins" not in metrics["valid"]
+    assert metrics["valid"]["joint_loss"] == metrics["valid"]["loss"]
+
+
 def test_another_training_in_its_place_has_its_own_metrics(data: pa.Table, tmp_path: Path) -> None:
     _, first, _ = pretrain_model(data, tokenizer(), options(tmp_path), 1)
     changes = {"learning_rate": 0.001, "overwrite": True}
