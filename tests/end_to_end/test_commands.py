@@ -1,0 +1,69 @@
+"""Every `kedro run` of README and docs, given as it stands but for places and sizes."""
+
+import shlex
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from clm_ler.cli import run
+from tests.end_to_end.conftest import ROOT
+from tests.test_docs import COMMANDS
+
+# What another test runs, and what cannot run here.
+ELSEWHERE = {
+    "--env=mine": "test_own_tables, test_transfer",
+    "--env=omop": "test_doors",
+    "--env=ehrshot": "test_ehrshot",
+    "vocabulary_root=": "test_omop_vocabulary",
+    "s3": "test_s3; a cluster",
+    "preset=bert_base": "a GPU",
+}
+SMALL = {
+    "cohort.persons": "300",
+    "cohort.ehrshot.persons": "60",
+    "pretrain.hidden_size": "32",
+    "pretrain.max_steps": "4",
+    "pretrain.overwrite": "true",
+    "pretrain.override_maxlen": "64",
+    "pretrain.tokens_per_batch": "1024",
+    "finetune.num_train_epochs": "1",
+    "ehrshot_eval.bootstraps": "10",
+}
+RUNS = [
+    command
+    for command in COMMANDS
+    if command.startswith("kedro run")
+    and command not in ("kedro run", "kedro run --traceback")  # the fixture `chain`; an option
+    and not any(part in command for part in ELSEWHERE)
+]
+
+
+@pytest.fixture(scope="module")
+def place(chain, storage, kedro_run, tmp_path_factory):
+    """A copy of a finished chain, with its MEDS export: the commands may change it."""
+    place = tmp_path_factory.mktemp("commands") / "data"
+    shutil.copytree(storage, place)
+    kedro_run(place, ["meds_export"])
+    return place
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_a_run_of_the_docs_ends(command, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    places = {
+        "storage": tmp_path / "data" if "cohort" in command else place,
+        "trained": place,
+        "meds_root": place / "05_model_input" / "meds_sequences",
+        "umls_root": place / "01_raw" / "umls",
+    }
+    words = [word for word in shlex.split(command)[2:] if not word.startswith("--params")]
+    given = next((word for word in shlex.split(command) if word.startswith("--params=")), "")
+    pairs = dict(pair.split("=", 1) for pair in given.removeprefix("--params=").split(",") if pair)
+    unknown = {name for name, value in pairs.items() if value.isupper() and name not in places}
+    assert not unknown
+    placed = {name: places.get(name, value) for name, value in pairs.items()}
+    values = SMALL | {"storage": places["storage"]} | placed
+    parameters = ",".join(f"{name}={value}" for name, value in values.items())
+    done = CliRunner().invoke(run, [*words, f"--params={parameters}"])
+    assert done.exit_code == 0, done.output
