@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # A torch that PYTHON has is used as it is, whether PYTHON is the system's, conda's or that of another
-# virtual environment: it is gigabytes, and built for its machine. A .pth file leads to it.
+# virtual environment: it is gigabytes, and built for its machine. Links and a .pth file lead to it and to
+# the libraries it was built with, and to nothing else there.
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
 .PHONY: run test lint clean
@@ -23,7 +24,10 @@ lint: $(VENV)/.installed-dev
 
 $(VENV)/constraints.txt: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH),echo "$(TORCH)" > $$(echo $(VENV)/lib/python*/site-packages)/torch.pth)
+	$(if $(TORCH),mkdir -p $(VENV)/torch)
+	$(if $(TORCH),cd "$(TORCH)" && for part in torch torch[.-]* torchgen functorch nvidia nvidia_* triton triton-*; \
+		do test ! -e "$$part" || ln -sfn "$(TORCH)/$$part" "$(CURDIR)/$(VENV)/torch/"; done)
+	$(if $(TORCH),echo "$(CURDIR)/$(VENV)/torch" > $$(echo $(VENV)/lib/python*/site-packages)/torch.pth)
 	$(if $(TORCH),grep -v '^torch==' constraints.txt,cat constraints.txt) > $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/constraints.txt

@@ -49,10 +49,13 @@ def place(chain, storage, kedro_run, tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", RUNS)
-def test_a_run_of_the_docs_ends(command, place, tmp_path, monkeypatch):
+def test_a_run_of_the_docs_ends(command, place, storage, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    if "--env=spark" in command:  # each engine has a storage of its own
+        shutil.copytree(storage / "01_raw", tmp_path / "data" / "01_raw")
+    makes_its_own = "cohort" in command or "--env=spark" in command
     places = {
-        "storage": tmp_path / "data" if "cohort" in command else place,
+        "storage": tmp_path / "data" if makes_its_own else place,
         "trained": place,
         "meds_root": place / "05_model_input" / "meds_sequences",
         "umls_root": place / "01_raw" / "umls",
