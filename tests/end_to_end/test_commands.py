@@ -16,6 +16,8 @@ ELSEWHERE = {
     "--env=omop": "test_doors",
     "--env=ehrshot": "test_ehrshot",
     "--env=spark": "a process of its own; the engines' tests compare the rows",
+    "kedro run --params=split": "the fixture `chain`",
+    "wandb=offline": "test_wandb",
     "vocabulary_root=": "test_omop_vocabulary",
     "s3": "test_s3; a cluster",
     "preset=bert_base": "a GPU",
@@ -52,8 +54,9 @@ def place(chain, storage, kedro_run, tmp_path_factory):
 @pytest.mark.parametrize("command", RUNS)
 def test_a_run_of_the_docs_ends(command, place, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    makes_its_own = "cohort" in command or "--env" in command
     places = {
-        "storage": tmp_path / "data" if "cohort" in command else place,
+        "storage": tmp_path / "data" if makes_its_own else place,
         "trained": place,
         "meds_root": place / "05_model_input" / "meds_sequences",
         "umls_root": place / "01_raw" / "umls",
