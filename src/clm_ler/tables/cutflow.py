@@ -226,7 +226,7 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row]) -> go.Figure:
         if row["step"] != "blank_values" and row["table"] != "patient":
             source = sources.get(row["step"], "events").format(**row)
             lost[source, row["reason"]] += row["rows"]
-    flows += [(source, f"lost: {reason}", rows) for (source, reason), rows in lost.items()]
+    flows += [(source, f"lost: {reason}", rows) for (source, reason), rows in sorted(lost.items())]
     names = list(dict.fromkeys(name for flow in flows for name in flow[:2]))
     link = {
         "source": [names.index(source) for source, _target, _rows in flows],
