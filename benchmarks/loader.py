@@ -34,7 +34,7 @@ from clm_ler.pipelines.vocab.nodes import encode_sequences
 
 WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000
-# The `tiny` preset of `pretrain`.
+# The `tiny` preset of `pretrain`, as conf/base has it.
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 TINY |= {"intermediate_size": 128}
 TINY_WINDOW, TINY_TOKENS = WindowOptions(256, 1825), 2048

@@ -32,7 +32,7 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
-    "cells.CellsDataset": "folder of JSON files",
+    "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
     "fitted.FittedTableDataset": "table of another run",

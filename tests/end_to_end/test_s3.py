@@ -10,6 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from clm_ler.datasets.pretrained import PretrainedDataset
 from clm_ler.hooks.s3 import S3Hooks
+from tests.end_to_end.conftest import SMALL
 
 BUCKET = "records"
 
@@ -38,26 +39,13 @@ def store():
     server.stop()
 
 
-TINY = {
-    "cohort": {"persons": 150, "ehrshot": {"persons": 60}},
-    "pretrain": {
-        "hidden_size": 32,
-        "num_train_epochs": 1,
-        "override_maxlen": 64,
-        "tokens_per_batch": 1024,
-    },
-    "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
-    "ehrshot_eval": {"shots": [-1], "bootstraps": 10},
-}
-
-
 def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, kedro_run, tmp_path):
     trained = ("pretrain", "finetune", "ehrshot_eval")
-    checkpoints = {name: {"checkpoints": str(tmp_path / name)} for name in trained}
-    catalog = kedro_run(
-        f"s3://{BUCKET}/site",
-        **{name: TINY[name] | checkpoints.get(name, {}) for name in TINY},
-    )
+    local = {name: SMALL[name] | {"checkpoints": str(tmp_path / name)} for name in trained}
+    cohort = {"persons": 150, "ehrshot": {"persons": 60}}
+    # Of so few patients there are no eight with each label.
+    local["ehrshot_eval"] |= {"shots": [-1], "bootstraps": 10}
+    catalog = kedro_run(f"s3://{BUCKET}/site", cohort=cohort, **local)
     assert catalog.load("sequences").count().to_pyarrow().as_py() > 0
     assert catalog.load("encoded_sequences").num_rows > 0
     assert len(catalog.load("tokenizer")) > 4

@@ -88,8 +88,8 @@ class PersonTableDataset(FileDataset):
             filepath: A local folder or an address such as ``s3://bucket/sequences``.
             from_raw: The saved expression also reads raw tables, which have no buckets:
                 evaluate it whole, once. DuckDB's joins and partitioned writes spill to disk.
-            transient: The table is of use to this run only: write it in the order it comes in and
-                without compression, which is quicker and takes several times the space.
+            transient: The table is of use to this run only: DuckDB writes it in the order it comes
+                in and without compression, which is quicker and takes several times the space.
             kwargs: As for ``ibis.FileDataset``.
         """
         super().__init__(filepath=filepath, **kwargs)

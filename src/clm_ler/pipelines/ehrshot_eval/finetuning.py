@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 Positions = NDArray[np.int64]  # [n, 2]: row of the store, leading positions that may be seen
 SAMPLES_PER_REPORT = 20_000
 
-_ONE_AT_A_TIME = Lock()  # a training uses all cores and the process's random state
+# A training and a prediction use all cores, the process's random state and its number of threads.
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def _samples(positions: Positions, labels: Labels) -> classification.Samples:
 def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> NDArray[np.float64]:
     rows, ends = positions.T
     vocabulary, window = encoder.vocabulary, encoder.window
-    probability = predict_proba(
-        model, encoder.store, rows, ends, vocabulary, window, encoder.tokens_per_batch
-    )
+    with _ONE_AT_A_TIME:
+        probability = predict_proba(
+            model, encoder.store, rows, ends, vocabulary, window, encoder.tokens_per_batch
+        )
     return probability[:, 1]
