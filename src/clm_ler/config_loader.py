@@ -1,6 +1,7 @@
 """Kedro's configuration loader, with one trap taken out."""
 
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ class ParameterLoader(OmegaConfigLoader):
     Kedro 1.7 mixes command-line parameters into those of the environment before these replace the
     base's by top-level key. In an environment with a parameters file of its own,
     ``--params=pretrain.seed=1`` would so do away with every other parameter of ``pretrain``.
+    Kedro also reads and resolves the files each time that a hook asks for them; here once.
 
     Attributes:
         declared: Parameters that the configuration has, by top-level name.
@@ -21,17 +23,26 @@ class ParameterLoader(OmegaConfigLoader):
 
     declared: frozenset[str] = frozenset()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what Kedro's loader takes."""
+        self._read: set[str] = set()
+        super().__init__(*args, **kwargs)
+
     def unread(self) -> list[str]:
         """Return what the command line sets and nothing in the configuration reads."""
         for kind in self.config_patterns:
             with suppress(MissingConfigException):
                 self[kind]
-        read = {name.partition(".")[0] for name in self._runtime_params_hits}
-        known = read | self.declared | set(self["globals"])
+        known = self._read | self.declared | set(self["globals"])
         return [name for name in self.runtime_params or {} if name not in known]
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of a kind; of parameters, the command line's on top."""
+        if key not in self:
+            self[key] = self._load(key)
+        return deepcopy(super().__getitem__(key))  # Kedro writes into what it is given
+
+    def _load(self, key: str) -> dict[str, Any]:
         loaded = super().__getitem__(key)
         if key != "parameters":
             return loaded
@@ -45,6 +56,7 @@ class ParameterLoader(OmegaConfigLoader):
         # Listed first: Kedro merges into the first of the files' configurations.
         own = {name for config in config_per_file.values() for name in config}
         merged = super()._merge_and_resolve(key, config_per_file)
+        self._read |= {name.partition(".")[0] for name in self._runtime_params_hits}
         if key != "parameters":
             return merged
         return {name: value for name, value in merged.items() if name in own}
