@@ -146,6 +146,21 @@ def test_other_rows_or_another_expression_are_computed_anew(dataset):
     assert max(total for _person, total in rows(totals.load())) == 99
 
 
+def test_rows_are_digested_once_and_not_where_the_file_is_named_by_them(dataset, monkeypatch):
+    stored, totals = dataset("events"), dataset("totals")
+    stored.save(events(stored))
+    digest, digested = PersonTableDataset._content, []
+    monkeypatch.setattr(
+        PersonTableDataset, "_content", lambda *table: digested.append(table) or digest(*table)
+    )
+    total = stored.load().group_by("person_id").agg(total=_.value.sum())
+    totals.save(total)
+    assert len(digested) == 4
+    dataset("others").save(stored.load().group_by("person_id").agg(total=_.value.max()))
+    dataset("twice").save(totals.load().mutate(total=_.total * 2))
+    assert len(digested) == 4
+
+
 def test_a_save_leaves_no_file_that_the_manifest_does_not_list(dataset, tmp_path):
     stored = dataset("events")
     for count in (200, 100):

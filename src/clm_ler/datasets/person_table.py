@@ -45,9 +45,16 @@ def person_bucket(person_id: ir.IntegerValue, buckets: int) -> ir.IntegerValue:
 
 @dataclass(frozen=True)
 class _Buckets:
-    """The files of a stored table: one tuple of addresses for each bucket."""
+    """The files of a stored table: one tuple of addresses for each bucket.
+
+    Attributes:
+        files: The addresses.
+        named_by_digest: Each file has the name of what it was made from, so that its name tells
+            its rows; otherwise of the time it was written, and never has others.
+    """
 
     files: tuple[tuple[str, ...], ...]
+    named_by_digest: bool
 
     def read(self, backend: BaseBackend, leaf: ops.DatabaseTable, bucket: int, of: int) -> ir.Table:
         """Return the rows of one bucket out of ``of``, which is at least the table's own number."""
@@ -61,6 +68,7 @@ class _Buckets:
 
 
 _STORED: dict[str, _Buckets] = {}  # by name of the view that `load` opened
+_DIGESTS: dict[tuple[Any, ...], list[Any]] = {}  # of rows that are read more than once
 
 
 class PersonTableDataset(FileDataset):
@@ -110,7 +118,9 @@ class PersonTableDataset(FileDataset):
         if not self._exists():
             raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
         buckets = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))["files"]
-        return _Buckets(tuple(tuple(f"{self._path}/{name}" for name in names) for names in buckets))
+        by_digest = all(name.startswith("bucket=") for names in buckets for name in names)
+        files = tuple(tuple(f"{self._path}/{name}" for name in names) for names in buckets)
+        return _Buckets(files, by_digest)
 
     def save(self, data: ir.Table) -> None:
         """Write the table; a reader sees it when it is complete."""
@@ -188,7 +198,10 @@ class PersonTableDataset(FileDataset):
                 leaf: table.read(self.connection, leaf, bucket, buckets)
                 for leaf, table in stored.items()
             }
-            content = [self._content(part) for part in parts.values()]
+            content = [
+                self._bucket_content(table, bucket, buckets, parts[leaf])
+                for leaf, table in stored.items()
+            ]
             key = hashlib.sha256(repr((text, content, whole_content)).encode()).hexdigest()[:32]
             file = f"bucket={bucket}/{key}{self.SUFFIX}"
             if not self._files.exists(f"{self._path}/{file}"):
@@ -220,6 +233,18 @@ class PersonTableDataset(FileDataset):
         if self._transient:
             options["compression"] = "uncompressed"
         self.connection.to_parquet(data, path, **(_PARQUET | options | self._save_args))
+
+    def _bucket_content(
+        self, table: _Buckets, bucket: int, of: int, part: ir.Table
+    ) -> tuple[Any, ...]:
+        """Return what tells the rows of a bucket from any others."""
+        files = table.files[bucket % len(table.files)]
+        place = (bucket, of)
+        if table.named_by_digest:
+            return (*(file.rpartition("/")[2] for file in files), *place)
+        if (files, place) not in _DIGESTS:
+            _DIGESTS[files, place] = self._content(part)
+        return (*_DIGESTS[files, place], *place)
 
     def _content(self, table: ir.Table) -> list[Any]:
         """Return a digest of a table's rows, whatever their order."""
