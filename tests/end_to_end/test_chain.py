@@ -1,10 +1,14 @@
 """The whole chain on a small simulated hospital, as `kedro run` does it."""
 
 import hashlib
+import subprocess
+import sys
 
 import ibis
 import pyarrow as pa
 import pytest
+
+from tests.end_to_end.conftest import ROOT
 
 PERSON_TABLES = ["demographics", "coded_events", "lab_events", "person_splits", "sequences"]
 SMALL_TABLES = ["unit_conversions", "lab_percentiles", "token_counts", "code_translations"]
@@ -47,3 +51,21 @@ def test_the_same_input_gives_the_same_content(chain, kedro_run, tmp_path):
         assert content(again.load(name)) == content(chain.load(name)), name
     assert again.load("vocabulary_report") == chain.load("vocabulary_report")
     assert again.load("tokenizer").get_vocab() == chain.load("tokenizer").get_vocab()
+
+
+WITHOUT_TORCH = """
+import sys
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+bootstrap_project(sys.argv[1])
+parameters = {"storage": sys.argv[2], "cohort": {"persons": 60, "ehrshot": {"persons": 30}}}
+with KedroSession.create(sys.argv[1], runtime_params=parameters) as session:
+    session.run(pipeline_names=["cohort", "split", "preprocess", "vocab"])
+assert "torch" not in sys.modules
+"""
+
+
+def test_raw_tables_become_ids_without_torch(tmp_path):
+    """It takes seconds to import, and a machine for tables need not have it."""
+    arguments = [sys.executable, "-c", WITHOUT_TORCH, str(ROOT), str(tmp_path / "data")]
+    subprocess.run(arguments, check=True, cwd=ROOT)
