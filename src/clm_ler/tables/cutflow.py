@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
-from clm_ler.tables.engine import small_table
+from clm_ler.tables.engine import small_table, whole_sum
 from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH
 
 LOSS_LEDGER = ibis.schema(
@@ -115,25 +115,28 @@ def build_ledger(losses: list[Row]) -> ir.Table:
     return small_table([empty | row for row in ordered], LOSS_LEDGER)
 
 
-def lab_losses(classified: ir.Table) -> tuple[list[Row], Row]:
-    """Return the ledger's rows for labs without a token, and the cutflow's row for those with one.
+def count_lab_tokens(classified: ir.Table) -> ir.Table:
+    """Return rows and persons by the reason why a laboratory result has no token, null if it has one.
 
     Args:
         classified: Of ``classify_lab_events``.
     """
     lost = classified.loss_reason.notnull()
+    told_apart = ["reason", "system", "code", "unit"]
     by_person = (
         classified.mutate(
             reason=classified.loss_reason,
             **{name: ibis.cases((lost, classified[name])) for name in ("system", "code", "unit")},
         )
-        .group_by(["reason", "system", "code", "unit", "person_id"])
+        .group_by([*told_apart, "person_id"])
         .agg(rows=_.count())
     )
-    counts = by_person.group_by(["reason", "system", "code", "unit"]).agg(
-        rows=_.rows.sum().cast("int64"), persons=_.count()
-    )
-    rows = counts.to_pyarrow().to_pylist()
+    return by_person.group_by(told_apart).agg(rows=lambda t: whole_sum(t.rows), persons=_.count())
+
+
+def lab_losses(lab_token_counts: ir.Table) -> tuple[list[Row], Row]:
+    """Return the ledger's rows for labs without a token, and the cutflow's row for those with one."""
+    rows = lab_token_counts.to_pyarrow().to_pylist()
     total = sum(row["rows"] for row in rows)
     common = {"step": "lab_tokens", "table": "lab"}
     kept = {"rows": 0, "persons": 0}
@@ -143,10 +146,13 @@ def lab_losses(classified: ir.Table) -> tuple[list[Row], Row]:
 
 
 def selection_losses(
-    person_spans: ir.Table, sequences: ir.Table, number_of_days_threshold: int
+    person_spans: ir.Table, number_of_days_threshold: int, sequences: ir.Table | None = None
 ) -> tuple[list[Row], list[Row]]:
-    """Return the ledger's and the cutflow's rows for the steps from events to ``sequences``."""
-    found = _count_outcomes(person_spans, sequences, number_of_days_threshold)
+    """Return the ledger's and the cutflow's rows for the steps from events to ``sequences``.
+
+    Before there are sequences, those of the steps that the spans decide.
+    """
+    found = _count_outcomes(person_spans, number_of_days_threshold, sequences)
     kept = found.get("kept", {"repeated": 0, "repeating": 0})
     found["once_a_day"] = {"rows": kept["repeated"], "persons": kept["repeating"]}
     rows = sum(row["rows"] for step, row in found.items() if step != "once_a_day")
@@ -165,13 +171,16 @@ def selection_losses(
 
 
 def _count_outcomes(
-    person_spans: ir.Table, sequences: ir.Table, number_of_days_threshold: int
+    person_spans: ir.Table, number_of_days_threshold: int, sequences: ir.Table | None
 ) -> dict[str, Row]:
     """Return events and persons by the step that took the person out, ``kept`` if none did."""
-    positions = sequences.day_position_tokens
-    kept = sequences.select(
-        known_id="person_id", tokens=positions.filter(lambda day: day > 0).length()
-    )
+    if sequences is None:
+        kept = person_spans.select(known_id="person_id", tokens="events")
+    else:
+        positions = sequences.day_position_tokens
+        kept = sequences.select(
+            known_id="person_id", tokens=positions.filter(lambda day: day > 0).length()
+        )
     persons = person_spans.left_join(kept, person_spans.person_id == kept.known_id)
     outcome = ibis.cases(
         (persons.split.isnull(), "split"),

@@ -90,7 +90,12 @@ def preprocess(as_table, raw, options):
     )
     fitted = [made["unit_conversions"], made["lab_percentiles"]]
     events = [made["coded_events"], made["lab_events"]]
-    made["person_spans"] = stored(nodes.measure_persons(*events, *fitted, made["person_splits"]))
+    made["lab_token_counts"] = stored(nodes.count_lab_tokens(made["lab_events"], *fitted))
+    made["person_spans"] = stored(
+        nodes.measure_persons(
+            *events, *fitted, made["lab_token_counts"], made["person_splits"], options
+        )
+    )
     made["sequences"] = stored(
         nodes.build_pretraining_sequences(
             births, *events, *fitted, made["person_splits"], made["person_spans"], options
@@ -98,8 +103,7 @@ def preprocess(as_table, raw, options):
     )
     made["loss_ledger"], made["cutflow"], made["loss_figure"] = nodes.account_for_rows(
         made["raw_row_counts"],
-        made["lab_events"],
-        *fitted,
+        made["lab_token_counts"],
         made["person_spans"],
         made["sequences"],
         options,

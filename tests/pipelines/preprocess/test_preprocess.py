@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from clm_ler.pipelines.preprocess import nodes
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import options, preprocess, rows
 
@@ -174,6 +175,19 @@ def test_any_table_of_events_may_be_absent(as_table):
 def test_a_step_that_loses_too_much_stops(as_table, changed, message):
     with pytest.raises(ValueError, match=message):
         preprocess(as_table, RAW, options(**changed))
+
+
+def test_a_loss_stops_the_run_before_the_step_that_builds_on_it(made):
+    strict = options(max_loss={"lab_tokens": 0.4, "number_of_days_threshold": 0})
+    events = [made[name] for name in ("coded_events", "lab_events")]
+    fitted = [made[name] for name in ("unit_conversions", "lab_percentiles")]
+    splits, counts = made["person_splits"], made["lab_token_counts"]
+    with pytest.raises(ValueError, match="lab: step 'lab_tokens' loses 4 of 8 rows"):
+        nodes.measure_persons(*events, *fitted, counts, splits, strict)
+    with pytest.raises(ValueError, match="history spans too few days"):
+        nodes.build_pretraining_sequences(
+            made["demographics"], *events, *fitted, splits, made["person_spans"], strict
+        )
 
 
 def test_a_pattern_that_parses_nothing_is_one_clear_error(as_table):

@@ -176,14 +176,29 @@ def provide_lab_percentiles(
     return fit_lab_percentiles(lab_value_counts, unit_conversions, options)
 
 
+def count_lab_tokens(
+    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
+) -> ir.Table:
+    """Return rows and persons by the reason why a laboratory result has no token, null if it has one."""
+    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
+    return flow.count_lab_tokens(classified)
+
+
 def measure_persons(
     coded_events: ir.Table,
     lab_events: ir.Table,
     unit_conversions: ir.Table,
     lab_percentiles: ir.Table,
+    lab_token_counts: ir.Table,
     person_splits: ir.Table,
+    options: PreprocessOptions,
 ) -> ir.Table:
-    """Return for every person with a token: split, number of events, days from first to last."""
+    """Return for every person with a token: split, number of events, days from first to last.
+
+    Raises:
+        ValueError: If more of the laboratory results have no token than ``max_loss`` allows.
+    """
+    flow.check_losses(flow.lab_losses(lab_token_counts)[0], options.max_loss)
     labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
     events = [table.select("person_id", "time") for table in (coded_events, labs)]
     return measure_spans(ibis.union(*events), person_splits)
@@ -199,7 +214,13 @@ def build_pretraining_sequences(
     person_spans: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the sequences of the persons whose history is long enough, in days and in tokens."""
+    """Return the sequences of the persons whose history is long enough, in days and in tokens.
+
+    Raises:
+        ValueError: If more is lost with the others than ``max_loss`` allows.
+    """
+    losses, _flow = flow.selection_losses(person_spans, options.number_of_days_threshold)
+    flow.check_losses(losses, options.max_loss)
     spans = person_spans.filter(_.days >= options.number_of_days_threshold)
     sequences = build_sequences(
         demographics,
@@ -214,9 +235,7 @@ def build_pretraining_sequences(
 
 def account_for_rows(
     raw_row_counts: ir.Table,
-    lab_events: ir.Table,
-    unit_conversions: ir.Table,
-    lab_percentiles: ir.Table,
+    lab_token_counts: ir.Table,
     person_spans: ir.Table,
     sequences: ir.Table,
     options: PreprocessOptions,
@@ -226,10 +245,9 @@ def account_for_rows(
     Raises:
         ValueError: If a step loses more than ``max_loss`` allows.
     """
-    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
-    from_labs, binned = flow.lab_losses(classified)
+    from_labs, binned = flow.lab_losses(lab_token_counts)
     selected, steps = flow.selection_losses(
-        person_spans, sequences, options.number_of_days_threshold
+        person_spans, options.number_of_days_threshold, sequences
     )
     losses = [*flow.read_losses(raw_row_counts), *from_labs, *selected]
     flow.check_losses(losses, options.max_loss)

@@ -64,8 +64,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="provide_lab_percentiles",
             ),
             Node(
+                nodes.count_lab_tokens,
+                inputs=["lab_events", *FITTED],
+                outputs="lab_token_counts",
+                name="count_lab_tokens",
+            ),
+            Node(
                 nodes.measure_persons,
-                inputs=[*EVENTS, *FITTED, "person_splits"],
+                inputs=[*EVENTS, *FITTED, "lab_token_counts", "person_splits", OPTIONS],
                 outputs="person_spans",
                 name="measure_persons",
             ),
@@ -79,8 +85,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 nodes.account_for_rows,
                 inputs=[
                     "raw_row_counts",
-                    "lab_events",
-                    *FITTED,
+                    "lab_token_counts",
                     "person_spans",
                     "sequences",
                     OPTIONS,
