@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
-from tests.end_to_end.conftest import ROOT
+from tests.end_to_end.conftest import ROOT, SMALL
 
 pytestmark = pytest.mark.spark
 
@@ -33,8 +33,9 @@ def on_spark(chain, storage, tmp_path_factory):
     """The storage of the run on Spark."""
     place = tmp_path_factory.mktemp("spark") / "data"
     shutil.copytree(storage / "01_raw", place / "01_raw")
-    run = ["-m", "kedro", "run", "--env=spark", "--pipelines=split,preprocess,vocab"]
-    given = f"--params=storage={place},spark_partitions=4"
+    training = ",".join(f"pretrain.{name}={value}" for name, value in SMALL["pretrain"].items())
+    run = ["-m", "kedro", "run", "--env=spark", "--pipelines=split,preprocess,vocab,pretrain"]
+    given = f"--params=storage={place},spark_partitions=4,{training}"
     subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True)
     return place
 
@@ -63,3 +64,8 @@ def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
     expected = chain.load("encoded_sequences")
     assert isinstance(expected, pa.Table)
     assert stored.sort_by("person_id").equals(expected.sort_by("person_id"))
+
+
+def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):
+    model = "06_models/pretrained_model/model.safetensors"
+    assert (on_spark / model).read_bytes() == (storage / model).read_bytes()

@@ -69,7 +69,8 @@ class _Chunk(NamedTuple):
 class TokenStore:
     """Rows of ``encoded_sequences``: small columns per person in memory, tokens left where they lie.
 
-    The token columns of a large data set are many Arrow chunks; joining them would copy them, so they
+    Rows are in the order of ``person_id``, however many files they lie in, so that what is drawn
+    from them depends on neither the engine nor its memory. The token columns of a large data set are many Arrow chunks; joining them would copy them, so they
     are read with ``take`` and ``gather``, which look like one flat column.
 
     Attributes:
@@ -84,7 +85,7 @@ class TokenStore:
     lengths: npt.NDArray[np.int32]
     split: pa.ChunkedArray
     _starts: npt.NDArray[np.int64]
-    _chunk_rows: npt.NDArray[np.int64]
+    _chunk_of: npt.NDArray[np.int32]
     _chunks: list[_Chunk]
 
     def __len__(self) -> int:
@@ -108,28 +109,33 @@ class TokenStore:
             )
         batches = [batch for batch in table.to_batches() if batch.num_rows]
         bounds = [batch["input_ids"].offsets.to_numpy() for batch in batches]
-        edges = np.cumsum([0, *(batch.num_rows for batch in batches)])
-        # Rows that are kept before each chunk: a row's chunk is found by bisection.
-        kept_before = np.concatenate([[0], np.cumsum(keep)])[edges]
-        small = table.select(["person_id", "split", "birth_to_start"]).filter(pa.array(keep))
+        chunk_of = np.repeat(np.arange(len(batches)), [batch.num_rows for batch in batches])
+        rows = np.flatnonzero(keep)
+        person_id = table["person_id"].to_numpy()[rows]
+        if (np.diff(person_id) < 0).any():
+            rows = rows[np.argsort(person_id, kind="stable")]
+        small = table.select(["person_id", "split", "birth_to_start"]).take(rows)
         return cls(
             person_id=small["person_id"].to_numpy(),
             birth_to_start=pc.fill_null(small["birth_to_start"], BIRTH_UNKNOWN).to_numpy(),
-            lengths=np.concatenate([np.diff(b) for b in bounds])[keep].astype(np.int32),
+            lengths=np.concatenate([np.diff(b) for b in bounds])[rows].astype(np.int32),
             split=small["split"],
-            _starts=np.concatenate([b[:-1] for b in bounds])[keep].astype(np.int64),
-            _chunk_rows=kept_before,
+            _starts=np.concatenate([b[:-1] for b in bounds])[rows].astype(np.int64),
+            _chunk_of=chunk_of[rows].astype(np.int32),
             _chunks=[_chunk(batch) for batch in batches],
         )
 
     def take(
         self, column: TokenColumn, rows: npt.NDArray[np.integer], index: npt.NDArray[np.integer]
     ) -> npt.NDArray[Any]:
-        """Return one token value per pair: position ``index[i]`` of row ``rows[i]``, [len(rows)].
-
-        Fastest where the rows are in ascending order.
-        """
-        return self._read(column, self._starts[rows] + index, *self._runs(rows))
+        """Return one token value per pair: position ``index[i]`` of row ``rows[i]``, [len(rows)]."""
+        chunks, places = self._chunk_of[rows], self._starts[rows] + index
+        if not (np.diff(chunks) < 0).any():
+            return self._read(column, places, *_runs(chunks))
+        order = np.argsort(chunks, kind="stable")  # each chunk is read once
+        values = np.empty(len(rows), getattr(self._chunks[0], column).dtype)
+        values[order] = self._read(column, places[order], *_runs(chunks[order]))
+        return values
 
     def gather(
         self,
@@ -148,25 +154,17 @@ class TokenStore:
         offsets = ragged_offsets(lengths)
         index = np.repeat(self._starts[rows] + starts - offsets[:-1], lengths)
         index += np.arange(len(index))
-        chunks, bounds = self._runs(rows)
+        chunks, bounds = _runs(self._chunk_of[rows])
         ids, types, days = (
             self._read(column, index, chunks, offsets[bounds]) for column in TOKEN_COLUMNS
         )
         return Tokens(offsets, ids, types, days.astype(np.int32))
 
-    def _runs(
-        self, rows: npt.NDArray[np.integer]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the chunk of each run of rows that lie in one, [k], and where runs begin, [k + 1]."""
-        chunks = np.searchsorted(self._chunk_rows, rows, side="right") - 1
-        heads = np.flatnonzero(np.append(-1, chunks[:-1]) != chunks)
-        return chunks[heads], np.append(heads, len(rows))
-
     def _read(
         self,
         column: TokenColumn,
         index: npt.NDArray[np.int64],
-        chunks: npt.NDArray[np.intp],
+        chunks: npt.NDArray[np.int32],
         bounds: npt.NDArray[np.integer],
     ) -> npt.NDArray[Any]:
         """Return the values at ``index[bounds[i]:bounds[i + 1]]`` of chunk ``chunks[i]``."""
@@ -175,6 +173,14 @@ class TokenStore:
             source = getattr(self._chunks[chunk], column)
             np.take(source, index[first:last], out=values[first:last], mode="clip")
         return values
+
+
+def _runs(
+    chunks: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+    """Return the chunk of each run of rows that lie in one, [k], and where runs begin, [k + 1]."""
+    heads = np.flatnonzero(np.append(-1, chunks[:-1]) != chunks)
+    return chunks[heads], np.append(heads, len(chunks))
 
 
 def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
