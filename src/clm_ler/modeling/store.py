@@ -85,7 +85,7 @@ class TokenStore:
     lengths: npt.NDArray[np.int32]
     split: pa.ChunkedArray
     _starts: npt.NDArray[np.int64]
-    _chunk_of: npt.NDArray[np.int32]
+    _chunk_of: npt.NDArray[np.unsignedinteger]
     _chunks: list[_Chunk]
 
     def __len__(self) -> int:
@@ -112,8 +112,8 @@ class TokenStore:
         chunk_of = np.repeat(np.arange(len(batches)), [batch.num_rows for batch in batches])
         rows = np.flatnonzero(keep)
         person_id = table["person_id"].to_numpy()[rows]
-        if (np.diff(person_id) < 0).any():
-            rows = rows[np.argsort(person_id, kind="stable")]
+        if not _ascending(person_id):
+            rows = rows[np.argsort(person_id)]
         small = table.select(["person_id", "split", "birth_to_start"]).take(rows)
         return cls(
             person_id=small["person_id"].to_numpy(),
@@ -121,7 +121,8 @@ class TokenStore:
             lengths=np.concatenate([np.diff(b) for b in bounds])[rows].astype(np.int32),
             split=small["split"],
             _starts=np.concatenate([b[:-1] for b in bounds])[rows].astype(np.int64),
-            _chunk_of=chunk_of[rows].astype(np.int32),
+            # Of 16 bits for up to a billion rows: NumPy sorts those by radix.
+            _chunk_of=chunk_of[rows].astype(np.min_scalar_type(len(batches))),
             _chunks=[_chunk(batch) for batch in batches],
         )
 
@@ -130,7 +131,7 @@ class TokenStore:
     ) -> npt.NDArray[Any]:
         """Return one token value per pair: position ``index[i]`` of row ``rows[i]``, [len(rows)]."""
         chunks, places = self._chunk_of[rows], self._starts[rows] + index
-        if not (np.diff(chunks) < 0).any():
+        if _ascending(chunks):
             return self._read(column, places, *_runs(chunks))
         order = np.argsort(chunks, kind="stable")  # each chunk is read once
         values = np.empty(len(rows), getattr(self._chunks[0], column).dtype)
@@ -164,7 +165,7 @@ class TokenStore:
         self,
         column: TokenColumn,
         index: npt.NDArray[np.int64],
-        chunks: npt.NDArray[np.int32],
+        chunks: npt.NDArray[np.unsignedinteger],
         bounds: npt.NDArray[np.integer],
     ) -> npt.NDArray[Any]:
         """Return the values at ``index[bounds[i]:bounds[i + 1]]`` of chunk ``chunks[i]``."""
@@ -176,11 +177,15 @@ class TokenStore:
 
 
 def _runs(
-    chunks: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+    chunks: npt.NDArray[np.unsignedinteger],
+) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.intp]]:
     """Return the chunk of each run of rows that lie in one, [k], and where runs begin, [k + 1]."""
-    heads = np.flatnonzero(np.append(-1, chunks[:-1]) != chunks)
+    heads = np.flatnonzero(np.append(True, chunks[1:] != chunks[:-1])[: len(chunks)])
     return chunks[heads], np.append(heads, len(chunks))
+
+
+def _ascending(values: npt.NDArray[np.integer]) -> bool:
+    return bool((values[1:] >= values[:-1]).all())
 
 
 def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
