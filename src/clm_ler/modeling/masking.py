@@ -77,7 +77,9 @@ def mask_tokens(
     binned = index[swapped & (bins > 0)]
     types[binned] = rng.integers(1, vocabulary.bins, len(binned), endpoint=True)
 
-    labs = np.setdiff1d(np.flatnonzero(tokens.token_type_ids), index, assume_unique=True)
+    is_lab = tokens.token_type_ids > 0
+    is_lab[index] = False
+    labs = np.flatnonzero(is_lab)
     labs = labs[rng.random(len(labs)) < options.bin_masking_fraction]
     types[labs] = vocabulary.bins + 1
     targets = Targets(
