@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 _PRIME = 2**31 - 1
 _MULTIPLIER = 1_226_874_159
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
-_BYTES_PER_ROW = 256  # of working memory; see docs/preprocessing.md
+# Of working memory, see docs/preprocessing.md: what grows with a bucket, and what does not (buffers).
+_BYTES_PER_ROW, _BYTES_ANYWAY = 224, 128 * 2**20
 # Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
 _PARQUET = {
     "compression": "zstd",
@@ -262,7 +263,8 @@ class PersonTableDataset(FileDataset):
         ).fetchone()[1]
         rows = max(_cardinalities(json.loads(plan)))
         limit = self.connection.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0]
-        return _power_of_two(-(-rows * _BYTES_PER_ROW // _bytes(limit)))
+        room = max(_bytes(limit) - _BYTES_ANYWAY, _bytes(limit) // 4)
+        return _power_of_two(-(-rows * _BYTES_PER_ROW // room))
 
     def _publish(self, files: list[list[str]]) -> None:
         """Replace the manifest, then remove what it no longer lists."""
