@@ -181,6 +181,13 @@ def _from_parts(words: str) -> str | None:
     return "/".join([above, *(part for part in below if part)])
 
 
+class _LazyUnits(UnitRegistry):
+    """Pint's units, each worked out when it is first asked for, not all of them at the start."""
+
+    def _build_cache(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 @cache
 def _registry() -> UnitRegistry:
     """Return pint with UCUM's units, in fractions.
@@ -191,7 +198,7 @@ def _registry() -> UnitRegistry:
     text = files("ucumvert").joinpath("pint_ucum_defs.txt").read_text(encoding="utf-8")
     text = text.replace("equivalents = mol", "equivalents = [equivalents]")
     text = re.sub(r"^(\w+) = +1(?: \* 1)?(?= =|$)", r"\1 = [\1]", text, flags=re.MULTILINE)
-    registry: UnitRegistry = UnitRegistry(non_int_type=Fraction)
+    registry: UnitRegistry = _LazyUnits(non_int_type=Fraction)
     registry.load_definitions([*text.splitlines(), "pH_value = [pH_value]"])
     return registry
 
