@@ -164,10 +164,12 @@ def extend_unit_conversions(
 
 def _spread(lab_value_counts: ir.Table) -> ir.Table:
     """Return the 1st, 50th and 99th percentile of the fitted values per unit of a lab."""
-    fitted = lab_value_counts.filter(_.n_fit > 0)
-    percentiles = fit_quantiles(fitted.select(*LAB, "unit", "value", n="n_fit"), 100)
-    return percentiles.select(
-        *LAB, "unit", low=_.boundaries[0], median=_.boundaries[49], high=_.boundaries[98]
+    fitted = lab_value_counts.filter(_.n_fit > 0).select(*LAB, "unit", "value", n="n_fit")
+    percentiles = {"low": 1, "median": 50, "high": 99}
+    reached = {name: _.upto * 100 >= k * _.total for name, k in percentiles.items()}
+    return _rank(fitted).aggregate(
+        by=[*LAB, "unit"],
+        **{name: _.value.min(where=condition) for name, condition in reached.items()},
     )
 
 
@@ -221,10 +223,7 @@ def fit_quantiles(value_counts: ir.Table, bins: int) -> ir.Table:
         bins: The number of bins.
     """
     group = [name for name in value_counts.columns if name not in ("value", "n")]
-    ordered = ibis.window(group_by=group, order_by="value", preceding=None, following=0)
-    ranked = value_counts.mutate(
-        upto=_.n.sum().over(ordered), total=_.n.sum().over(ibis.window(group_by=group))
-    )
+    ranked = _rank(value_counts)
     # The k for which the running sum first reaches k/bins of the total here.
     first = (ranked.upto - ranked.n) * bins // ranked.total + 1
     last = ibis.least(ranked.upto * bins // ranked.total, bins - 1)
@@ -234,6 +233,15 @@ def fit_quantiles(value_counts: ir.Table, bins: int) -> ir.Table:
         .group_by(group)
         .aggregate(boundaries=_.value.collect())
         .mutate(boundaries=_.boundaries.sort())
+    )
+
+
+def _rank(value_counts: ir.Table) -> ir.Table:
+    """Return with each value how many of its group's are not above it, ``upto``, and ``total``."""
+    group = [name for name in value_counts.columns if name not in ("value", "n")]
+    ordered = ibis.window(group_by=group, order_by="value", preceding=None, following=0)
+    return value_counts.mutate(
+        upto=_.n.sum().over(ordered), total=_.n.sum().over(ibis.window(group_by=group))
     )
 
 
