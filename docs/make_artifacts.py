@@ -46,6 +46,7 @@ KINDS = {
     "plotly.JSONDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
     "rrf.RRFDataset": "UMLS file",
+    "transient_table.TransientTableDataset": "table of one run, not kept",
 }
 
 

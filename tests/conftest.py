@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
+from clm_ler.tables.engine import configure
+
 # A busy machine is slow now and then; no test is about time. CI gives the same answer every time;
 # elsewhere each run looks at new examples.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
@@ -30,7 +32,9 @@ def spark():
         "spark.ui.showConsoleProgress": "false",
     }
     session = SparkSession.builder.appName("tests").config(map=options).getOrCreate()
-    yield ibis.pyspark.connect(session)
+    backend = ibis.pyspark.connect(session)
+    configure(backend, "1GB", 1, "data")
+    yield backend
     session.stop()
 
 

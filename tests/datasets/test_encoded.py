@@ -65,7 +65,7 @@ def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path, 
     def unchanged(ids):
         return pc.make_struct(ids, field_names=[*output])
 
-    made = map_arrow(source.load(), unchanged, "input_ids", output, digest="none")
+    made = map_arrow(source.load(), unchanged, ["input_ids"], output, digest="none")
     dataset.save(made)
     rows = stored_rows(dataset.load())
     assert sorted(rows) == sorted(many)

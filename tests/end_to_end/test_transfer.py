@@ -43,7 +43,7 @@ def test_its_codes_are_counted_and_translated(site):
 
 
 def kept_events(site):
-    screened = site.load("new_screened_coded_events")
+    screened = site.load("new_named_coded_events")
     return screened.filter(screened.reason.isnull())
 
 

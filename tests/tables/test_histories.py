@@ -1,4 +1,5 @@
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.tables import histories
-from clm_ler.tables.histories import TokenTexts, sort_rows
+from clm_ler.tables.histories import BASELINE, TokenTexts, sort_rows
 
 TEXTS = ["CPT:1", "CPT:10", "ICD10CM:J45", "LOINC:1-8:0-10", "é:x"]
 EVENT = pa.struct({"time": pa.timestamp("us"), "token": pa.int32()})
@@ -32,17 +33,49 @@ def sorted_plainly(events):
     return kept
 
 
+births = st.one_of(st.none(), st.dates(date(1880, 1, 1), date(1901, 1, 1)))
+demographics = st.lists(
+    st.tuples(births, *(st.sampled_from([None, "", "a", "b:c"]) for _ in BASELINE)),
+    min_size=9,
+    max_size=9,
+)
+
+
+def baseline_plainly(birth, values, events):
+    """Return (text, day, time) of the baseline as the rules are written."""
+    first = min(time for time, _ in events)
+    born = first if birth is None else datetime.combine(birth, time_of_day())
+    tokens = [] if birth is None else [f"AGE:{(first.date() - birth).days // 365}"]
+    named = zip(BASELINE, values, strict=True)
+    tokens += [f"{name}:{value}" for name, value in named if value is not None]
+    return [(token, 0, born) for token in tokens]
+
+
 @pytest.mark.parametrize("at_a_time", [2, 256])
-@given(persons=persons)
-def test_histories_are_sorted_as_the_rules_say(persons, at_a_time):
-    texts = TokenTexts.of(pa.chunked_array([TEXTS[::-1], TEXTS[:2]]))
-    number = dict(zip(texts.texts.to_pylist(), range(len(TEXTS)), strict=True))
-    rows = [[{"time": time, "token": number[text]} for time, text in p] for p in persons]
+@given(persons=persons, demographics=demographics)
+def test_sequences_are_as_the_rules_say(persons, demographics, at_a_time):
+    demographics = demographics[: len(persons)]
+    expected = [
+        baseline_plainly(birth, values, events) + sorted_plainly(events)
+        for (birth, *values), events in zip(demographics, persons, strict=True)
+    ]
+    baseline = [text for sequence in expected for text, day, _ in sequence if day == 0]
+    texts = TokenTexts.of(
+        pa.chunked_array([TEXTS[::-1], TEXTS[:2]]), pa.chunked_array([baseline], pa.string())
+    )
+    known = texts.texts.to_pylist()
+    rows = [[{"time": time, "token": known.index(text)} for time, text in p] for p in persons]
+    columns = zip(*demographics, strict=True) if demographics else [()] * 5
+    kinds = [pa.date32(), *[pa.string()] * 4]
+    columns = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histories, "_PERSONS", at_a_time)
-        made = texts.sort_histories(pa.array(rows, pa.list_(EVENT))).to_pylist()
-    found = [list(zip(*(row[name] for name in histories.SORTED), strict=True)) for row in made]
-    assert found == [sorted_plainly(events) for events in persons]
+        made = texts.build_sequences(pa.array(rows, pa.list_(EVENT)), *columns).to_pylist()
+    found = [
+        [(known[number], day, time) for number, day, time in zip(*row.values(), strict=True)]
+        for row in made
+    ]
+    assert found == expected
 
 
 @given(

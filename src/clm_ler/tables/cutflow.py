@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.tables.engine import small_table, whole_sum
+from clm_ler.tables.histories import BASELINE
 from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH
 
 LOSS_LEDGER = ibis.schema(
@@ -178,9 +179,8 @@ def _count_outcomes(
         kept = person_spans.select(known_id="person_id", tokens="events")
     else:
         positions = sequences.day_position_tokens
-        kept = sequences.select(
-            known_id="person_id", tokens=positions.filter(lambda day: day > 0).length()
-        )
+        baseline = positions[: len(BASELINE) + 1].filter(lambda day: day == 0)  # they and the age
+        kept = sequences.select(known_id="person_id", tokens=positions.length() - baseline.length())
     persons = person_spans.left_join(kept, person_spans.person_id == kept.known_id)
     outcome = ibis.cases(
         (persons.split.isnull(), "split"),

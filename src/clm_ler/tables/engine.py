@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import BaseBackend
 
+MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
 _NO_TEXT = "\ue000"  # of Unicode's private use area
 
 
@@ -101,45 +102,125 @@ def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
     return table.mutate(nulls | {name: table[name].nullif(_NO_TEXT) for name in texts})
 
 
+def with_categories(table: pa.Table, columns: Sequence[str], like: ir.Table) -> ir.Table:
+    """Return a small table whose texts in some columns cost an engine no more than numbers.
+
+    DuckDB takes them as ENUM: what they are joined to is sorted and stored by number, in about half
+    the time. Spark has no such type. What is too much for a dictionary in a Parquet file stays
+    text.
+
+    Args:
+        table: The rows.
+        columns: Those of its columns of text that are to be carried on.
+        like: A table of the engine that is to hold the rows.
+    """
+    backend = like.get_backend()
+    counts = (len(table[name].unique()) for name in columns)
+    if backend.name != "duckdb" or not table.num_rows or max(counts) > MOST_CATEGORIES:
+        return ibis.memtable(table)
+    name = f"categories_{uuid.uuid4().hex}"
+    backend.con.register(f"{name}_rows", table)
+    for column in columns:
+        texts = f'SELECT DISTINCT "{column}" FROM {name}_rows WHERE "{column}" IS NOT NULL'
+        backend.raw_sql(f"CREATE TYPE {name}_{column} AS ENUM ({texts} ORDER BY ALL)")
+    casts = ", ".join(f'"{column}"::{name}_{column} AS "{column}"' for column in columns)
+    backend.raw_sql(f"CREATE TEMP TABLE {name} AS SELECT * REPLACE ({casts}) FROM {name}_rows")
+    backend.con.unregister(f"{name}_rows")
+    return _typed(backend, name, ibis.schema(table.schema))
+
+
+def hold(backend: BaseBackend, name: str, data: ir.Table) -> ir.Table:
+    """Evaluate an expression into a temporary table of DuckDB, and return that.
+
+    It lies in memory, and beyond the memory limit in the spill folder. Categories stay what they
+    are.
+    """
+    backend._run_pre_execute_hooks(data)
+    backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {backend.compile(data)}')
+    return _typed(backend, name, data.schema())
+
+
+def _typed(backend: BaseBackend, name: str, schema: ibis.Schema) -> ir.Table:
+    """Return a table of DuckDB's by name; Ibis, asked for its types, would parse all categories."""
+    return ops.DatabaseTable(name=name, schema=schema, source=backend).to_expr()
+
+
 def map_arrow(
     table: ir.Table,
-    function: Callable[[pa.Array], pa.Array],
-    column: str,
+    function: Callable[..., pa.Array],
+    columns: Sequence[str],
     output: dict[str, dt.DataType],
     digest: str,
 ) -> ir.Table:
-    """Return the table with the columns that a vectorised Arrow function makes of one column.
+    """Return the table with the columns that a vectorised Arrow function makes of some of its own.
 
     Args:
         table: Any table.
-        function: Takes the column as an Arrow array and returns a struct array with the fields of
+        function: Takes the columns as Arrow arrays and returns a struct array with the fields of
             ``output``; on Spark it is sent to the executors.
-        column: The column to read.
+        columns: The columns to read.
         output: Names and types of the new columns.
-        digest: Of all that the result depends on beside the column: it names the function, so that
-            the same expression can be told from another.
+        digest: Of all that the result depends on beside the columns: it names the function, so
+            that the same expression can be told from another.
     """
-    backend = table.get_backend()
-    if backend.name != "pyspark":
-        signature = ((table[column].type(),), dt.Struct(output))
-        name = f"{function.__name__}_{digest}"
-        apply = ibis.udf.scalar.pyarrow(function, name=name, signature=signature)
-        made = table.mutate(map_arrow=apply(table[column]))
+    if table.get_backend().name != "pyspark":
+        signature = (tuple(table[name].type() for name in columns), dt.Struct(output))
+        # Nulls of one column reach the function as well.
+        apply = ibis.udf.scalar.pyarrow(function, signature=signature, null_handling="special")
+        applied = apply(*(table[name] for name in columns))
+        # Ibis numbers the functions of a process and has no other way to name one.
+        type(applied.op()).__name__ = f"{function.__name__}_{digest}"
+        made = table.mutate(map_arrow=applied)
         return made.mutate({name: made.map_arrow[name] for name in output}).drop("map_arrow")
+
+    def append(batch: pa.RecordBatch) -> list[pa.Array]:
+        made = function(*(batch[name] for name in columns))
+        return [*batch.columns, *(made.field(name) for name in output)]
+
+    return _map_on_spark(table, append, ibis.schema(dict(table.schema()) | output))
+
+
+def look_up(table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
+    """Return the table with a column of lists of places in ``texts`` replaced by lists of the texts.
+
+    DuckDB takes the texts as categories, see :func:`with_categories`.
+    """
+    if table.get_backend().name != "pyspark":
+        rows = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
+        rows = with_categories(rows, ["text"], like=table)
+        name = f"texts_{uuid.uuid4().hex}"
+        listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
+        listed = hold(table.get_backend(), name, listed)
+        joined = table.cross_join(listed)
+        return joined.mutate({column: joined[column].map(lambda place: joined.texts[place])}).drop(
+            "texts"
+        )
+
+    def replace(batch: pa.RecordBatch) -> list[pa.Array]:
+        places = batch[column]
+        lists = pa.ListArray.from_arrays(places.offsets, texts.take(places.values))
+        return [lists if name == column else batch[name] for name in batch.schema.names]
+
+    kinds = dict(table.schema()) | {column: dt.Array(dt.string)}
+    return _map_on_spark(table, replace, ibis.schema(kinds))
+
+
+def _map_on_spark(
+    table: ir.Table, function: Callable[[pa.RecordBatch], list[pa.Array]], schema: ibis.Schema
+) -> ir.Table:
+    """Return what a function makes of each batch of rows, evaluated on the executors.
+
+    Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
+    """
     from ibis.backends.pyspark.datatypes import PySparkSchema
 
-    # Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
+    backend, arrow = table.get_backend(), schema.to_pyarrow()
     backend._run_pre_execute_hooks(table)
     frame = backend._session.sql(backend.compile(table))
-    schema = ibis.schema(dict(table.schema()) | output)
-    arrow = schema.to_pyarrow()
 
     def apply_to_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            made = function(batch[column])
-            yield pa.RecordBatch.from_arrays(
-                [*batch.columns, *(made.field(name) for name in output)], arrow.names
-            ).cast(arrow)
+            yield pa.RecordBatch.from_arrays(function(batch), arrow.names).cast(arrow)
 
     name = f"map_arrow_{uuid.uuid4().hex}"
     frame.mapInArrow(apply_to_batches, PySparkSchema.from_ibis(schema)).createOrReplaceTempView(

@@ -1,13 +1,14 @@
-"""Histories sorted in columns: one sort of plain numbers for thousands of persons.
+"""Sequences made in columns: one sort of plain numbers for thousands of persons.
 
 Engines sort lists of records an order of magnitude more slowly than NumPy sorts numbers, and texts
-more slowly than either. Here tokens are numbers in the order of their texts until the last step.
+more slowly than either. Here tokens are numbers, in the order of their texts.
 """
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import ibis.expr.datatypes as dt
 import numpy as np
@@ -16,14 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Column = npt.NDArray[np.int64]
-SORTED = {
-    "tokens": dt.Array(dt.string),
-    "days": dt.Array(dt.int32),
-    "times": dt.Array(dt.timestamp),
+SEQUENCE = {
+    "sorted_event_tokens": dt.Array(dt.int32),
+    "day_position_tokens": dt.Array(dt.int32),
+    "date": dt.Array(dt.timestamp),
 }
+BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
+DAYS_PER_YEAR = 365  # as published
 _UNITS = (60_000_000, 1_000_000, 1)  # microseconds
 _DAY = 86_400_000_000
-_PERSONS = 256  # sorted at a time: their numbers stay in the processor's cache
+_PERSONS = 256  # at a time
+_NOT_KNOWN = -(2**31)  # a birth date, millions of years ago
+_AGE_TOKEN = "^AGE:(?:0|-?[1-9][0-9]{0,3})$"
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class TokenTexts:
     texts: pa.Array
 
     @classmethod
-    def of(cls, *columns: pa.ChunkedArray) -> "TokenTexts":
+    def of(cls, *columns: pa.ChunkedArray) -> Self:
         """Return all texts that occur in some columns."""
         chunks = [chunk.cast(pa.string()) for column in columns for chunk in column.chunks]
         texts = pa.chunked_array(chunks, pa.string()).unique()
@@ -45,45 +50,113 @@ class TokenTexts:
 
     @cached_property
     def digest(self) -> str:
-        """What the sorted histories depend on beside the events: the texts, and this module."""
+        """What the sequences depend on beside the events: the texts, and this module."""
         digest = hashlib.sha256(Path(__file__).read_bytes())
         for buffer in self.texts.buffers()[1:]:
             digest.update(buffer or b"")
         return digest.hexdigest()[:32]
 
-    def sort_histories(self, histories: pa.Array) -> pa.StructArray:
-        """Return each person's events in the order (time, token), a token once a day, the earliest.
+    def build_sequences(
+        self,
+        histories: pa.Array,
+        births: pa.Array,
+        ethnicity: pa.Array,
+        gender: pa.Array,
+        race: pa.Array,
+        region: pa.Array,
+    ) -> pa.StructArray:
+        """Return each person's baseline and events as three lists, ``SEQUENCE``.
 
         Args:
-            histories: One list per person of structs of ``time`` and ``token``, a number.
+            histories: One list per person, never empty, of structs of ``time`` and ``token``, a
+                number.
+            births: Dates, null where not known.
+            ethnicity: Values of the demographics, null where not known, and so the others.
+            gender: See ethnicity.
+            race: See ethnicity.
+            region: See ethnicity.
 
         Returns:
-            Three lists per person, ``SORTED``: token texts, days from 1 at the first event, times.
+            The numbers of the tokens, their days from 1 at the first event and their times. First
+            the baseline in alphabetical order, on day 0 at birth, or at the first event where that
+            is not known. Then the events in the order (time, token), a token once a day, at its
+            earliest time.
         """
-        if isinstance(histories, pa.ChunkedArray):
-            histories = histories.combine_chunks()
-        starts = range(0, max(len(histories), 1), _PERSONS)
-        return pa.concat_arrays([self._sort(histories.slice(at, _PERSONS)) for at in starts])
-
-    def _sort(self, histories: pa.ListArray) -> pa.StructArray:
-        events, sizes = histories.flatten(), pc.list_value_length(histories)
-        person = np.repeat(np.arange(len(histories)), sizes)
-        time = _int64(pc.struct_field(events, "time").cast(pa.timestamp("us")))
-        token = _int64(pc.struct_field(events, "token"))
-        unit = next(unit for unit in _UNITS if unit == 1 or not (time % unit).any())
-        person, time, token = sort_rows(person, time // unit, token)
-        day = time // (_DAY // unit)
-        once = _first_of_day(person, day, token)
-        person, time, day, token = (column[once] for column in (person, time, day, token))
-        offsets = np.searchsorted(person, np.arange(len(histories) + 1)).astype(np.int32)
-        days = day - np.repeat(day[offsets[:-1]], np.diff(offsets)) + 1 if len(day) else day
-        columns = [
-            self.texts.take(pa.array(token)),
-            pa.array(days.astype(np.int32)),
-            pa.array(time * unit, pa.timestamp("us")),
+        columns = (histories, births, ethnicity, gender, race, region)
+        histories, births, *values = [
+            column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+            for column in columns
         ]
-        lists = [pa.ListArray.from_arrays(pa.array(offsets), column) for column in columns]
-        return pa.StructArray.from_arrays(lists, list(SORTED))
+        birth = _int64(births.cast(pa.int32()).fill_null(_NOT_KNOWN))
+        named = zip(BASELINE, values, strict=True)
+        baseline = np.column_stack([self._baseline_numbers(*column) for column in named])
+        # Some persons at a time: their numbers stay in the processor's cache.
+        parts = [slice(at, at + _PERSONS) for at in range(0, max(len(birth), 1), _PERSONS)]
+        return pa.concat_arrays(
+            [self._build(histories[part], birth[part], baseline[part]) for part in parts]
+        )
+
+    def _build(self, histories: pa.ListArray, birth: Column, baseline: Column) -> pa.StructArray:
+        person, time, token = _sort_events(histories)
+        counts = np.bincount(person, minlength=len(histories))
+        first, day = np.cumsum(counts) - counts, time // _DAY
+        first_day = day[first]
+        ages, age_numbers = self._ages
+        age = (first_day - birth) // DAYS_PER_YEAR  # above all others where birth is not known
+        heads = np.column_stack([age_numbers[np.searchsorted(ages, age)], baseline])
+        sizes = (heads >= 0).sum(axis=1)
+        offsets = np.concatenate([[0], np.cumsum(sizes + counts)])
+        # Events stand behind their person's baseline, which takes the other places.
+        places = np.arange(len(token)) + np.repeat(np.cumsum(sizes), counts)
+        others = np.ones(offsets[-1], np.bool_)
+        others[places] = False
+        tokens, days = np.empty(offsets[-1], np.int32), np.zeros(offsets[-1], np.int32)
+        tokens[others], tokens[places] = heads[heads >= 0], token
+        days[places] = day - np.repeat(first_day, counts) + 1
+        born = np.where(birth == _NOT_KNOWN, time[first], birth * _DAY)
+        times = np.repeat(born, sizes + counts)
+        times[places] = time
+        columns = [pa.array(tokens), pa.array(days), pa.array(times, pa.timestamp("us"))]
+        starts = pa.array(offsets, pa.int32())
+        lists = [pa.ListArray.from_arrays(starts, column) for column in columns]
+        return pa.StructArray.from_arrays(lists, list(SEQUENCE))
+
+    def _baseline_numbers(self, name: str, values: pa.Array) -> Column:
+        """Return the number of each value's token, -1 where the value is null."""
+        known, numbers = self._values[name]
+        places = pc.index_in(values.cast(pa.string()), known, skip_nulls=True)
+        return np.append(numbers, -1)[_int64(places.fill_null(-1))]
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[pa.Array, Column]]:
+        """The values that there are tokens of, and the numbers of these, by name of BASELINE."""
+        found = {}
+        for name in BASELINE:
+            numbers = np.flatnonzero(pc.starts_with(self.texts, f"{name}:"))
+            tokens = self.texts.take(pa.array(numbers))
+            found[name] = pc.utf8_slice_codeunits(tokens, len(name) + 1), numbers
+        return found
+
+    @cached_property
+    def _ages(self) -> tuple[Column, Column]:
+        """The ages that there are tokens of, in order, and the numbers of these; then a -1."""
+        numbers = np.flatnonzero(pc.match_substring_regex(self.texts, _AGE_TOKEN))
+        ages = pc.utf8_slice_codeunits(self.texts.take(pa.array(numbers)), len("AGE:"))
+        ages = _int64(ages.cast(pa.int64()))
+        order = np.argsort(ages)
+        return ages[order], np.append(numbers[order], -1)
+
+
+def _sort_events(histories: pa.ListArray) -> tuple[Column, Column, Column]:
+    """Return person, time and token of the events in this order, a token once a day."""
+    events, sizes = histories.flatten(), pc.list_value_length(histories)
+    person = np.repeat(np.arange(len(histories)), sizes)
+    time = _int64(pc.struct_field(events, "time").cast(pa.timestamp("us")))
+    token = _int64(pc.struct_field(events, "token"))
+    unit = next(unit for unit in _UNITS if unit == 1 or not (time % unit).any())
+    person, time, token = sort_rows(person, time // unit, token)
+    once = _first_of_day(person, time // (_DAY // unit), token)
+    return person[once], time[once] * unit, token[once]
 
 
 def sort_rows(*columns: Column) -> list[Column]:

@@ -1,6 +1,6 @@
 """Raw rows to rows that can be used: each row that cannot be has a reason, and is counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -8,8 +8,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.tables.codes import canonical_code
-from clm_ler.tables.engine import trim, whole_sum
-from clm_ler.tables.sequences import BASELINE
+from clm_ler.tables.engine import trim, whole_sum, with_categories
+from clm_ler.tables.histories import BASELINE
 from clm_ler.tables.translation import tokens_by_code
 
 # Lost because the configuration says so, not because the data are odd.
@@ -17,12 +17,18 @@ DELIBERATE = ("filter_expr", "event_date_filter")
 NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
 NO_TOKEN = "code without a token"
+# A screened row has its table and its reason by number, which takes a sixteenth of the room.
+TABLES = ("patient", "diagnosis", "prescription", "procedure", "lab")
+REASONS = (
+    *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
+    *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
+)
 
 Years = tuple[int, int]
 
 
 def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
-    """Return every row in the types of ``demographics``, and ``reason`` where it is lost.
+    """Return every row in the types of ``demographics``, and why it is lost (see REASONS), or null.
 
     A birth date outside the plausible years is a placeholder: it is taken as not known, and the
     person stays. Of several rows for one person one is kept, the first by its values.
@@ -40,16 +46,19 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
         group_by=["person_id", "passes_filter"], order_by=["birth_date", *texts]
     )
     return rows.mutate(
-        reason=ibis.cases(
+        table=numbered("patient", TABLES),
+        reason=_first_reason(
             (~rows.passes_filter, "filter_expr"),
             (rows.person_id.isnull(), "no person_id"),
             (ibis.row_number().over(same_person) > 0, "person listed before"),
-        )
+        ),
     )
 
 
 def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Years) -> ir.Table:
-    """Return every row in the project's types, and ``reason`` where it is lost (the first that holds).
+    """Return every row in the project's types, and why it is lost: the first reason that holds.
+
+    A value that is no number is null.
 
     Args:
         rows: Selected rows: person_id, time, system, code, the two filters; value and unit of labs.
@@ -63,9 +72,10 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
         time=_as(rows.time, "timestamp"),
         system=_text(rows.system),
         code=_text(rows.code),
+        **_lab_columns(rows),
     )
     joined = typed.left_join(born, typed.person_id == born.known_id)
-    reason = ibis.cases(
+    reason = _first_reason(
         (~joined.passes_filter, "filter_expr"),
         (joined.person_id.isnull(), "no person_id"),
         (joined.known_id.isnull(), "person not in patient"),
@@ -75,23 +85,27 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
         (joined.time.date() < joined.birth_date, "before birth"),
         (~joined.passes_date_filter, "event_date_filter"),
     )
-    return joined.select(*rows.columns, table=ibis.literal(table), reason=reason)
+    kept = [name for name in rows.columns if not name.startswith("passes_")]
+    return joined.select(*kept, table=numbered(table, TABLES), reason=reason)
 
 
-def name_codes(events: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
-    """Return the events with the project's system names and one spelling of each code.
+def name_codes(screened: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
+    """Return the rows with the project's system names and one spelling of each code.
 
-    The spellings are made once per distinct code and joined as a small table. Events without a
-    code are left out.
+    The spellings are made once per distinct code (and unit of labs), and joined as a small table.
     """
-    codes = events.select("system", "code").distinct()
-    codes = codes.filter(codes.system.notnull(), codes.code.notnull())
+    spelt = [name for name in ("system", "code", "unit") if name in screened.columns]
+    codes = screened.select(spelt).distinct()
     names = codes.mutate(
         named_system=codes.system.substitute(dict(code_systems)),
         named_code=canonical_code(codes.system, codes.code),
+        **({"named_unit": codes.unit} if "unit" in spelt else {}),
     )
-    named = events.join(ibis.memtable(names.to_pyarrow()), ["system", "code"])
-    return named.drop("system", "code").rename(system="named_system", code="named_code")
+    named = [f"named_{name}" for name in spelt]
+    names = with_categories(names.to_pyarrow(), named, like=screened)
+    same = [screened[name].identical_to(names[name]) for name in spelt]  # null, too
+    columns = {name: f"named_{name}" if name in spelt else name for name in screened.columns}
+    return screened.join(names, same).select(**columns)
 
 
 def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table:
@@ -105,7 +119,7 @@ def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table
     return joined.mutate(
         system=joined.to_system.coalesce(joined.system),
         code=joined.to_code.coalesce(joined.code),
-        reason=joined.reason.coalesce(ibis.cases((joined.to_code.isnull(), NO_TOKEN))),
+        reason=joined.reason.coalesce(_first_reason((joined.to_code.isnull(), NO_TOKEN))),
     ).select(screened.columns)
 
 
@@ -161,13 +175,32 @@ def count_rows(screened: ir.Table) -> ir.Table:
         rows=lambda t: whole_sum(t.rows),
         persons=_.person_id.nunique(),
     )
+    by_reason = by_reason.mutate(reason=by_reason.reason.cases(*enumerate(REASONS)))
     return _with_all_texts(by_reason).union(_with_all_texts(whole))
 
 
 def _with_all_texts(counts: ir.Table) -> ir.Table:
     absent = {name for name in ("system", "code", "unit") if name not in counts.columns}
-    filled = counts.mutate({name: ibis.null("string") for name in absent})
+    texts = {name: ibis.null("string") for name in absent}
+    filled = counts.mutate(texts, table=counts.table.cases(*enumerate(TABLES)))
     return filled.select("table", "reason", "system", "code", "unit", "rows", "persons")
+
+
+def numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:
+    """Return the place of a text among others."""
+    return ibis.literal(texts.index(text), "int8")
+
+
+def _first_reason(*reasons: tuple[ir.BooleanValue, str]) -> ir.IntegerValue:
+    """Return the number of the first reason whose condition holds, null where none does."""
+    return ibis.cases(*((condition, numbered(text, REASONS)) for condition, text in reasons))
+
+
+def _lab_columns(rows: ir.Table) -> dict[str, ir.Column]:
+    if "value" not in rows.columns:
+        return {}
+    number = rows.value if rows.value.type().is_floating() else rows.value.try_cast("float64")
+    return {"value": number.cast("float64"), "unit": trim(rows.unit.cast("string"))}
 
 
 def _as(column: ir.Column, kind: str) -> ir.Column:

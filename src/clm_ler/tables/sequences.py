@@ -3,14 +3,12 @@
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.tables.engine import map_arrow
-from clm_ler.tables.histories import SORTED, TokenTexts
+from clm_ler.tables.engine import look_up, map_arrow
+from clm_ler.tables.histories import BASELINE, DAYS_PER_YEAR, SEQUENCE, TokenTexts
 from clm_ler.tables.labs import apply_lab_rules, lab_rules, token_columns
-
-BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
-DAYS_PER_YEAR = 365  # as published
 
 
 def build_sequences(
@@ -21,7 +19,7 @@ def build_sequences(
     lab_percentiles: ir.Table,
     person_splits: ir.Table,
 ) -> ir.Table:
-    """Return the sequence of every person who has an event, whatever its length.
+    """Return the sequence of every person of ``person_splits`` who has an event, whatever its length.
 
     Position 0 holds the baseline tokens, dated at birth: ``AGE:n`` (whole years of 365 days at the
     first event), ``ETHNICITY:x``, ``GENDER:x``, ``RACE:x``, ``REGION:x``; what is not known is
@@ -33,40 +31,55 @@ def build_sequences(
         ``person_id``, ``split``, and the lists ``sorted_event_tokens``, ``day_position_tokens``
         and ``date``, in the order (position, time, token).
     """
-    numbered, texts = _number_events(coded_events, lab_events, unit_conversions, lab_percentiles)
+    codes = coded_events.group_by("system", "code").agg(first=_.time.min(), last=_.time.max())
+    codes = codes.mutate(token=_.system + ":" + _.code).to_pyarrow()
+    rules = lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
+    texts = TokenTexts.of(
+        codes["token"],
+        *(rules[name] for name in token_columns(rules.column_names)),
+        _baseline_tokens(demographics),
+        _age_tokens(demographics, codes, lab_events),
+    )
+    names, rules = (_by_number(table, texts) for table in (codes.drop(["first", "last"]), rules))
+    coded = coded_events.join(names, ["system", "code"]).select("person_id", "time", "token")
+    numbered = coded.union(apply_lab_rules(lab_events, rules))
     event = ibis.struct({"time": numbered.time, "token": numbered.token})
     histories = numbered.group_by("person_id").agg(events=event.collect())
-    ordered = map_arrow(histories, texts.sort_histories, "events", SORTED, texts.digest)
-    persons = ordered.join(person_splits, "person_id").left_join(demographics, "person_id")
-    first = persons.times[0]
-    baseline = _baseline_tokens(persons, first)
-    born = persons.birth_date.cast("timestamp").coalesce(first)
-    return persons.select(
-        "person_id",
-        "split",
-        sorted_event_tokens=baseline.concat(persons.tokens),
-        day_position_tokens=baseline.map(lambda token: ibis.literal(0, "int32")).concat(
-            persons.days
-        ),
-        date=baseline.map(lambda token: born).concat(persons.times),
-    )
+    persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")
+    columns = ["events", "birth_date", *BASELINE.values()]
+    made = map_arrow(persons, texts.build_sequences, columns, SEQUENCE, texts.digest)
+    sequences = made.select("person_id", "split", *SEQUENCE)
+    return look_up(sequences, "sorted_event_tokens", texts.texts)
 
 
-def _number_events(
-    coded_events: ir.Table,
-    lab_events: ir.Table,
-    unit_conversions: ir.Table,
-    lab_percentiles: ir.Table,
-) -> tuple[ir.Table, TokenTexts]:
-    """Return person_id, time and token, by number, of every event that has one; and the texts."""
-    codes = coded_events.select("system", "code").distinct().mutate(token=_.system + ":" + _.code)
-    codes, rules = codes.to_pyarrow(), lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
-    texts = TokenTexts.of(
-        codes["token"], *(rules[name] for name in token_columns(rules.column_names))
-    )
-    names, rules = (_by_number(table, texts) for table in (codes, rules))
-    coded = coded_events.join(names, ["system", "code"]).select("person_id", "time", "token")
-    return coded.union(apply_lab_rules(lab_events, rules)), texts
+def _baseline_tokens(demographics: ir.Table) -> pa.ChunkedArray:
+    """Return the baseline tokens that occur, but for the age."""
+    tokens = [
+        demographics.select(token=ibis.literal(f"{name}:") + demographics[column]).distinct()
+        for name, column in BASELINE.items()
+    ]
+    return ibis.union(*tokens).filter(_.token.notnull()).to_pyarrow()["token"]
+
+
+def _age_tokens(demographics: ir.Table, codes: pa.Table, lab_events: ir.Table) -> pa.ChunkedArray:
+    """Return the token of each age that anybody may have had at an event.
+
+    Args:
+        demographics: The persons.
+        codes: The codes with the times of their ``first`` and their ``last`` event.
+        lab_events: Laboratory results.
+    """
+    births = demographics.agg(first=_.birth_date.min(), last=_.birth_date.max())
+    labs = lab_events.agg(first=_.time.min(), last=_.time.max())
+    born, labs = births.to_pyarrow().to_pylist()[0], labs.to_pyarrow().to_pylist()[0]
+    first = [time for time in (pc.min(codes["first"]).as_py(), labs["first"]) if time]
+    last = [time for time in (pc.max(codes["last"]).as_py(), labs["last"]) if time]
+    ages: list[int] = []
+    if born["first"] and first:
+        youngest = (min(first).date() - born["last"]).days // DAYS_PER_YEAR
+        oldest = (max(last).date() - born["first"]).days // DAYS_PER_YEAR
+        ages = list(range(youngest, oldest + 1))
+    return pa.chunked_array([[f"AGE:{age}" for age in ages]], pa.string())
 
 
 def _by_number(table: pa.Table, texts: TokenTexts) -> ir.Table:
@@ -91,13 +104,3 @@ def measure_spans(events: ir.Table, person_splits: ir.Table) -> ir.Table:
     return spans.left_join(person_splits, "person_id").select(
         "person_id", "split", "events", "days"
     )
-
-
-def _baseline_tokens(persons: ir.Table, first: ir.TimestampValue) -> ir.ArrayValue:
-    """Return the known baseline tokens in alphabetical order."""
-    age = first.date().delta(persons.birth_date, unit="day") // DAYS_PER_YEAR
-    tokens = [
-        ibis.literal("AGE:") + age.cast("string"),
-        *(ibis.literal(f"{name}:") + persons[column] for name, column in BASELINE.items()),
-    ]
-    return ibis.array(tokens).filter(lambda token: token.notnull())

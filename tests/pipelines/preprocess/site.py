@@ -1,5 +1,6 @@
 """A small site with the published keys, and `split` and `preprocess` on it, stage by stage."""
 
+import uuid
 from functools import partial
 
 import yaml
@@ -8,6 +9,7 @@ from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
+from clm_ler.tables.engine import hold
 from clm_ler.tables.labs import count_lab_values
 
 # As in an existing CLM-LER configuration.
@@ -68,6 +70,12 @@ def preprocess(as_table, raw, options):
     def stored(table):
         return as_table(table.to_pyarrow(), table.schema())
 
+    def held(table):
+        """As ``TransientTableDataset`` does."""
+        backend = tables["patient"].get_backend()
+        on_spark = backend.name == "pyspark"
+        return table if on_spark else hold(backend, f"held_{uuid.uuid4().hex}", table)
+
     tables = {
         name: as_table(rows, {"patient": PATIENT, "lab": LAB}.get(name, EVENT))
         for name, rows in raw.items()
@@ -79,6 +87,7 @@ def preprocess(as_table, raw, options):
         raw_table("diagnosis"), raw_table("prescription"), raw_table("procedure"), births, options
     )
     labs = nodes.screen_lab_events(raw_table("lab"), births, options)
+    coded, labs = (held(nodes.name_events(rows, options)) for rows in (coded, labs))
     made["raw_row_counts"] = stored(nodes.count_raw_rows(tables["patient"], coded, labs, options))
     made["person_splits"] = stored(assign_splits(births, None, None, SplitOptions()))
     made["coded_events"] = stored(nodes.keep_coded_events(coded, made["raw_row_counts"], options))

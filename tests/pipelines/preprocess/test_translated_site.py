@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clm_ler.pipelines.preprocess import nodes
-from clm_ler.tables.screening import NO_TOKEN, count_codes, translate_codes
+from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes, translate_codes
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import options, rows
 
@@ -62,15 +62,16 @@ def read(as_table):
         persons = nodes.select_demographics(raw["patient"], *reading)
         persons = as_table(persons.to_pyarrow(), persons.schema())
         coded = nodes.screen_coded_events(
-            raw["diagnosis"], raw["prescription"], None, persons, *reading
+            raw["diagnosis"], raw["prescription"], None, persons, reading[0]
         )
-        labs = nodes.screen_lab_events(raw["lab"], persons, *reading)
+        labs = nodes.screen_lab_events(raw["lab"], persons, reading[0])
+        coded, labs = (nodes.name_events(rows, *reading) for rows in (coded, labs))
         counts = nodes.count_raw_rows(raw["patient"], coded, labs, reading[0])
         counts = as_table(counts.to_pyarrow(), counts.schema())
         return {
             "demographics": persons,
-            "coded_events": nodes.keep_coded_events(coded, counts, *reading),
-            "lab_events": nodes.keep_lab_events(labs, counts, *reading),
+            "coded_events": nodes.keep_coded_events(coded, counts, reading[0]),
+            "lab_events": nodes.keep_lab_events(labs, counts, reading[0]),
             "raw_row_counts": counts,
         }
 
@@ -131,13 +132,14 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     known=st.sets(st.sampled_from(["1", "2", "3"])),
 )
 def test_never_more_events_than_before_and_each_kept_or_counted(codes, lost, known):
-    event = dict.fromkeys(["system", "code", "reason"], "string")
-    before = "before birth" if lost else None
+    event = {"system": "string", "code": "string", "reason": "int8"}
+    before = REASONS.index("before birth") if lost else None
     screened = ibis.memtable([("A", code, before) for code in codes], schema=event)
     tokens = [("A", code, f"X:{code}", "direct", 1) for code in sorted(known)]
     translated = translate_codes(screened, ibis.memtable(tokens, schema=TRANSLATIONS))
+    no_token = REASONS.index(NO_TOKEN)
     expected = [
-        ("X" if code in known else "A", code, before or (None if code in known else NO_TOKEN))
+        ("X" if code in known else "A", code, before or (None if code in known else no_token))
         for code in codes
     ]
     assert rows(translated) == sorted(expected, key=repr)

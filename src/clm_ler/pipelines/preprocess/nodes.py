@@ -9,7 +9,6 @@ from ibis import _
 
 from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
-from clm_ler.tables.engine import trim
 from clm_ler.tables.labs import (
     classify_lab_events,
     fit_lab_percentiles,
@@ -56,8 +55,8 @@ NO_CODED_EVENTS = ibis.schema(
         "time": "timestamp",
         "system": "string",
         "code": "string",
-        "table": "string",
-        "reason": "string",
+        "table": "int8",
+        "reason": "int8",
     }
 )
 NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
@@ -78,15 +77,11 @@ def screen_coded_events(
     procedure: ir.Table | None,
     demographics: ir.Table,
     options: PreprocessOptions,
-    translations: ir.Table | None = None,
 ) -> ir.Table:
-    """Return every row of the tables that there are, with the reason why it is lost.
-
-    Where there are translations (``code_translations``), under the vocabulary's systems and codes.
-    """
+    """Return every row of the tables that there are, with the reason why it is lost."""
     tables = {"diagnosis": diagnosis, "prescription": prescription, "procedure": procedure}
     screened = [
-        _screened_events(table, name, demographics, options, translations)
+        _screened_events(table, name, demographics, options)
         for name, table in tables.items()
         if table is not None
     ]
@@ -96,26 +91,35 @@ def screen_coded_events(
 
 
 def screen_lab_events(
-    lab: ir.Table | None,
-    demographics: ir.Table,
-    options: PreprocessOptions,
-    translations: ir.Table | None = None,
+    lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return every laboratory result, as ``screen_coded_events`` does."""
     if lab is None:
         return ibis.memtable([], schema=NO_LAB_EVENTS)
-    return _screened_events(lab, "lab", demographics, options, translations)
+    return _screened_events(lab, "lab", demographics, options)
+
+
+def name_events(
+    screened: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+) -> ir.Table:
+    """Return the rows with each system and code in the one spelling that its token has.
+
+    Where there are translations (``code_translations``), those of the vocabulary's tokens.
+    """
+    if translations is not None:
+        return translate_codes(screened, translations)
+    return name_codes(screened, options.code_systems)
 
 
 def count_raw_rows(
     patient: ir.Table,
-    screened_coded_events: ir.Table,
-    screened_lab_events: ir.Table,
+    named_coded_events: ir.Table,
+    named_lab_events: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
     """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
     patients = _screened_patients(patient, options)
-    rows = patients.select("person_id", "reason", table=ibis.literal("patient"))
+    rows = patients.select("person_id", "table", "reason")
     blanked = patients.filter(_.reason.isnull(), _.blanked).agg(
         table=ibis.literal("patient"),
         reason=ibis.literal(PLACEHOLDER_BIRTH),
@@ -123,38 +127,24 @@ def count_raw_rows(
         rows=_.count(),
         persons=_.count(),
     )
-    counts = [count_rows(part) for part in (rows, screened_coded_events, screened_lab_events)]
+    counts = [count_rows(part) for part in (rows, named_coded_events, named_lab_events)]
     return reduce(lambda left, right: left.union(right), counts).union(blanked.filter(_.rows > 0))
 
 
 def keep_coded_events(
-    screened_coded_events: ir.Table,
-    raw_row_counts: ir.Table,
-    options: PreprocessOptions,
-    translations: ir.Table | None = None,
+    named_coded_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    """Return the coded events of all persons, codes in one spelling, if not too many are lost."""
-    kept = _kept(screened_coded_events, raw_row_counts, options, translations)
+    """Return the coded events of all persons, if not too many are lost."""
+    kept = _kept(named_coded_events, raw_row_counts, options)
     return kept.select("person_id", "time", "system", "code")
 
 
 def keep_lab_events(
-    screened_lab_events: ir.Table,
-    raw_row_counts: ir.Table,
-    options: PreprocessOptions,
-    translations: ir.Table | None = None,
+    named_lab_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    """Return the laboratory results of all persons; a value that is no number is null."""
-    kept = _kept(screened_lab_events, raw_row_counts, options, translations)
-    value = kept.value if kept.value.type().is_floating() else kept.value.try_cast("float64")
-    return kept.select(
-        "person_id",
-        "time",
-        "system",
-        "code",
-        value=value.cast("float64"),
-        unit=trim(kept.unit.cast("string")),
-    )
+    """Return the laboratory results of all persons, if not too many are lost."""
+    kept = _kept(named_lab_events, raw_row_counts, options)
+    return kept.select("person_id", "time", "system", "code", "value", "unit")
 
 
 def provide_unit_conversions(
@@ -224,11 +214,11 @@ def build_pretraining_sequences(
     spans = person_spans.filter(_.days >= options.number_of_days_threshold)
     sequences = build_sequences(
         demographics,
-        coded_events.semi_join(spans, "person_id"),
-        lab_events.semi_join(spans, "person_id"),
+        coded_events,
+        lab_events,
         unit_conversions,
         lab_percentiles,
-        person_splits,
+        person_splits.semi_join(spans, "person_id"),
     )
     return sequences.filter(_.sorted_event_tokens.length() >= options.min_history_size)
 
@@ -261,28 +251,14 @@ def _screened_patients(patient: ir.Table, options: PreprocessOptions) -> ir.Tabl
 
 
 def _screened_events(
-    table: ir.Table,
-    name: str,
-    demographics: ir.Table,
-    options: PreprocessOptions,
-    translations: ir.Table | None,
+    table: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     rows = select(table, options.tables[name], EVENTS[name], name, options.event_date_filter)
-    screened = screen_events(rows, demographics, name, options.plausible_years)
-    if translations is None:
-        return screened
-    return translate_codes(screened, translations)
+    return screen_events(rows, demographics, name, options.plausible_years)
 
 
-def _kept(
-    screened: ir.Table,
-    raw_row_counts: ir.Table,
-    options: PreprocessOptions,
-    translations: ir.Table | None,
-) -> ir.Table:
-    """Return the rows without a reason of loss; what is translated has its tokens' spelling."""
+def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:
     flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
-    named = screened if translations is not None else name_codes(screened, options.code_systems)
     return named.filter(_.reason.isnull())
 
 

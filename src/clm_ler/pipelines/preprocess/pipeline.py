@@ -17,31 +17,43 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 nodes.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "demographics", *READING],
+                inputs=["diagnosis", "prescription", "procedure", "demographics", OPTIONS],
                 outputs="screened_coded_events",
                 name="screen_coded_events",
             ),
             Node(
                 nodes.screen_lab_events,
-                inputs=["lab", "demographics", *READING],
+                inputs=["lab", "demographics", OPTIONS],
                 outputs="screened_lab_events",
                 name="screen_lab_events",
             ),
             Node(
+                nodes.name_events,
+                inputs=["screened_coded_events", *READING],
+                outputs="named_coded_events",
+                name="name_coded_events",
+            ),
+            Node(
+                nodes.name_events,
+                inputs=["screened_lab_events", *READING],
+                outputs="named_lab_events",
+                name="name_lab_events",
+            ),
+            Node(
                 nodes.count_raw_rows,
-                inputs=["patient", "screened_coded_events", "screened_lab_events", OPTIONS],
+                inputs=["patient", "named_coded_events", "named_lab_events", OPTIONS],
                 outputs="raw_row_counts",
                 name="count_raw_rows",
             ),
             Node(
                 nodes.keep_coded_events,
-                inputs=["screened_coded_events", "raw_row_counts", *READING],
+                inputs=["named_coded_events", "raw_row_counts", OPTIONS],
                 outputs="coded_events",
                 name="keep_coded_events",
             ),
             Node(
                 nodes.keep_lab_events,
-                inputs=["screened_lab_events", "raw_row_counts", *READING],
+                inputs=["named_lab_events", "raw_row_counts", OPTIONS],
                 outputs="lab_events",
                 name="keep_lab_events",
             ),

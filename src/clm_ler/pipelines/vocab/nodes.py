@@ -113,7 +113,9 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
         is unknown, that is, where no ``AGE`` leads the baseline.
     """
     codec = TokenCodec.from_tokenizer(tokenizer)
-    encoded = map_arrow(sequences, codec.encode_lists, "sorted_event_tokens", ENCODED, codec.digest)
+    encoded = map_arrow(
+        sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
+    )
     baseline = encoded.day_position_tokens.filter(lambda day: day == 0).length()
     lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
     born = encoded.sorted_event_tokens[0].startswith("AGE:")
@@ -169,7 +171,7 @@ def _largest_uncovered(
 def _count_coverage(sequences: ir.Table, codec: TokenCodec) -> ir.Table:
     """Return tokens and persons, and the known among them, per split and system and over all."""
     lists = sequences.select("split", "sorted_event_tokens")
-    counted = map_arrow(lists, codec.count_known, "sorted_event_tokens", COVERAGE, codec.digest)
+    counted = map_arrow(lists, codec.count_known, ["sorted_event_tokens"], COVERAGE, codec.digest)
     return (
         counted.select("split", entry=_.systems.unnest())
         .select("split", system=_.entry.system, tokens=_.entry.tokens, known=_.entry.known)
