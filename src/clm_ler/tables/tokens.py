@@ -29,6 +29,28 @@ COVERAGE = {
     "systems": dt.Array(dt.Struct({"system": dt.string, "tokens": dt.int64, "known": dt.int64}))
 }
 
+# One entry for each token that a person has.
+COUNTED = {"counts": dt.Array(dt.Struct({"token": dt.string, "n": dt.int64}))}
+
+
+def count_within(column: pa.Array) -> pa.StructArray:
+    """Return per list of token texts how often it has each token.
+
+    >>> count_within(pa.array([["b", "a", "b"], []])).field("counts").to_pylist()
+    [[{'token': 'b', 'n': 2}, {'token': 'a', 'n': 1}], []]
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    texts = column.flatten().dictionary_encode()
+    rows = np.repeat(np.arange(len(column)), pc.list_value_length(column))
+    kinds = max(len(texts.dictionary), 1)
+    cells, counts = np.unique(rows * kinds + texts.indices.to_numpy(), return_counts=True)
+    fields = [texts.dictionary.take(pa.array(cells % kinds)), pa.array(counts)]
+    entries = pa.StructArray.from_arrays(fields, ["token", "n"])
+    sizes = np.bincount(cells // kinds, minlength=len(column))
+    lists = pa.ListArray.from_arrays(ragged_offsets(sizes).astype(np.int32), entries)
+    return pa.StructArray.from_arrays([lists], list(COUNTED))
+
 
 def split_bins(
     tokens: pa.Array, bin_labels: Sequence[str]

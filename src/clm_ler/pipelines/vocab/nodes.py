@@ -15,9 +15,17 @@ from transformers import PreTrainedTokenizerFast
 
 from clm_ler.modeling.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKENS, UNK
 from clm_ler.pipelines.vocab.options import VocabOptions
-from clm_ler.tables.engine import map_arrow
+from clm_ler.tables.engine import map_arrow, whole_sum
 from clm_ler.tables.labs import bin_labels
-from clm_ler.tables.tokens import COVERAGE, ENCODED, TokenCodec, parents, split_bins
+from clm_ler.tables.tokens import (
+    COUNTED,
+    COVERAGE,
+    ENCODED,
+    TokenCodec,
+    count_within,
+    parents,
+    split_bins,
+)
 
 SPLITS = ("train", "valid", "test")
 
@@ -25,11 +33,11 @@ SPLITS = ("train", "valid", "test")
 def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
     """Return ``token``, ``count`` and ``persons`` of every token text of the fitted persons."""
     fitted = sequences if options.fit_on == "all" else sequences.filter(_.split == "train")
-    # Within lists, so that the memory it takes grows with the tokens there are, not with the persons.
-    every = fitted.select(token=_.sorted_event_tokens.unnest())
-    once = fitted.select(token=_.sorted_event_tokens.unique().unnest())
-    counts = every.group_by("token").agg(count=_.count())
-    return counts.join(once.group_by("token").agg(persons=_.count()), "token").order_by(
+    # First within each person, so that the memory it takes grows with the tokens, not the persons.
+    lists = fitted.select("sorted_event_tokens")
+    counted = map_arrow(lists, count_within, ["sorted_event_tokens"], COUNTED, digest="texts")
+    counts = counted.select(own=_.counts.unnest()).group_by(token=_.own.token)
+    return counts.agg(count=whole_sum(_.own.n), persons=_.count()).order_by(
         ibis.desc("count"), "token"
     )
 
