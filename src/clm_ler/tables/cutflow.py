@@ -11,7 +11,7 @@ from ibis import _
 
 from clm_ler.tables.engine import small_table, whole_sum
 from clm_ler.tables.histories import BASELINE
-from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH
+from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH, TABLES
 
 LOSS_LEDGER = ibis.schema(
     {
@@ -87,8 +87,9 @@ def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
 
 
 def read_losses(row_counts: ir.Table) -> list[Row]:
-    """Return the ledger's rows for the step that reads the raw tables."""
+    """Return the ledger's rows for the step that reads the raw tables, table after table."""
     counts = row_counts.to_pyarrow().to_pylist()
+    counts.sort(key=lambda row: TABLES.index(row["table"]))
     totals = {row["table"]: row["rows"] for row in counts if row["reason"] == "all"}
     return [
         {

@@ -23,6 +23,7 @@ REASONS = (
     *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
 )
+_TOLD_APART = ("system", "code", "unit")  # lost laboratory results
 
 Years = tuple[int, int]
 
@@ -154,36 +155,34 @@ def count_codes(
     return ibis.union(*rows).group_by("system", "code").agg(events=_.count())
 
 
-def count_rows(screened: ir.Table) -> ir.Table:
+def count_rows(*screened: ir.Table) -> ir.Table:
     """Return rows and persons by table and reason, and in all (reason ``all``).
 
     Kept rows have no reason. Lost laboratory results are told apart by system, code and unit.
     """
-    told_apart = ["system", "code", "unit"] if "unit" in screened.columns else []
-    lost = screened.reason.notnull()
-    texts = {name: ibis.cases((lost, screened[name].cast("string"))) for name in told_apart}
-    by_person = (
-        screened.mutate(texts)
-        .group_by(["table", "reason", *told_apart, "person_id"])
-        .agg(rows=_.count())
-    )
-    by_reason = by_person.group_by(["table", "reason", *told_apart]).agg(
+    by_person = ibis.union(*(_count_by_person(rows) for rows in screened))
+    by_reason = by_person.group_by(["table", "reason", *_TOLD_APART]).agg(
         rows=lambda t: whole_sum(t.rows), persons=_.person_id.count()
     )
     whole = by_person.group_by("table").agg(
         reason=ibis.literal("all"),
+        **{name: ibis.null("string") for name in _TOLD_APART},
         rows=lambda t: whole_sum(t.rows),
         persons=_.person_id.nunique(),
     )
     by_reason = by_reason.mutate(reason=by_reason.reason.cases(*enumerate(REASONS)))
-    return _with_all_texts(by_reason).union(_with_all_texts(whole))
+    counts = by_reason.union(whole)
+    return counts.mutate(table=counts.table.cases(*enumerate(TABLES)))
 
 
-def _with_all_texts(counts: ir.Table) -> ir.Table:
-    absent = {name for name in ("system", "code", "unit") if name not in counts.columns}
-    texts = {name: ibis.null("string") for name in absent}
-    filled = counts.mutate(texts, table=counts.table.cases(*enumerate(TABLES)))
-    return filled.select("table", "reason", "system", "code", "unit", "rows", "persons")
+def _count_by_person(screened: ir.Table) -> ir.Table:
+    told_apart = _TOLD_APART if "unit" in screened.columns else ()
+    lost = screened.reason.notnull()
+    texts = {name: ibis.cases((lost, screened[name].cast("string"))) for name in told_apart}
+    group = ["table", "reason", *told_apart, "person_id"]
+    counts = screened.mutate(texts).group_by(group).agg(rows=_.count())
+    absent = {name: ibis.null("string") for name in _TOLD_APART if name not in told_apart}
+    return counts.mutate(absent).select("table", "reason", *_TOLD_APART, "person_id", "rows")
 
 
 def numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:

@@ -127,8 +127,8 @@ def count_raw_rows(
         rows=_.count(),
         persons=_.count(),
     )
-    counts = [count_rows(part) for part in (rows, named_coded_events, named_lab_events)]
-    return reduce(lambda left, right: left.union(right), counts).union(blanked.filter(_.rows > 0))
+    counts = count_rows(rows, named_coded_events, named_lab_events)
+    return counts.union(blanked.filter(_.rows > 0))
 
 
 def keep_coded_events(
