@@ -186,8 +186,8 @@ def _count_by_person(screened: ir.Table) -> ir.Table:
 
 
 def numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:
-    """Return the place of a text among others."""
-    return ibis.literal(texts.index(text), "int8")
+    """Return the place of a text among others, in one byte (Ibis would write a plain number)."""
+    return ibis.literal(texts.index(text), "int32").cast("int8")
 
 
 def _first_reason(*reasons: tuple[ir.BooleanValue, str]) -> ir.IntegerValue:
