@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 from kedro.io import DatasetError
 from kedro_datasets.ibis import TableDataset
 
-from clm_ler.tables.engine import hold
+from clm_ler.tables.engine import hold, let_go
 
 
 class TransientTableDataset(TableDataset):
@@ -26,8 +26,7 @@ class TransientTableDataset(TableDataset):
     def save(self, data: ir.Table) -> None:
         """Evaluate the expression."""
         self._release()
-        on_spark = self.connection.name == "pyspark"
-        self._table = data if on_spark else hold(self.connection, self._table_name, data)
+        self._table = hold(self.connection, self._table_name, data)
 
     def load(self) -> ir.Table:
         """Return the table."""
@@ -41,6 +40,6 @@ class TransientTableDataset(TableDataset):
         return self._table is not None
 
     def _release(self) -> None:
-        if self._table is not None and self.connection.name != "pyspark":
-            self.connection.raw_sql(f'DROP TABLE IF EXISTS "{self._table_name}"')
+        if self._exists():
+            let_go(self.connection, self._table_name)
         self._table = None

@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,12 +132,20 @@ def with_categories(table: pa.Table, columns: Sequence[str], like: ir.Table) -> 
 def hold(backend: BaseBackend, name: str, data: ir.Table) -> ir.Table:
     """Evaluate an expression into a temporary table of DuckDB, and return that.
 
-    It lies in memory, and beyond the memory limit in the spill folder. Categories stay what they
-    are.
+    It lies in memory, and beyond the memory limit in the spill folder, until :func:`let_go`.
+    Categories stay what they are. Spark evaluates an expression at each use: it is returned as it is.
     """
+    if backend.name == "pyspark":
+        return data
     backend._run_pre_execute_hooks(data)
     backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {backend.compile(data)}')
     return _typed(backend, name, data.schema())
+
+
+def let_go(backend: BaseBackend, name: str) -> None:
+    """Drop what :func:`hold` has made; on Spark it has made nothing."""
+    if backend.name != "pyspark":
+        backend.raw_sql(f'DROP TABLE IF EXISTS "{name}"')
 
 
 def _typed(backend: BaseBackend, name: str, schema: ibis.Schema) -> ir.Table:
@@ -156,8 +164,8 @@ def map_arrow(
 
     Args:
         table: Any table.
-        function: Takes the columns as Arrow arrays and returns a struct array with the fields of
-            ``output``; on Spark it is sent to the executors.
+        function: Takes the columns as Arrow arrays, each in one piece, and returns a struct array
+            with the fields of ``output``; on Spark it is sent to the executors.
         columns: The columns to read.
         output: Names and types of the new columns.
         digest: Of all that the result depends on beside the columns: it names the function, so
@@ -166,7 +174,9 @@ def map_arrow(
     if table.get_backend().name != "pyspark":
         signature = (tuple(table[name].type() for name in columns), dt.Struct(output))
         # Nulls of one column reach the function as well.
-        apply = ibis.udf.scalar.pyarrow(function, signature=signature, null_handling="special")
+        apply = ibis.udf.scalar.pyarrow(
+            _in_one_piece(function), signature=signature, null_handling="special"
+        )
         applied = apply(*(table[name] for name in columns))
         # Ibis numbers the functions of a process and has no other way to name one.
         type(applied.op()).__name__ = f"{function.__name__}_{digest}"
@@ -178,6 +188,16 @@ def map_arrow(
         return [*batch.columns, *(made.field(name) for name in output)]
 
     return _map_on_spark(table, append, ibis.schema(dict(table.schema()) | output))
+
+
+def _in_one_piece(function: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
+    """Let a function of arrays take the chunked ones that DuckDB hands over."""
+
+    @wraps(function)
+    def apply(*columns: pa.ChunkedArray) -> pa.Array:
+        return function(*(column.combine_chunks() for column in columns))
+
+    return apply
 
 
 def look_up(table: ir.Table, column: str, texts: pa.Array) -> ir.Table:

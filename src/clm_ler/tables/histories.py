@@ -82,13 +82,8 @@ class TokenTexts:
             is not known. Then the events in the order (time, token), a token once a day, at its
             earliest time.
         """
-        columns = (histories, births, ethnicity, gender, race, region)
-        histories, births, *values = [
-            column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-            for column in columns
-        ]
         birth = _int64(births.cast(pa.int32()).fill_null(_NOT_KNOWN))
-        named = zip(BASELINE, values, strict=True)
+        named = zip(BASELINE, (ethnicity, gender, race, region), strict=True)
         baseline = np.column_stack([self._baseline_numbers(*column) for column in named])
         # Some persons at a time: their numbers stay in the processor's cache.
         parts = [slice(at, at + _PERSONS) for at in range(0, max(len(birth), 1), _PERSONS)]

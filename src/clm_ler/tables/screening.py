@@ -47,7 +47,7 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
         group_by=["person_id", "passes_filter"], order_by=["birth_date", *texts]
     )
     return rows.mutate(
-        table=numbered("patient", TABLES),
+        table=_numbered("patient", TABLES),
         reason=_first_reason(
             (~rows.passes_filter, "filter_expr"),
             (rows.person_id.isnull(), "no person_id"),
@@ -87,7 +87,7 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
         (~joined.passes_date_filter, "event_date_filter"),
     )
     kept = [name for name in rows.columns if not name.startswith("passes_")]
-    return joined.select(*kept, table=numbered(table, TABLES), reason=reason)
+    return joined.select(*kept, table=_numbered(table, TABLES), reason=reason)
 
 
 def name_codes(screened: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
@@ -185,14 +185,14 @@ def _count_by_person(screened: ir.Table) -> ir.Table:
     return counts.mutate(absent).select("table", "reason", *_TOLD_APART, "person_id", "rows")
 
 
-def numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:
+def _numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:
     """Return the place of a text among others, in one byte (Ibis would write a plain number)."""
     return ibis.literal(texts.index(text), "int32").cast("int8")
 
 
 def _first_reason(*reasons: tuple[ir.BooleanValue, str]) -> ir.IntegerValue:
     """Return the number of the first reason whose condition holds, null where none does."""
-    return ibis.cases(*((condition, numbered(text, REASONS)) for condition, text in reasons))
+    return ibis.cases(*((condition, _numbered(text, REASONS)) for condition, text in reasons))
 
 
 def _lab_columns(rows: ir.Table) -> dict[str, ir.Column]:

@@ -39,8 +39,6 @@ def count_within(column: pa.Array) -> pa.StructArray:
     >>> count_within(pa.array([["b", "a", "b"], []])).field("counts").to_pylist()
     [[{'token': 'b', 'n': 2}, {'token': 'a', 'n': 1}], []]
     """
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
     texts = column.flatten().dictionary_encode()
     rows = np.repeat(np.arange(len(column)), pc.list_value_length(column))
     kinds = max(len(texts.dictionary), 1)
@@ -146,8 +144,6 @@ class TokenCodec:
 
     def encode_lists(self, column: pa.Array) -> pa.StructArray:
         """Return ``input_ids`` and ``token_type_ids`` (lists) of a column of lists of token texts."""
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
         texts = column.flatten().dictionary_encode()
         ids, bins = self.lookup(texts.dictionary)
         offsets = pc.subtract(column.offsets, column.offsets[0])
@@ -159,8 +155,6 @@ class TokenCodec:
 
     def count_known(self, column: pa.Array) -> pa.StructArray:
         """Return per list of token texts how many each code system has, and how many are known."""
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
         texts = column.flatten().dictionary_encode()
         known = pc.not_equal(self.lookup(texts.dictionary)[0], self.unknown).to_numpy(False)
         systems = systems_of(texts.dictionary).dictionary_encode()

@@ -72,9 +72,7 @@ def preprocess(as_table, raw, options):
 
     def held(table):
         """As ``TransientTableDataset`` does."""
-        backend = tables["patient"].get_backend()
-        on_spark = backend.name == "pyspark"
-        return table if on_spark else hold(backend, f"held_{uuid.uuid4().hex}", table)
+        return hold(tables["patient"].get_backend(), f"held_{uuid.uuid4().hex}", table)
 
     tables = {
         name: as_table(rows, {"patient": PATIENT, "lab": LAB}.get(name, EVENT))
