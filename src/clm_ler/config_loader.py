@@ -53,10 +53,16 @@ class ParameterLoader(OmegaConfigLoader):
     def _merge_and_resolve(
         self, key: str, config_per_file: dict[Path, DictConfig]
     ) -> dict[str, Any]:
-        # Listed first: Kedro merges into the first of the files' configurations.
-        own = {name for config in config_per_file.values() for name in config}
-        merged = super()._merge_and_resolve(key, config_per_file)
-        self._read |= {name.partition(".")[0] for name in self._runtime_params_hits}
+        if not config_per_file:
+            return {}
+        configs = cast(DictConfig, OmegaConf.unsafe_merge(*config_per_file.values()))
+        own = set(configs)  # listed first: Kedro merges the command line into them
+        # What entries share, such as `_storage`, is worked out once and not at each use.
+        for name in [str(name) for name in own if str(name).startswith("_")]:
+            configs[name] = configs[name]
+        read = set(self._runtime_params_hits)
+        merged = super()._merge_and_resolve(key, {Path(): configs})
+        self._read |= {name.partition(".")[0] for name in read | self._runtime_params_hits}
         if key != "parameters":
             return merged
         return {name: value for name, value in merged.items() if name in own}

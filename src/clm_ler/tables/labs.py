@@ -91,6 +91,8 @@ def classify_lab_events(
     rows = lab_events.left_join(units, [*LAB, "unit"])
     rows = rows.select(*lab_events.columns, "known_unit", "converts").left_join(labs, LAB)
     reason = ibis.cases(
+        # First, although the others would let it pass: hardly any row needs their slower tests.
+        (rows.converts & rows.binned & _is_number(rows.value), ibis.null("string")),
         *_unusable(rows),
         (rows.known_unit.isnull(), "lab or unit not seen in fitting"),
         (~rows.converts, "unit cannot be converted"),

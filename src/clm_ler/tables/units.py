@@ -1,22 +1,14 @@
 """Units of laboratory results: what they mean, and how one turns into another.
 
-A unit is read in three steps: the table of spellings that records really use, UCUM
-(https://ucum.org) by ucumvert, arithmetic by pint, exact in fractions. What only the analyte can
-say (its molar mass, its valence) comes from :mod:`clm_ler.tables.analytes`.
+A unit is read in two steps: the table of spellings that records really use, then UCUM
+(https://ucum.org) by :mod:`clm_ler.tables.ucum`. What only the analyte can say (its molar mass, its
+valence) comes from :mod:`clm_ler.tables.analytes`.
 """
 
 import re
-from collections.abc import Iterator
-from fractions import Fraction
-from functools import cache
-from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lark.exceptions import LarkError
-from pint import UnitRegistry
-from pint.errors import PintTypeError
 from pydantic import BaseModel, ConfigDict, Field
-from ucumvert import UcumToPintTransformer, get_ucum_parser, parse_ucum
 
 from clm_ler.tables.analytes import FORMULAS, MOLAR_MASSES, VALENCES, Formula
 
@@ -181,45 +173,6 @@ def _from_parts(words: str) -> str | None:
     return "/".join([above, *(part for part in below if part)])
 
 
-class _LazyUnits(UnitRegistry):
-    """Pint's units, each worked out when it is first asked for, not all of them at the start."""
-
-    def _build_cache(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-
-@cache
-def _registry() -> UnitRegistry:
-    """Return pint with UCUM's units, in fractions.
-
-    Arbitrary units (CFU, GPL …) and equivalents are dimensions of their own here: UCUM holds that
-    they compare with nothing else, while ucumvert's definitions equate them to 1 and to the mole.
-    """
-    text = files("ucumvert").joinpath("pint_ucum_defs.txt").read_text(encoding="utf-8")
-    text = text.replace("equivalents = mol", "equivalents = [equivalents]")
-    text = re.sub(r"^(\w+) = +1(?: \* 1)?(?= =|$)", r"\1 = [\1]", text, flags=re.MULTILINE)
-    registry: UnitRegistry = _LazyUnits(non_int_type=Fraction)
-    registry.load_definitions([*text.splitlines(), "pH_value = [pH_value]"])
-    return registry
-
-
-@cache
-def _quantity(ucum: str) -> Any:
-    """Return one of the unit as a pint quantity, or None where it is no UCUM unit."""
-    registry = _registry()
-    try:
-        parsed = UcumToPintTransformer(registry).transform(parse_ucum(ucum, _parser()))
-    except LarkError:
-        return None
-    # A bare annotation such as {score} is a plain number.
-    return parsed if hasattr(parsed, "units") else registry.Quantity(Fraction(1))
-
-
-@cache
-def _parser() -> Any:
-    return get_ucum_parser()
-
-
 def convert_unit(
     unit: str, base_unit: str, concept: str = "", options: UnitOptions | None = None
 ) -> Conversion | None:
@@ -243,45 +196,16 @@ def convert_unit(
     formula = options.formulas.get(concept) or FORMULAS.get(concept)
     if formula and {source, target} == {formula.unit, formula.base_unit}:
         return _by_formula(formula, inverse=source == formula.base_unit)
-    one, base = _quantity(source), _quantity(target)
-    if one is None or base is None:
-        return None
-    for bridge in (None, *_bridges(concept, options)):
-        try:
-            return _affine(one if bridge is None else one * bridge, base)
-        except PintTypeError:  # other dimensions, or degrees that are to be multiplied
-            continue
-    return None
+    mass = options.molar_masses.get(concept) or MOLAR_MASSES.get(concept)
+    valence = options.valences.get(concept) or VALENCES.get(concept)
+    # Pint takes 0.2 s to import, and most commands convert nothing.
+    from clm_ler.tables.ucum import convert_by_dimension
+
+    converted = convert_by_dimension(source, target, mass, valence)
+    return converted and Conversion(*converted)
 
 
 def _by_formula(formula: Formula | UnitFormula, inverse: bool) -> Conversion:
     if inverse:
         return Conversion(1 / formula.factor, -formula.offset / formula.factor)
     return Conversion(formula.factor, formula.offset)
-
-
-def _bridges(concept: str, options: UnitOptions) -> Iterator[Any]:
-    """Yield what may be multiplied in to pass between mass, amount and charge of this analyte."""
-    registry = _registry()
-    mass = options.molar_masses.get(concept) or MOLAR_MASSES.get(concept)
-    valence = options.valences.get(concept) or VALENCES.get(concept)
-    per_mole = Fraction(str(mass)) * registry("gram / mole") if mass else None
-    charge = valence * registry("equivalents / mole") if valence else None
-    steps = [step for step in (per_mole, charge) if step is not None]
-    if per_mole is not None and charge is not None:
-        steps.append(per_mole / charge)
-    for step in steps:
-        yield step
-        yield 1 / step
-
-
-def _affine(one: Any, base: Any) -> Conversion:
-    """Return the straight line through two converted values, exact until the last rounding."""
-    registry = _registry()
-
-    def converted(value: int) -> Fraction:
-        there = registry.Quantity(value * Fraction(one.magnitude), one.units).to(base.units)
-        return Fraction(there.magnitude) / Fraction(base.magnitude)
-
-    offset = converted(0)
-    return Conversion(float(converted(1) - offset), float(offset))
