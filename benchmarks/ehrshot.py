@@ -12,7 +12,6 @@ bounds the table engine; what is printed is the peak of the process.
 """
 
 import argparse
-import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.utils import resample
+from timing import peak_gib
 
 from clm_ler.modeling.bootstrap import METRICS, patient_weights, weighted_metrics
 
@@ -144,9 +144,8 @@ def run_nodes(
         for node in pipeline.nodes:
             started = time.perf_counter()
             SequentialRunner().run(pipeline.only_nodes(node.name), catalog)
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(
-                f"{node.name:30} {time.perf_counter() - started:8.1f} s   {memory:.2f} GiB",
+                f"{node.name:30} {time.perf_counter() - started:8.1f} s   {peak_gib():.2f} GiB",
                 flush=True,
             )
         print(f"{name:30} {time.perf_counter() - total:8.1f} s")

@@ -1,11 +1,15 @@
 """Time and memory of raw tables to sequences, beside DuckDB's bare sort of the same rows.
 
 python benchmarks/preprocess.py --events 1e6 1e7 1e8 --memory-limit 2GiB --threads 2
+
+Where other work shares the machine, ``--rounds 5`` takes turns, and prints medians.
 """
 
 import argparse
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -96,7 +100,9 @@ def sort_bare(folder: Path, memory_limit: str, threads: int) -> dict[str, float]
 def run_project(storage: Path, memory_limit: str, threads: int) -> dict[str, float]:
     """Run ``split`` and ``preprocess`` in a process of their own; return seconds by node and memory."""
     code = f"""
-import json, resource, time
+import json, sys, time
+sys.path.insert(0, {str(PROJECT / "benchmarks")!r})
+from timing import peak_gib
 from kedro.framework.hooks import hook_impl
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -115,7 +121,7 @@ with KedroSession.create({str(PROJECT)!r}, runtime_params=params) as session:
     session.run(pipeline_names=["split", "preprocess"])
 print(json.dumps(Clock.seconds | {{"total": time.perf_counter() - started,
     "CPU": time.process_time() - cpu,
-    "GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}}))
+    "GiB": peak_gib()}}))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True
@@ -128,21 +134,27 @@ def size(*folders: Path) -> float:
     return sum(f.stat().st_size for top in folders for f in top.rglob("*") if f.is_file()) / 1e6
 
 
-def measure(events: int, memory_limit: str, threads: int, folder: Path) -> dict[str, float]:
-    """Return one row of the table."""
+def measure(
+    events: int, memory_limit: str, threads: int, rounds: int, folder: Path
+) -> dict[str, float]:
+    """Return one row of the table: medians over the rounds."""
     raw = folder / "01_raw"
     simulate(raw, events)
     raw_size = size(*(raw / name for name in ("patient", *TABLES)))
-    floor = sort_bare(raw, memory_limit, threads)
-    (raw / "sorted.parquet").unlink()
-    row = run_project(folder, memory_limit, threads)
-    derived = [folder / name for name in ("03_primary", "04_feature", "05_model_input")]
-    sizes = {"raw MB": raw_size, "derived MB": size(*derived)}
+    measured = []
+    for _round in range(rounds):
+        floor = sort_bare(raw, memory_limit, threads)
+        (raw / "sorted.parquet").unlink()
+        for earlier in folder.glob("0[2-8]_*"):
+            shutil.rmtree(earlier)
+        measured.append(floor | run_project(folder, memory_limit, threads))
+    row = {name: statistics.median(one[name] for one in measured) for name in measured[0]}
     ratios = {
-        "ratio": row["total"] / floor["floor"],
-        "CPU ratio": row["CPU"] / floor["floor CPU"],  # hardly depends on what else runs
+        "ratio": row["total"] / row["floor"],
+        "CPU ratio": row["CPU"] / row["floor CPU"],  # hardly depends on what else runs
     }
-    return floor | ratios | sizes | row
+    derived = [folder / name for name in ("03_primary", "04_feature", "05_model_input")]
+    return ratios | {"raw MB": raw_size, "derived MB": size(*derived)} | row
 
 
 def main() -> None:
@@ -151,11 +163,13 @@ def main() -> None:
     parser.add_argument("--events", nargs="+", type=float, default=[1e6, 1e7])
     parser.add_argument("--memory-limit", default="2GiB")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="for the tables; a temporary one by default")
     arguments = parser.parse_args()
     for events in arguments.events:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            row = measure(int(events), arguments.memory_limit, arguments.threads, Path(folder))
+            limits = arguments.memory_limit, arguments.threads
+            row = measure(int(events), *limits, arguments.rounds, Path(folder))
         print(f"{events:,.0f} events:", json.dumps({k: round(v, 2) for k, v in row.items()}))
 
 

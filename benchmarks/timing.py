@@ -1,5 +1,8 @@
-"""A run of the project, timed."""
+"""A run of the project, timed, and the memory of a process."""
 
+import re
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,3 +34,17 @@ def timed_run(
         session._hook_manager.register(clock)  # type: ignore[attr-defined]
         session.run(pipeline_names=list(pipelines), to_outputs=to_outputs)
     return clock.seconds
+
+
+def peak_gib() -> float:
+    """Return the most memory that this process has had, in GiB.
+
+    Linux counts the parent's into ``ru_maxrss`` of a process that was forked from it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        assert found
+        return int(found[1]) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)

@@ -10,13 +10,13 @@ resident memory is reported.
 import argparse
 import json
 import multiprocessing
-import resource
 import time
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 from kedro_datasets.ibis import FileDataset
+from timing import peak_gib
 
 from clm_ler.datasets.rrf import MRFILES_COLUMNS, RRFDataset
 from clm_ler.tables.umls import concept_codes, drug_codes
@@ -120,7 +120,7 @@ def convert(folder: Path, file: str, memory_limit: str) -> dict[str, object]:
         "gigabytes": round(source.stat().st_size / 1e9, 2),
         "seconds": round(time.perf_counter() - began, 1),
         "kept": target.load().count().to_pyarrow().as_py(),
-        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_rss_gib": round(peak_gib(), 2),
     }
 
 

@@ -148,7 +148,7 @@ def _sort_events(histories: pa.ListArray) -> tuple[Column, Column, Column]:
     person = np.repeat(np.arange(len(histories)), sizes)
     time = _int64(pc.struct_field(events, "time").cast(pa.timestamp("us")))
     token = _int64(pc.struct_field(events, "token"))
-    unit = next(unit for unit in _UNITS if unit == 1 or not (time % unit).any())
+    unit = next(unit for unit in _UNITS if unit == 1 or (time // unit * unit == time).all())
     person, time, token = sort_rows(person, time // unit, token)
     once = _first_of_day(person, time // (_DAY // unit), token)
     return person[once], time[once] * unit, token[once]
