@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.tables.engine import small_table, whole_sum
-from clm_ler.tables.histories import BASELINE
 from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH, TABLES
+from clm_ler.tables.sequences import baseline_length
 
 LOSS_LEDGER = ibis.schema(
     {
@@ -179,9 +179,8 @@ def _count_outcomes(
     if sequences is None:
         kept = person_spans.select(known_id="person_id", tokens="events")
     else:
-        positions = sequences.day_position_tokens
-        baseline = positions[: len(BASELINE) + 1].filter(lambda day: day == 0)  # they and the age
-        kept = sequences.select(known_id="person_id", tokens=positions.length() - baseline.length())
+        events = sequences.day_position_tokens.length() - baseline_length(sequences)
+        kept = sequences.select(known_id="person_id", tokens=events)
     persons = person_spans.left_join(kept, person_spans.person_id == kept.known_id)
     outcome = ibis.cases(
         (persons.split.isnull(), "split"),

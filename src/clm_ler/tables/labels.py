@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
+from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 
 MEDS_VALUES = ("boolean_value", "integer_value")
@@ -115,7 +116,7 @@ def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
         own count (null where the whole history is seen). The last four are null for persons
         without a sequence.
     """
-    baseline = sequences.day_position_tokens.filter(lambda day: day == 0).length()
+    baseline = baseline_length(sequences)
     first = sequences.date[ibis.least(baseline, sequences.date.length() - 1)]
     histories = sequences.select(
         "split", "date", known_id="person_id", baseline=baseline, first=first

@@ -52,6 +52,12 @@ def build_sequences(
     return look_up(sequences, "sorted_event_tokens", texts.texts)
 
 
+def baseline_length(sequences: ir.Table) -> ir.IntegerColumn:
+    """Return how many baseline tokens lead each sequence: the age and the other demographics."""
+    first = sequences.day_position_tokens[: len(BASELINE) + 1]
+    return first.filter(lambda day: day == 0).length()
+
+
 def _baseline_tokens(demographics: ir.Table) -> pa.ChunkedArray:
     """Return the baseline tokens that occur, but for the age."""
     tokens = [

@@ -17,6 +17,7 @@ from clm_ler.modeling.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKE
 from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tables.engine import map_arrow, whole_sum
 from clm_ler.tables.labs import bin_labels
+from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.tokens import (
     COUNTED,
     COVERAGE,
@@ -124,7 +125,7 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
     encoded = map_arrow(
         sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
     )
-    baseline = encoded.day_position_tokens.filter(lambda day: day == 0).length()
+    baseline = baseline_length(encoded)
     lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
     born = encoded.sorted_event_tokens[0].startswith("AGE:")
     return encoded.select(
