@@ -3,65 +3,21 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.predict.nodes import convert_new_units, mark_new, predict_persons
-from clm_ler.pipelines.preprocess import nodes as preprocess
+from clm_ler.pipelines.preprocess.nodes import select_demographics
+from clm_ler.pipelines.preprocess.pipeline import OPTIONS, READING, read_events
 from clm_ler.pipelines.vocab.nodes import encode_sequences
 from clm_ler.tables.sequences import build_sequences
-
-OPTIONS = "params:preprocess"
-READING = [OPTIONS, "given_translations"]
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline(
+    predict = Pipeline(
         [
             Node(
-                preprocess.select_demographics,
+                select_demographics,
                 inputs=["patient", *READING],
                 outputs="new_demographics",
                 name="select_new_demographics",
-            ),
-            Node(
-                preprocess.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "new_demographics", OPTIONS],
-                outputs="new_screened_coded_events",
-                name="screen_new_coded_events",
-            ),
-            Node(
-                preprocess.screen_lab_events,
-                inputs=["lab", "new_demographics", OPTIONS],
-                outputs="new_screened_lab_events",
-                name="screen_new_lab_events",
-            ),
-            Node(
-                preprocess.name_events,
-                inputs=["new_screened_coded_events", *READING],
-                outputs="new_named_coded_events",
-                name="name_new_coded_events",
-            ),
-            Node(
-                preprocess.name_events,
-                inputs=["new_screened_lab_events", *READING],
-                outputs="new_named_lab_events",
-                name="name_new_lab_events",
-            ),
-            Node(
-                preprocess.count_raw_rows,
-                inputs=["patient", "new_named_coded_events", "new_named_lab_events", OPTIONS],
-                outputs="new_raw_row_counts",
-                name="count_new_raw_rows",
-            ),
-            Node(
-                preprocess.keep_coded_events,
-                inputs=["new_named_coded_events", "new_raw_row_counts", OPTIONS],
-                outputs="new_coded_events",
-                name="keep_new_coded_events",
-            ),
-            Node(
-                preprocess.keep_lab_events,
-                inputs=["new_named_lab_events", "new_raw_row_counts", OPTIONS],
-                outputs="new_lab_events",
-                name="keep_new_lab_events",
             ),
             Node(
                 convert_new_units,
@@ -97,3 +53,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
+    return read_events("new_") + predict

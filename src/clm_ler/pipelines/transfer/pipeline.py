@@ -2,12 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.preprocess import nodes as preprocess
+from clm_ler.pipelines.preprocess.nodes import select_demographics
+from clm_ler.pipelines.preprocess.pipeline import OPTIONS, read_events
 from clm_ler.pipelines.transfer.nodes import adopt_model
 from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline as create_umls_mapping
 from clm_ler.tables.screening import count_codes
 
-OPTIONS = "params:preprocess"
+SCREENED = ("site_screened_coded_events", "site_screened_lab_events")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -21,33 +22,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="adopt_model",
             ),
             Node(
-                preprocess.select_demographics,
+                select_demographics,
                 inputs=["patient", OPTIONS],
                 outputs="site_demographics",
                 name="select_site_demographics",
             ),
             Node(
-                preprocess.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", "site_demographics", OPTIONS],
-                outputs="site_screened_coded_events",
-                name="screen_site_coded_events",
-            ),
-            Node(
-                preprocess.screen_lab_events,
-                inputs=["lab", "site_demographics", OPTIONS],
-                outputs="site_screened_lab_events",
-                name="screen_site_lab_events",
-            ),
-            Node(
                 count_codes,
-                inputs=[
-                    "site_demographics",
-                    "site_screened_coded_events",
-                    "site_screened_lab_events",
-                ],
+                inputs=["site_demographics", *SCREENED],
                 outputs="source_codes",
                 name="count_site_codes",
             ),
         ]
     )
-    return read_codes + create_umls_mapping().only_nodes_with_tags("translation")
+    screen = read_events("site_").to_outputs(*SCREENED)
+    return read_codes + screen + create_umls_mapping().only_nodes_with_tags("translation")
