@@ -149,9 +149,13 @@ def _sort_events(histories: pa.ListArray) -> tuple[Column, Column, Column]:
     time = _int64(pc.struct_field(events, "time").cast(pa.timestamp("us")))
     token = _int64(pc.struct_field(events, "token"))
     unit = next(unit for unit in _UNITS if unit == 1 or (time // unit * unit == time).all())
-    person, time, token = sort_rows(person, time // unit, token)
-    once = _first_of_day(person, time // (_DAY // unit), token)
-    return person[once], time[once] * unit, token[once]
+    day = time // _DAY
+    person, day, token, moment = sort_rows(person, day, token, (time - day * _DAY) // unit)
+    first = np.ones(len(day), np.bool_)
+    first[1:] = (person[1:] != person[:-1]) | (day[1:] != day[:-1]) | (token[1:] != token[:-1])
+    time = day * (_DAY // unit) + moment
+    person, time, token = sort_rows(person[first], time[first], token[first])
+    return person, time * unit, token
 
 
 def sort_rows(*columns: Column) -> list[Column]:
@@ -181,17 +185,6 @@ def sort_rows(*columns: Column) -> list[Column]:
         unpacked[-1] += low
         packed >>= width
     return unpacked[::-1]
-
-
-def _first_of_day(person: Column, day: Column, token: Column) -> npt.NDArray[np.bool_]:
-    """Return which rows, in the order of time, are the first of their token on a person's day."""
-    new_day = np.ones(len(day), np.int64)
-    new_day[1:] = (person[1:] != person[:-1]) | (day[1:] != day[:-1])
-    visit, token, place = sort_rows(np.cumsum(new_day), token, np.arange(len(day)))
-    again = (visit[1:] == visit[:-1]) & (token[1:] == token[:-1])
-    first = np.ones(len(day), np.bool_)
-    first[place[1:][again]] = False
-    return first
 
 
 def _int64(column: pa.Array) -> Column:
