@@ -53,6 +53,9 @@ def configure(backend: BaseBackend, memory_limit: str, threads: int, storage: st
         backend._session.conf.set("spark.sql.ansi.enabled", "false")
         backend._register_in_memory_table = partial(_hand_over, backend)
         return
+    # Arrow's own allocator gives the memory of each large column back to the system, to ask for it
+    # again with the next one.
+    pa.set_memory_pool(pa.system_memory_pool())
     folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
     backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
     backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
