@@ -38,3 +38,23 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_base(load)
 def test_values_may_refer_to_the_command_line(load):
     assert load("mine", salt="s")["split"] == {"salt": "s"}
     assert load("mine")["split"] == {"salt": "none"}
+
+
+def test_what_entries_share_follows_the_command_line(tmp_path):
+    for name, text in {
+        "base/globals.yml": "storage: data\n",
+        "base/catalog.yml": "_storage: ${runtime_params:storage, ${globals:storage}}\n",
+        "base/catalog_mine.yml": "_folder: ${_storage}/mine\nrows: {type: T, filepath: '${_folder}/r'}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def load(**runtime_params):
+        return ParameterLoader(
+            str(tmp_path), base_env="base", default_run_env="base", runtime_params=runtime_params
+        )
+
+    assert load()["catalog"] == {"rows": {"type": "T", "filepath": "data/mine/r"}}
+    loader = load(storage="s3://mine", other=1)
+    assert loader["catalog"]["rows"]["filepath"] == "s3://mine/mine/r"
+    assert loader.unread() == ["other"]

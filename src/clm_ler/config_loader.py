@@ -58,8 +58,9 @@ class ParameterLoader(OmegaConfigLoader):
         configs = cast(DictConfig, OmegaConf.unsafe_merge(*config_per_file.values()))
         own = set(configs)  # listed first: Kedro merges the command line into them
         # What entries share, such as `_storage`, is worked out once and not at each use.
-        for name in [str(name) for name in own if str(name).startswith("_")]:
-            configs[name] = configs[name]
+        for name in own:
+            if str(name).startswith("_"):
+                configs[name] = configs[name]
         read = set(self._runtime_params_hits)
         merged = super()._merge_and_resolve(key, {Path(): configs})
         self._read |= {name.partition(".")[0] for name in read | self._runtime_params_hits}

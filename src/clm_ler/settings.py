@@ -8,7 +8,7 @@ from clm_ler.hooks import PROJECT_HOOKS
 from clm_ler.tables.engine import connection, save_args
 
 # Table expressions are graphs of many small objects that live as long as their pipeline. Looking for
-# garbage among them every 700 objects, as Python does by default, takes half a second of a short run.
+# garbage among them as often as Python does by default takes half a second of a short run.
 gc.set_threshold(50_000, 20, 100)
 
 HOOKS = PROJECT_HOOKS
