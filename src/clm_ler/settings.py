@@ -9,7 +9,7 @@ from clm_ler.tables.engine import connection, save_args
 
 # Table expressions are graphs of many small objects that live as long as their pipeline. Looking for
 # garbage among them as often as Python does by default takes half a second of a short run.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(50_000)
 
 HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
