@@ -154,7 +154,7 @@ def measure(
     row = {name: statistics.median(one[name] for one in measured) for name in measured[0]}
     ratios = {
         "ratio": row["total"] / row["floor"],
-        "CPU ratio": row["CPU"] / row["floor CPU"],  # hardly depends on what else runs
+        "CPU ratio": row["CPU"] / row["floor CPU"],
     }
     derived = [folder / name for name in ("03_primary", "04_feature", "05_model_input")]
     return ratios | {"raw MB": raw_size, "derived MB": size(*derived)} | row

@@ -198,7 +198,7 @@ def convert_unit(
         return _by_formula(formula, inverse=source == formula.base_unit)
     mass = options.molar_masses.get(concept) or MOLAR_MASSES.get(concept)
     valence = options.valences.get(concept) or VALENCES.get(concept)
-    # Pint takes 0.2 s to import, and most commands convert nothing.
+    # Pint takes 0.1 s to import, and most commands convert nothing.
     from clm_ler.tables.ucum import convert_by_dimension
 
     converted = convert_by_dimension(source, target, mass, valence)
