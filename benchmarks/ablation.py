@@ -29,17 +29,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import PreTrainedModel, set_seed
 
-from clm_ler.modeling.batches import mlm_evaluation_loader
-from clm_ler.modeling.checkpoints import INITIAL, RESULT, save_directory
+from clm_ler.corridor.samples import to_samples, wide_samples
+from clm_ler.modeling.data.batches import mlm_evaluation_loader
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import UNK, Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.inference import embed
-from clm_ler.modeling.masking import MaskingOptions
-from clm_ler.modeling.metrics import CodeSystems, measure, summarise
-from clm_ler.modeling.published import build_masked_lm, load_masked_lm
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.training import PretrainingTask, pretrain
-from clm_ler.modeling.vocabulary import UNK, Vocabulary
-from clm_ler.modeling.windows import WindowOptions
-from clm_ler.pipelines.finetune.samples import to_samples, wide_samples
+from clm_ler.modeling.model.published import build_masked_lm, load_masked_lm
+from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.objectives.mlm_metrics import CodeSystems, measure, summarise
+from clm_ler.modeling.training.checkpoints import INITIAL, RESULT, save_directory
+from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
 
 PROJECT = Path(__file__).resolve().parents[1]
 SIZES = {

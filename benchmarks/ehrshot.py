@@ -25,7 +25,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.utils import resample
 from timing import peak_gib
 
-from clm_ler.modeling.bootstrap import METRICS, patient_weights, weighted_metrics
+from clm_ler.modeling.evaluation.bootstrap import METRICS, patient_weights, weighted_metrics
 
 PROJECT = Path(__file__).resolve().parents[1]
 SKLEARN = dict(

@@ -24,19 +24,19 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.baselines import baseline_probabilities
-from clm_ler.modeling.bootstrap import (
+from clm_ler.corridor.samples import prediction_days, to_samples, wide_samples
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.baselines import baseline_probabilities
+from clm_ler.modeling.evaluation.bootstrap import (
     patient_weights,
     percentile_interval,
     unit_weights,
     weighted_auroc,
 )
-from clm_ler.modeling.calibration import probabilities_of
-from clm_ler.modeling.classification import FineTuningData, fine_tune, load_result
+from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.inference import predict_logits
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.pipelines.finetune.samples import prediction_days, to_samples, wide_samples
+from clm_ler.modeling.training.finetuning import FineTuningData, fine_tune, load_result
 from clm_ler.tables.labels import sample_id
 
 ROOT = Path(__file__).parents[1]

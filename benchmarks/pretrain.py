@@ -24,12 +24,14 @@ from torch.utils.data import Dataset
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from clm_ler.modeling.checkpoints import INITIAL, save_directory
-from clm_ler.modeling.flops import model_flops_utilisation, training_flops_per_token
-from clm_ler.modeling.masking import MaskingOptions
-from clm_ler.modeling.metrics import CodeSystems
-from clm_ler.modeling.published import build_masked_lm
-from clm_ler.modeling.training import (
+from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
+from clm_ler.modeling.model.published import build_masked_lm
+from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
+from clm_ler.modeling.training.checkpoints import INITIAL, save_directory
+from clm_ler.modeling.training.pretraining import (
     DelayedEarlyStopping,
     PretrainingTask,
     ProgressLine,
@@ -37,8 +39,6 @@ from clm_ler.modeling.training import (
     build_trainer,
     training_arguments,
 )
-from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
-from clm_ler.modeling.windows import WindowOptions
 
 BINS, LONGEST, PERSONS = 10, 511, 4000
 TOKENS_PER_PERSON = 184

@@ -19,7 +19,7 @@ from kedro_datasets.ibis import FileDataset
 from timing import peak_gib
 
 from clm_ler.datasets.rrf import MRFILES_COLUMNS, RRFDataset
-from clm_ler.tables.umls import concept_codes, drug_codes
+from clm_ler.terminology.umls import concept_codes, drug_codes
 
 # MRCONSO and MRSAT column by column; `n` is the row, `c` its concept, columns left empty are ''.
 CONSO = {

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from clm_ler.tables.engine import configure
+from clm_ler.engines.engine import configure
 
 # A busy machine is slow now and then; no test is about time. CI gives the same answer every time;
 # elsewhere each run looks at new examples.

@@ -22,7 +22,7 @@ def run(monkeypatch):
 
 def test_an_error_of_ours_is_its_message_and_exit_code_1(run):
     with pytest.raises(ValueError) as raised:
-        from clm_ler.tables.engine import connection
+        from clm_ler.engines.engine import connection
 
         connection("abacus")
     result = run(raised.value)

@@ -3,9 +3,9 @@
 import gc
 from operator import not_
 
-from clm_ler.config_loader import ParameterLoader
+from clm_ler.config import ParameterLoader
+from clm_ler.engines.engine import connection, save_args
 from clm_ler.hooks import PROJECT_HOOKS
-from clm_ler.tables.engine import connection, save_args
 
 # Table expressions are graphs of many small objects that live as long as their pipeline. Looking for
 # garbage among them as often as Python does by default takes half a second of a short run.

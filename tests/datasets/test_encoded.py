@@ -8,8 +8,8 @@ import pytest
 
 from clm_ler.datasets.encoded import LAST_DAY, SCHEMA, EncodedSequencesDataset
 from clm_ler.datasets.person_table import PersonTableDataset
-from clm_ler.modeling.store import TokenStore
-from clm_ler.tables.engine import map_arrow
+from clm_ler.engines.engine import map_arrow
+from clm_ler.modeling.data.store import TokenStore
 from tests.engines import both_engines
 
 DUCKDB = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GB"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from ibis import _
 
-from clm_ler.pipelines.cohort import clinic
+from clm_ler.simulation import clinic
 from clm_ler.tables.screening import NO_TOKEN
 
 RAW = ("patient", "diagnosis", "prescription", "procedure", "lab")

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 AGES = range(0, 100)
 CODES = [f"ICD10CM:{number}" for number in range(30)]

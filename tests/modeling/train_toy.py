@@ -8,13 +8,13 @@ import pyarrow as pa
 import torch
 from transformers import set_seed
 
-from clm_ler.modeling.checkpoints import INITIAL, open_run, save_directory
-from clm_ler.modeling.masking import MaskingOptions
-from clm_ler.modeling.metrics import CodeSystems
-from clm_ler.modeling.published import build_masked_lm
-from clm_ler.modeling.training import PretrainingTask, pretrain
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.modeling.windows import WindowOptions
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.model.published import build_masked_lm
+from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
+from clm_ler.modeling.training.checkpoints import INITIAL, open_run, save_directory
+from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
 from tests.modeling.records import BINS, WORDS, mapped_records, tokenizer
 
 SIZES = {

@@ -15,7 +15,7 @@ from kedro_datasets.ibis import FileDataset
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from clm_ler.tables.engine import read_csv, read_literal_text, read_parquet
+from clm_ler.engines.engine import read_csv, read_literal_text, read_parquet
 from clm_ler.tables.sources import engine_text
 
 logger = logging.getLogger(__name__)

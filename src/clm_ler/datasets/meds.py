@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from clm_ler.datasets.person_table import PersonTableDataset
-from clm_ler.tables.engine import read_parquet
+from clm_ler.engines.engine import read_parquet
 
 _ORDER = ("subject_id", "time", "code")
 

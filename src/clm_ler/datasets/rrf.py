@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.tables.engine import read_literal_text
+from clm_ler.engines.engine import read_literal_text
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.tables.engine import configure, connection
+from clm_ler.engines.engine import configure, connection
 
 
 class EngineHooks:

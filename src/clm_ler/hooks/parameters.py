@@ -7,7 +7,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from pydantic import Field, TypeAdapter, ValidationError
 
-from clm_ler.config_loader import ParameterLoader
+from clm_ler.config import ParameterLoader
 
 SHARED: dict[str, TypeAdapter[Any]] = {
     "seed": TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)]),

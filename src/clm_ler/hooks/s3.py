@@ -8,7 +8,7 @@ import ibis
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from clm_ler.tables.engine import open_s3
+from clm_ler.engines.engine import open_s3
 
 _PREFIX = "CLM_AWS_"
 

@@ -12,7 +12,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from clm_ler.datasets.location import dataset_location
+from clm_ler.files.location import dataset_location
 
 SIMULATION_TAG = "simulation"
 

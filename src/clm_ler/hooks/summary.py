@@ -10,7 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from clm_ler.datasets.location import dataset_location
+from clm_ler.files.location import dataset_location
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 from clm_ler import __version__
-from clm_ler.datasets.location import dataset_location
+from clm_ler.files.location import dataset_location
 
 if TYPE_CHECKING:
     from wandb import Artifact, Run

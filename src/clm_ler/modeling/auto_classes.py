@@ -26,14 +26,14 @@ def register_when_imported() -> None:
 
 
 def _register_config(auto: ModuleType) -> None:
-    from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+    from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 
     auto.AutoConfig.register(ClmLerConfig.model_type, ClmLerConfig, exist_ok=True)
 
 
 def _register_models(auto: ModuleType) -> None:
     # It may be the one that imports the Auto classes: it registers its classes at its end.
-    import_module("clm_ler.modeling.modeling_clm_ler")
+    import_module("clm_ler.modeling.model.modeling_clm_ler")
 
 
 class _Finder(MetaPathFinder):

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.batches import collate, plan_batches
-from clm_ler.modeling.calibration import probabilities_of
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.modeling.windows import WindowOptions, Windows, cut, evaluation_windows
+from clm_ler.modeling.data.batches import collate, plan_batches
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
+from clm_ler.modeling.evaluation.calibration import probabilities_of
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.float32]

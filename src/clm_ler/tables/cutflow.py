@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
-from clm_ler.tables.engine import small_table, whole_sum
+from clm_ler.engines.engine import small_table, whole_sum
 from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH, TABLES
 from clm_ler.tables.sequences import baseline_length
 

@@ -7,10 +7,10 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.tables.codes import canonical_code
-from clm_ler.tables.engine import trim, whole_sum, with_categories
+from clm_ler.engines.engine import trim, whole_sum, with_categories
 from clm_ler.tables.histories import BASELINE
-from clm_ler.tables.translation import tokens_by_code
+from clm_ler.terminology.codes import canonical_code
+from clm_ler.terminology.translation import tokens_by_code
 
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")

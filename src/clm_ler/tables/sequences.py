@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.tables.engine import look_up, map_arrow
+from clm_ler.engines.engine import look_up, map_arrow
 from clm_ler.tables.histories import BASELINE, DAYS_PER_YEAR, SEQUENCE, TokenTexts
-from clm_ler.tables.labs import apply_lab_rules, lab_rules, token_columns
+from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
 
 
 def build_sequences(

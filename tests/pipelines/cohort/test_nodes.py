@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from clm_ler.pipelines.cohort import create_pipeline, nodes
-from clm_ler.pipelines.cohort.options import CohortOptions
+from clm_ler.simulation.options import CohortOptions
 
 OPTIONS = CohortOptions(persons=120, chunk_persons=50, ehrshot={"persons": 30})
 

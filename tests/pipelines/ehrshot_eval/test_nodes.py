@@ -10,15 +10,15 @@ import pytest
 import torch
 from ibis import _
 
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.datasets.cells import CellsDataset
-from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
 from clm_ler.pipelines.vocab.options import VocabOptions
-from clm_ler.tables import ehrshot
+from clm_ler.tables.ehrshot import events as ehrshot
 
 PERSONS = 36
 LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)

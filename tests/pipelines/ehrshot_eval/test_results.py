@@ -4,7 +4,7 @@ import pytest
 
 from clm_ler.pipelines.ehrshot_eval import figures, results
 from clm_ler.pipelines.ehrshot_eval.published import published_results
-from clm_ler.pipelines.ehrshot_eval.tasks import GROUP_OF, GROUPS, SUB_TASKS
+from clm_ler.tables.ehrshot.tasks import GROUP_OF, GROUPS, SUB_TASKS
 
 TASKS = {"guo_los": "guo_los", "guo_icu": "guo_icu", "Edema": "chexpert"}
 

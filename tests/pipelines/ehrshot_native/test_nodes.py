@@ -1,7 +1,7 @@
 import ibis
 
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.pipelines.ehrshot_native.nodes import select_for_pretraining
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
 
 
 def test_short_records_are_not_learned_from() -> None:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.pipelines.finetune import nodes
 from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.finetune.report import evaluate_predictions
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
 from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tables.labels import label_samples
@@ -251,7 +251,7 @@ def test_the_report_tells_what_the_model_is_worth(trained):
 
 def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):
     monkeypatch.setattr(
-        "clm_ler.modeling.classification.initial_classifier",
+        "clm_ler.modeling.training.finetuning.initial_classifier",
         lambda *_: pytest.fail("a finished grid point was trained again"),
     )
     arguments = (

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 import torch
 
-from clm_ler.modeling.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.data.vocabulary import vocabulary_digest
 from clm_ler.modeling.inference import embed, predict_proba
-from clm_ler.modeling.modeling_clm_ler import (
+from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForMaskedLM,
     ClmLerForSequenceClassification,
 )
-from clm_ler.modeling.vocabulary import vocabulary_digest
 from clm_ler.pipelines.embed.nodes import embed_samples
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.predict import nodes

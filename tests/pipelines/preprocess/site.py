@@ -5,12 +5,12 @@ from functools import partial
 
 import yaml
 
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines.engine import hold
 from clm_ler.pipelines.preprocess import nodes
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
-from clm_ler.tables.engine import hold
-from clm_ler.tables.labs import count_lab_values
+from clm_ler.tables.labs.results import count_lab_values
 
 # As in an existing CLM-LER configuration.
 PUBLISHED = yaml.safe_load("""

@@ -8,7 +8,7 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from clm_ler.modeling.checkpoints import ChangedRunError
+from clm_ler.modeling.training.checkpoints import ChangedRunError
 from clm_ler.pipelines.pretrain import nodes
 from clm_ler.pipelines.pretrain.fingerprint import hash_content
 from clm_ler.pipelines.pretrain.nodes import local_directory, plot_curves, pretrain_model

@@ -8,11 +8,11 @@ from kedro_datasets.ibis import FileDataset
 from kedro_datasets.json import JSONDataset
 
 from clm_ler.datasets.rrf import RRFDataset
-from clm_ler.pipelines.cohort import clinic, ehrshot_site, umls_site
-from clm_ler.pipelines.cohort.hospital import ndc11
-from clm_ler.pipelines.cohort.options import SiteOptions
 from clm_ler.pipelines.umls_mapping.options import TranslationOptions
 from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline
+from clm_ler.simulation import clinic, ehrshot_site, umls_site
+from clm_ler.simulation.hospital import ndc11
+from clm_ler.simulation.options import SiteOptions
 from tests.engines import both_engines
 from tests.pipelines.umls_mapping.test_nodes import tokenizer
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
-from clm_ler.modeling.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
 from clm_ler.pipelines.vocab.nodes import (
     build_tokenizer,
     count_tokens,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from clm_ler.pipelines.cohort import ehrshot_site, hospital, labels
-from clm_ler.pipelines.cohort.ehrshot_tasks import draw_benchmark
-from clm_ler.pipelines.cohort.options import CohortOptions
-from clm_ler.pipelines.cohort.umls_site import miniature_umls
+from clm_ler.simulation import ehrshot_site, hospital, labels
+from clm_ler.simulation.ehrshot_tasks import draw_benchmark
+from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.umls_site import miniature_umls
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clm_ler.modeling.bootstrap import (
+from clm_ler.modeling.evaluation.bootstrap import (
     METRICS,
     PatientWeights,
     patient_weights,
     unit_weights,
     weighted_metrics,
 )
-from clm_ler.modeling.probes import Matrix
+from clm_ler.modeling.evaluation.probes import Matrix
 from clm_ler.pipelines.ehrshot_eval.features import Features
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
-from clm_ler.pipelines.ehrshot_eval.tasks import shot_rows
+from clm_ler.tables.ehrshot.tasks import shot_rows
 
 logger = logging.getLogger(__name__)
 

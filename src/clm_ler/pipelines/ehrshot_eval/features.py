@@ -11,8 +11,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from clm_ler.modeling.event_counts import EventCounts, Instants
-from clm_ler.modeling.probes import Labels, Matrix, Probe, fit_probe
+from clm_ler.modeling.evaluation.event_counts import EventCounts, Instants
+from clm_ler.modeling.evaluation.probes import Labels, Matrix, Probe, fit_probe
 from clm_ler.pipelines.ehrshot_eval.finetuning import Encoder, Positions, fit_fine_tuned
 from clm_ler.pipelines.ehrshot_eval.options import HeadOptions
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from clm_ler.pipelines.ehrshot_eval.tasks import SCOPE_NAMES
+from clm_ler.tables.ehrshot.tasks import SCOPE_NAMES
 
 ALL_SHOTS, TRUTH, PUBLISHED = "All", "Truth", "Published"
 _COLUMNS = 3

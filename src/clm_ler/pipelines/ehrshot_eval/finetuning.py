@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
 from transformers import PreTrainedModel
 
-from clm_ler.modeling import classification
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.evaluation.probes import Grid, Labels, Probe
 from clm_ler.modeling.inference import embed, predict_proba
-from clm_ler.modeling.probes import Grid, Labels, Probe
-from clm_ler.modeling.published import encoder_of
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.modeling.windows import WindowOptions
+from clm_ler.modeling.model.published import encoder_of
+from clm_ler.modeling.training import finetuning
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +82,12 @@ def fit_fine_tuned(
         encoder: The model to start from.
         checkpoints: Where trainings leave their state; a training that was killed goes on, a
             finished one is removed.
-        grid: Values of the fields of :class:`clm_ler.modeling.classification.FineTuning`.
+        grid: Values of the fields of :class:`clm_ler.modeling.training.finetuning.FineTuning`.
         train: Samples to fit on.
         validation: Samples to choose on.
         seed: Of the training.
     """
-    data = classification.FineTuningData(
+    data = finetuning.FineTuningData(
         encoder.store,
         encoder.vocabulary,
         encoder.window,
@@ -104,11 +104,11 @@ def fit_fine_tuned(
     with _ONE_AT_A_TIME:
         for number, settings in enumerate(ParameterGrid(grid)):
             place = folder / str(number)
-            result = classification.fine_tune(
+            result = finetuning.fine_tune(
                 place, {"settings": settings}, encoder.model, data, _settings(encoder, settings)
             )
             if best is None or result["validation_auroc"] > best[1]:
-                best = settings, result["validation_auroc"], classification.load_result(place)
+                best = settings, result["validation_auroc"], finetuning.load_result(place)
     if best is None:
         raise ValueError("The grid of a fine-tuned head is empty.")
     shutil.rmtree(folder)
@@ -116,13 +116,13 @@ def fit_fine_tuned(
     return Probe(json.dumps(settings), auroc, partial(_predict, encoder, model))
 
 
-def _settings(encoder: Encoder, settings: Mapping[str, Any]) -> classification.FineTuning:
-    return classification.FineTuning(tokens_per_batch=encoder.tokens_per_batch, **settings)
+def _settings(encoder: Encoder, settings: Mapping[str, Any]) -> finetuning.FineTuning:
+    return finetuning.FineTuning(tokens_per_batch=encoder.tokens_per_batch, **settings)
 
 
-def _samples(positions: Positions, labels: Labels) -> classification.Samples:
+def _samples(positions: Positions, labels: Labels) -> finetuning.Samples:
     rows, ends = positions.T
-    return classification.Samples(rows, ends, labels.astype(np.int64))
+    return finetuning.Samples(rows, ends, labels.astype(np.int64))
 
 
 def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> NDArray[np.float64]:

@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from ibis import _
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.datasets.cells import Cells
-from clm_ler.modeling.event_counts import EventCounts, count_events, lookback_instants
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary, check_tokenizer
-from clm_ler.modeling.windows import WindowOptions
-from clm_ler.pipelines.ehrshot_eval import figures, results, tasks
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary, check_tokenizer
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.evaluation.event_counts import EventCounts, count_events, lookback_instants
+from clm_ler.pipelines.ehrshot_eval import figures, results
 from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
 from clm_ler.pipelines.ehrshot_eval.features import (
     Features,
@@ -33,9 +34,9 @@ from clm_ler.pipelines.ehrshot_eval.features import (
 )
 from clm_ler.pipelines.ehrshot_eval.finetuning import Encoder, Positions
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
-from clm_ler.tables import ehrshot
-from clm_ler.tables.labs import (
+from clm_ler.tables.ehrshot import events as ehrshot
+from clm_ler.tables.ehrshot import tasks
+from clm_ler.tables.labs.results import (
     count_lab_values,
     extend_unit_conversions,
     fit_lab_percentiles,

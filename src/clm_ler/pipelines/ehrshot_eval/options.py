@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from clm_ler.pipelines.ehrshot_eval.tasks import TASKS
+from clm_ler.tables.ehrshot.tasks import TASKS
 
 FeatureName = Literal["clm_ler", "clm_ler_finetuned", "count", "count_bins"]
 

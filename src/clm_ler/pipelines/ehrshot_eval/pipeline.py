@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.vocab.nodes import encode_sequences
-from clm_ler.tables.ehrshot import read_events, token_ancestors
+from clm_ler.tables.ehrshot.events import read_events, token_ancestors
 
 # Shared with ``ehrshot_native``.
 SEQUENCE_NODES = (

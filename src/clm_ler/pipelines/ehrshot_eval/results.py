@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clm_ler.modeling.bootstrap import (
+from clm_ler.modeling.evaluation.bootstrap import (
     METRICS,
     patient_weights,
     percentile_interval,
@@ -15,7 +15,7 @@ from clm_ler.modeling.bootstrap import (
     weighted_metrics,
 )
 from clm_ler.pipelines.ehrshot_eval.published import Published, published_results
-from clm_ler.pipelines.ehrshot_eval.tasks import GROUP_OF, GROUPS
+from clm_ler.tables.ehrshot.tasks import GROUP_OF, GROUPS
 
 KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
 OFFICIAL_COLUMNS = [*KEY, "score", "value", "std", "lower", "mean", "upper", "model_hparams"]

@@ -3,7 +3,7 @@
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.corridor.options import PreprocessOptions
 
 
 def select_for_pretraining(ehrshot_sequences: ir.Table, options: PreprocessOptions) -> ir.Table:

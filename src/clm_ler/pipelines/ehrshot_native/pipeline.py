@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.pipelines.ehrshot_eval.nodes import fit_native_labs
 from clm_ler.pipelines.ehrshot_eval.pipeline import SEQUENCE_NODES
 from clm_ler.pipelines.ehrshot_native.nodes import select_for_pretraining
-from clm_ler.tables.ehrshot import identity_translations
+from clm_ler.tables.ehrshot.events import identity_translations
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:

@@ -9,12 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.corridor.samples import store_rows
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import embed
-from clm_ler.modeling.published import encoder_of
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
+from clm_ler.modeling.model.published import encoder_of
 from clm_ler.pipelines.finetune.options import FinetuneOptions
-from clm_ler.pipelines.finetune.samples import store_rows
 
 SAMPLES_PER_CHUNK = 20_000  # bounds the memory
 

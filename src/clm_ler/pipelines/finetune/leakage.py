@@ -11,19 +11,19 @@ from ibis import _
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from clm_ler.modeling.baselines import counts_and_age
-from clm_ler.modeling.classification import UNKNOWN, Samples
-from clm_ler.modeling.probes import fit_probe
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.pipelines.finetune.options import FinetuneOptions
-from clm_ler.pipelines.finetune.samples import (
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.samples import (
     prediction_days,
     tasks_of,
     to_samples,
     wide_samples,
 )
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.baselines import counts_and_age
+from clm_ler.modeling.evaluation.probes import fit_probe
+from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
+from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.vocab.options import VocabOptions
 
 SUSPICIOUS_GAIN = 0.1  # of AUROC, from the last day alone

@@ -16,25 +16,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from clm_ler.modeling.baselines import baseline_probabilities
-from clm_ler.modeling.calibration import fit_temperature, probabilities_of
-from clm_ler.modeling.classification import (
-    UNKNOWN,
-    FineTuningData,
-    fine_tune,
-    load_result,
-)
-from clm_ler.modeling.counts import ages
-from clm_ler.modeling.inference import predict_logits, trained_window
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.pipelines.finetune.options import FinetuneOptions
-from clm_ler.pipelines.finetune.samples import (
+from clm_ler.corridor.samples import (
     prediction_days,
     tasks_of,
     to_samples,
     wide_samples,
 )
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.baselines import baseline_probabilities
+from clm_ler.modeling.evaluation.calibration import fit_temperature, probabilities_of
+from clm_ler.modeling.evaluation.counts import ages
+from clm_ler.modeling.inference import predict_logits, trained_window
+from clm_ler.modeling.training.finetuning import (
+    UNKNOWN,
+    FineTuningData,
+    fine_tune,
+    load_result,
+)
+from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.sequences import build_sequences
 

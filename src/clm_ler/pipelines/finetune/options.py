@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.modeling.classification import FineTuning
-from clm_ler.modeling.windows import WindowOptions
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.training.finetuning import FineTuning
 from clm_ler.tables.labels import LabelOptions
 
 

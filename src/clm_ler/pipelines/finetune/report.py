@@ -10,9 +10,9 @@ import pandas as pd
 from ibis import _
 from numpy.typing import NDArray
 
-from clm_ler.modeling.bootstrap import PatientWeights, patient_weights
-from clm_ler.modeling.calibration import probabilities_of
-from clm_ler.modeling.evaluation import (
+from clm_ler.modeling.evaluation.bootstrap import PatientWeights, patient_weights
+from clm_ler.modeling.evaluation.calibration import probabilities_of
+from clm_ler.modeling.evaluation.metrics import (
     auroc_difference,
     auroc_with_interval,
     binary_metrics,

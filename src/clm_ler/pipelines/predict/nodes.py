@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import predict_proba, trained_window
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.vocabulary import Vocabulary
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
-from clm_ler.tables.labs import extend_unit_conversions
+from clm_ler.tables.labs.results import extend_unit_conversions
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
-from clm_ler.pipelines.preprocess.options import PreprocessOptions
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
-from clm_ler.tables.labs import (
+from clm_ler.tables.labs.results import (
     classify_lab_events,
     fit_lab_percentiles,
     fit_unit_conversions,

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.preprocess import nodes
-from clm_ler.tables.labs import count_lab_values
+from clm_ler.tables.labs.results import count_lab_values
 
 EVENTS = ["coded_events", "lab_events"]
 FITTED = ["unit_conversions", "lab_percentiles"]

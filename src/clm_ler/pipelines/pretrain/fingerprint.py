@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
-from clm_ler.modeling.store import TOKEN_COLUMNS
-from clm_ler.modeling.vocabulary import vocabulary_digest
+from clm_ler.modeling.data.store import TOKEN_COLUMNS
+from clm_ler.modeling.data.vocabulary import vocabulary_digest
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 # What may change between the start of a training and its continuation.

@@ -10,8 +10,11 @@ import torch
 from plotly.subplots import make_subplots
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, set_seed
 
-from clm_ler.modeling.card import DescribedModel
-from clm_ler.modeling.checkpoints import (
+from clm_ler.modeling.data.vocabulary import Vocabulary, vocabulary_digest
+from clm_ler.modeling.model.card import DescribedModel
+from clm_ler.modeling.model.published import build_masked_lm, continue_from, load_masked_lm
+from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
+from clm_ler.modeling.training.checkpoints import (
     INITIAL,
     RESULT,
     ChangedRunError,
@@ -21,10 +24,7 @@ from clm_ler.modeling.checkpoints import (
     save_directory,
     write_json,
 )
-from clm_ler.modeling.metrics import CodeSystems
-from clm_ler.modeling.published import build_masked_lm, continue_from, load_masked_lm
-from clm_ler.modeling.training import PretrainingTask, launch
-from clm_ler.modeling.vocabulary import Vocabulary, vocabulary_digest
+from clm_ler.modeling.training.pretraining import PretrainingTask, launch
 from clm_ler.pipelines.pretrain.card import write_card
 from clm_ler.pipelines.pretrain.fingerprint import describe_data, describe_run
 from clm_ler.pipelines.pretrain.options import PretrainOptions

@@ -4,8 +4,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from clm_ler.modeling.masking import MaskingOptions
-from clm_ler.modeling.windows import WindowOptions
+from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.objectives.mlm import MaskingOptions
 
 
 class PretrainOptions(BaseModel):

@@ -7,20 +7,20 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.batches import mlm_evaluation_loader
-from clm_ler.modeling.checkpoints import RESULT, read_json
-from clm_ler.modeling.flops import model_flops_utilisation, training_flops_per_token
-from clm_ler.modeling.masking import maskable_tokens
-from clm_ler.modeling.metrics import (
+from clm_ler.modeling.data.batches import mlm_evaluation_loader
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
+from clm_ler.modeling.model.modeling_clm_ler import MaskedCodesOutput
+from clm_ler.modeling.objectives.mlm import maskable_tokens
+from clm_ler.modeling.objectives.mlm_metrics import (
     Predict,
     context_free_baselines,
     count_unigrams,
     measure,
     summarise,
 )
-from clm_ler.modeling.modeling_clm_ler import MaskedCodesOutput
-from clm_ler.modeling.store import TokenStore
-from clm_ler.modeling.training import PretrainingTask, evaluation_rows
+from clm_ler.modeling.training.checkpoints import RESULT, read_json
+from clm_ler.modeling.training.pretraining import PretrainingTask, evaluation_rows
 
 
 def measure_model(model: PreTrainedModel, task: PretrainingTask) -> dict[str, Any]:

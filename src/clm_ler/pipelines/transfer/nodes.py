@@ -2,7 +2,7 @@
 
 from transformers import PreTrainedTokenizerBase
 
-from clm_ler.modeling.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 
 
 def adopt_model(

@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
-from clm_ler.tables import omop_vocabulary, translation, umls
-from clm_ler.tables.codes import canonical_code
-from clm_ler.tables.ehrshot import read_events
+from clm_ler.tables.ehrshot.events import read_events
+from clm_ler.terminology import omop, translation, umls
+from clm_ler.terminology.codes import canonical_code
 
 DEMOGRAPHIC_SYSTEMS = ("GENDER", "RACE", "ETHNICITY", "REGION")
 NO_METHOD = "no token"
@@ -104,7 +104,7 @@ def find_concepts(
     omop_concept_relationship: ir.Table,
 ) -> tuple[ir.Table, ir.Table]:
     """Return the concepts of the data's codes and of the vocabulary's, by ``terminology``."""
-    standard = omop_vocabulary.concept_codes(omop_concept, omop_concept_relationship)
+    standard = omop.concept_codes(omop_concept, omop_concept_relationship)
     concepts = (
         umls_concepts.union(umls_attributes)
         .mutate(terminology=ibis.literal("umls"))
@@ -137,7 +137,7 @@ def find_candidates(
     omop_ends = (_within("omop", source_concepts), _within("omop", target_concepts))
     parents = umls_relations.filter(umls_relations.relation == "parent")
     relations = umls_relations.filter(umls_relations.relation != "parent").drop("system")
-    is_a = omop_vocabulary.concept_links(omop_concept_relationship)
+    is_a = omop.concept_links(omop_concept_relationship)
     steps = options.parent_steps
     ways = {
         "demographic": _demographics(named_sources, tokenizer.get_vocab(), options),

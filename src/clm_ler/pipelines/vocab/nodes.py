@@ -13,12 +13,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from clm_ler.modeling.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKENS, UNK
+from clm_ler.engines.engine import map_arrow, whole_sum
+from clm_ler.modeling.data.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKENS, UNK
 from clm_ler.pipelines.vocab.options import VocabOptions
-from clm_ler.tables.engine import map_arrow, whole_sum
-from clm_ler.tables.labs import bin_labels
-from clm_ler.tables.sequences import baseline_length
-from clm_ler.tables.tokens import (
+from clm_ler.tables.encoding import (
     COUNTED,
     COVERAGE,
     ENCODED,
@@ -27,6 +25,8 @@ from clm_ler.tables.tokens import (
     parents,
     split_bins,
 )
+from clm_ler.tables.labs.results import bin_labels
+from clm_ler.tables.sequences import baseline_length
 
 SPLITS = ("train", "valid", "test")
 

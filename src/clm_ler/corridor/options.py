@@ -1,0 +1,44 @@
+"""The parameters of ``preprocess``."""
+
+from pydantic import Field
+
+from clm_ler.tables.labs.results import LabOptions
+from clm_ler.tables.sources import TableSource
+
+CODE_SYSTEMS = {
+    "ICD-10-CM": "ICD10CM",
+    "ICD-9-CM": "ICD9CM",
+    "ICD9Proc": "ICD9CM",
+    "CPT4": "CPT",
+    "RxNorm": "RXNORM",
+    "RxNorm_drug": "RXNORM",
+}
+
+
+class PreprocessOptions(LabOptions):
+    """How raw tables become sequences."""
+
+    tables: dict[str, TableSource] = Field(
+        description="patient, diagnosis, prescription, procedure, lab: the SQL that reads each; "
+        "a table that is not listed is absent"
+    )
+    event_date_filter: str | None = Field(
+        default=None, description="SQL condition on `date` that events have to meet"
+    )
+    code_systems: dict[str, str] = Field(
+        default=CODE_SYSTEMS, description="Names of code systems in the data: those of the tokens"
+    )
+    plausible_years: tuple[int, int] = Field(
+        default=(1901, 2299), description="First and last year that is no placeholder"
+    )
+    number_of_days_threshold: int = Field(
+        default=365, ge=0, description="Days between first and last event, for pre-training"
+    )
+    min_history_size: int = Field(
+        default=20, ge=0, description="Fewest tokens of a sequence, for pre-training"
+    )
+    max_loss: dict[str, float] = Field(
+        default={"read": 0.5, "lab_tokens": 0.9},
+        description="Largest share of rows that a step (read, lab_tokens, number_of_days_threshold, "
+        "min_history_size, once_a_day) or the reading of a table (diagnosis ...) may lose",
+    )

@@ -1,0 +1,115 @@
+"""Simple models on the same samples and splits: what a fine-tuned model has to beat."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.counts import ages, count_features
+from clm_ler.modeling.evaluation.probes import Estimator, Grid, Matrix, fit_probe
+from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
+
+Floats = NDArray[np.float64]
+
+GRIDS: dict[Estimator, Grid] = {
+    "gbm": {"num_leaves": [4, 15], "learning_rate": [0.03, 0.1]},
+    "logistic": {"C": [1e-3, 1e-2, 1e-1, 1.0]},
+}
+
+
+def baseline_probabilities(
+    store: TokenStore,
+    vocabulary: Vocabulary,
+    samples: Samples,
+    splits: NDArray[np.str_],
+    days: NDArray[np.integer],
+    gender_ids: Sequence[int],
+    num_labels: int,
+    seed: int,
+    time_bins: Sequence[int] = (30, 365),
+) -> dict[str, Floats]:
+    """Return probabilities ``[n, classes or tasks]`` of each baseline for all samples.
+
+    ``counts_lightgbm`` and ``counts_logistic`` see how often each code occurred, by lab bin and by
+    period before the prediction, and the age; ``age_gender_logistic`` sees age and gender only. Each
+    is fitted on the train samples and chosen on the valid ones.
+
+    Args:
+        store: The encoded persons.
+        vocabulary: What they were encoded with.
+        samples: All samples, of every split.
+        splits: The split of each.
+        days: The day of the prediction in the person's own count, see ``count_features``.
+        gender_ids: Token ids of the genders.
+        num_labels: Classes, or tasks.
+        seed: Kept for estimators that draw.
+        time_bins: The periods, see ``count_features``.
+    """
+    age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
+    everything = counts_and_age(store, vocabulary, samples, days, time_bins)
+    gender = count_features(store, samples.rows, samples.ends, vocabulary.size)[:, list(gender_ids)]
+    demographics = np.hstack([gender.toarray(), age]).astype(np.float32)
+    models: Mapping[str, tuple[Estimator, Matrix]] = {
+        "counts_lightgbm": ("gbm", everything),
+        "counts_logistic": ("logistic", everything),
+        "age_gender_logistic": ("logistic", demographics),
+    }
+    return {
+        name: _fit_each_output(estimator, features, samples.labels, splits, num_labels, seed)
+        for name, (estimator, features) in models.items()
+    }
+
+
+def counts_and_age(
+    store: TokenStore,
+    vocabulary: Vocabulary,
+    samples: Samples,
+    days: NDArray[np.integer],
+    time_bins: Sequence[int],
+) -> sp.csr_matrix:
+    """Return the counts by lab bin and period, see ``count_features``, and the age as last column."""
+    counts = count_features(
+        store,
+        samples.rows,
+        samples.ends,
+        vocabulary.size,
+        lab_bins=vocabulary.bins,
+        time_bins=time_bins,
+        days=days,
+    )
+    age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
+    return sp.hstack([counts, sp.csr_matrix(age)], format="csr", dtype=np.float32)
+
+
+def _fit_each_output(
+    estimator: Estimator,
+    features: Matrix,
+    labels: NDArray[np.integer],
+    splits: NDArray[np.str_],
+    num_labels: int,
+    seed: int,
+) -> Floats:
+    """Return probabilities from one classifier per task, or per class against the rest."""
+    targets = labels.T if labels.ndim == 2 else [labels == c for c in range(num_labels)]
+    if labels.ndim == 1 and num_labels == 2:
+        targets = targets[1:]
+    columns = []
+    for target in targets:
+        train, valid = (
+            (features[chosen], target[chosen].astype(np.int8))
+            for chosen in (
+                np.flatnonzero((splits == part) & (target != UNKNOWN))
+                for part in ("train", "valid")
+            )
+        )
+        probe = fit_probe(estimator, GRIDS[estimator], train, valid, seed)
+        columns.append(probe.predict(features))
+    scores = np.column_stack(columns)
+    if labels.ndim == 2:
+        return scores
+    if num_labels == 2:
+        return np.hstack([1 - scores, scores])
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))

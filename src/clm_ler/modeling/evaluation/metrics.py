@@ -1,0 +1,322 @@
+"""How good are predicted probabilities: discrimination, calibration, usefulness, by group.
+
+Arrays have one entry per sample: ``labels`` 0 or 1 and ``probabilities`` of 1; for several classes
+class numbers and ``[samples, classes]``. ``weights`` say how often each sample is drawn in each
+bootstrap replicate (:func:`clm_ler.modeling.evaluation.bootstrap.patient_weights`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from clm_ler.modeling.evaluation.bootstrap import (
+    PatientWeights,
+    percentile_interval,
+    unit_weights,
+    weighted_auroc,
+    weighted_metrics,
+)
+
+Array = NDArray[Any]
+Estimate = dict[str, float | None]
+Metrics = Callable[[Array, Array, PatientWeights], dict[str, Array]]
+
+# A probability of exactly 0 or 1 has no logit and an infinite loss.
+SMALLEST_PROBABILITY = 1e-12
+CALIBRATION_BINS = 15
+NEWTON_STEPS = 50
+
+
+def log_loss(labels: Array, probabilities: Array, weights: Array) -> float:
+    """Return the mean negative log-likelihood (natural logarithm) of one set of weights."""
+    clipped = _clip(probabilities)
+    losses = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+    return float(np.average(losses, weights=weights))
+
+
+def calibration_intercept(labels: Array, probabilities: Array, weights: Array) -> float:
+    """Return how far the risks are off on average, on the logit scale: 0 is right, above 0 too low.
+
+    The intercept of a logistic regression of the labels with the logit of the prediction as offset
+    ("calibration in the large", Van Calster et al., BMC Medicine 2019;17:230).
+    """
+    design = np.ones((len(labels), 1))
+    return float(_logistic_fit(design, labels, logit(_clip(probabilities)), weights)[0])
+
+
+def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> float:
+    """Return the slope of the labels on the logit of the prediction: 1 is right, below too extreme.
+
+    Cox's calibration regression (Biometrika 1958;45:562).
+    """
+    scores = logit(_clip(probabilities))
+    design = np.column_stack([np.ones(len(scores)), scores])
+    return float(_logistic_fit(design, labels, np.zeros(len(scores)), weights)[1])
+
+
+def expected_calibration_error(
+    labels: Array, probabilities: Array, weights: Array, bins: int = CALIBRATION_BINS
+) -> float:
+    """Return the mean gap between predicted and observed risk over equally wide bins of the risk.
+
+    Naeini et al. (AAAI 2015), on the probability of class 1; bin b holds (b/bins, (b+1)/bins].
+    """
+    gap = np.bincount(
+        _bin_of(probabilities, bins),
+        weights * (labels - probabilities.astype(np.float64)),
+        minlength=bins,
+    )
+    return float(np.abs(gap).sum() / weights.sum())
+
+
+def all_metrics(labels: Array, probabilities: Array, weights: PatientWeights) -> dict[str, Array]:
+    """Return every binary metric in each replicate, ``[replicates]``; NaN where it is not defined."""
+    one_by_one = {
+        "log_loss": log_loss,
+        "calibration_slope": calibration_slope,
+        "calibration_intercept": calibration_intercept,
+        "ece": expected_calibration_error,
+    }
+    drawn = weights.counts.astype(np.float64)
+    return weighted_metrics(labels, probabilities, weights) | {
+        name: np.array([metric(labels, probabilities, row[weights.patient]) for row in drawn])
+        for name, metric in one_by_one.items()
+    }
+
+
+def binary_metrics(
+    labels: Array, probabilities: Array, weights: PatientWeights, metrics: Metrics = all_metrics
+) -> dict[str, Estimate]:
+    """Return per metric the value with its 95 % bootstrap interval; None where it is not defined."""
+    points = metrics(labels, probabilities, unit_weights(len(labels)))
+    replicates = metrics(labels, probabilities, weights)
+    return {name: _estimate(point, replicates[name]) for name, point in points.items()}
+
+
+def multiclass_metrics(
+    labels: Array, probabilities: Array, weights: PatientWeights
+) -> dict[str, dict[str, Estimate]]:
+    """Return the metrics of each class against the rest, of their mean (``macro``), and ``overall``.
+
+    ``overall`` has accuracy, log loss and the Brier score over all classes (Brier 1950: the squared
+    distance between the probabilities and the class indicator, 0 to 2).
+    """
+    indicator = labels[:, None] == np.arange(probabilities.shape[1])
+    once = unit_weights(len(labels))
+    points, replicates = (
+        [
+            all_metrics(one.astype(int), probability, used)
+            for one, probability in zip(indicator.T, probabilities.T, strict=True)
+        ]
+        for used in (once, weights)
+    )
+    report = {
+        f"class_{number}": {name: _estimate(point[name], replicate[name]) for name in point}
+        for number, (point, replicate) in enumerate(zip(points, replicates, strict=True))
+    }
+    report["macro"] = {
+        name: _estimate(
+            np.mean([point[name] for point in points], axis=0),
+            np.mean([replicate[name] for replicate in replicates], axis=0),
+        )
+        for name in points[0]
+    }
+    per_sample = {
+        "accuracy": probabilities.argmax(axis=1) == labels,
+        "log_loss": -np.log(_clip(probabilities[indicator])),
+        "brier": ((probabilities - indicator) ** 2).sum(axis=1),
+    }
+    report["overall"] = {
+        name: _estimate(_means(values, once), _means(values, weights))
+        for name, values in per_sample.items()
+    }
+    return report
+
+
+def macro_auroc(labels: Array, probabilities: Array, weights: PatientWeights) -> Array:
+    """Return the AUROC in each replicate: the mean of each class against the rest.
+
+    Args:
+        labels: Class numbers ``[n]``.
+        probabilities: ``[n, classes]``.
+        weights: Of the samples.
+    """
+    if probabilities.shape[1] == 2:
+        return weighted_auroc(labels, probabilities[:, 1], weights)
+    areas = [
+        weighted_auroc((labels == number).astype(int), probability, weights)
+        for number, probability in enumerate(probabilities.T)
+    ]
+    return np.asarray(np.mean(areas, axis=0))
+
+
+def auroc_with_interval(labels: Array, probabilities: Array, weights: PatientWeights) -> Estimate:
+    """Return the macro AUROC with its 95 % interval; arguments as :func:`macro_auroc`."""
+    once = unit_weights(len(labels))
+    return _estimate(
+        macro_auroc(labels, probabilities, once), macro_auroc(labels, probabilities, weights)
+    )
+
+
+def auroc_difference(
+    labels: Array, probabilities: Array, others: Array, weights: PatientWeights
+) -> Estimate:
+    """Return by how much the AUROC is above that of other probabilities, drawn in pairs."""
+    point, replicates = (
+        macro_auroc(labels, probabilities, used) - macro_auroc(labels, others, used)
+        for used in (unit_weights(len(labels)), weights)
+    )
+    return _estimate(point, replicates)
+
+
+def threshold_metrics(
+    labels: Array, probabilities: Array, thresholds: Sequence[float], weights: PatientWeights
+) -> list[dict[str, Any]]:
+    """Return sensitivity, specificity, PPV, NPV and the flagged share where risk >= threshold."""
+    once = unit_weights(len(labels))
+
+    def rates(flagged: Array) -> dict[str, Estimate]:
+        right_if_flagged, right_if_not = labels == 1, labels == 0
+        cells = {
+            "sensitivity": (flagged, right_if_flagged),
+            "specificity": (~flagged, right_if_not),
+            "ppv": (right_if_flagged, flagged),
+            "npv": (right_if_not, ~flagged),
+            "flagged": (flagged, np.ones(len(labels), bool)),
+        }
+        return {
+            name: _estimate(_means(hit, once, among), _means(hit, weights, among))
+            for name, (hit, among) in cells.items()
+        }
+
+    return [{"threshold": float(t), **rates(probabilities >= t)} for t in thresholds]
+
+
+def decision_curve(
+    labels: Array, probabilities: Array, thresholds: Array
+) -> dict[str, list[float]]:
+    """Return the net benefit of the model and of treating everyone, per threshold probability t.
+
+    ``TP/n - FP/n * t/(1-t)`` (Vickers & Elkin, Medical Decision Making 2006;26:565); treating nobody
+    has 0.
+    """
+    odds = thresholds / (1 - thresholds)
+    flagged = probabilities[:, None] >= thresholds
+    true_positives = (flagged & (labels == 1)[:, None]).mean(axis=0)
+    false_positives = (flagged & (labels == 0)[:, None]).mean(axis=0)
+    prevalence = np.mean(labels == 1)
+    return {
+        "threshold": thresholds.tolist(),
+        "model": (true_positives - false_positives * odds).tolist(),
+        "treat_all": (prevalence - (1 - prevalence) * odds).tolist(),
+    }
+
+
+def calibration_curve(
+    labels: Array, probabilities: Array, bins: int = 10
+) -> dict[str, list[float]]:
+    """Return mean predicted and observed risk, and count, in bins of equal numbers of samples."""
+    order = np.argsort(probabilities, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    return {
+        "predicted": [float(probabilities[part].mean()) for part in parts],
+        "observed": [float(labels[part].mean()) for part in parts],
+        "n": [len(part) for part in parts],
+    }
+
+
+def subgroup_metrics(
+    labels: Array,
+    probabilities: Array,
+    groups: Mapping[str, Array],
+    person_ids: Array,
+    weights: PatientWeights,
+    smallest_cell: int,
+) -> list[dict[str, Any]]:
+    """Return one row per group of each attribute: counts, AUROC, AUPRC and Brier with intervals.
+
+    A group with fewer than ``smallest_cell`` persons in a class is suppressed: neither counts nor
+    metrics. Where the suppressed groups of an attribute together could be had by subtraction, its
+    smallest shown group is suppressed too.
+    """
+    rows = []
+    for attribute, values in groups.items():
+        masks = {str(group): values == group for group in np.unique(values)}
+        hidden = _hidden_groups(labels, person_ids, masks, smallest_cell)
+        for group, mask in masks.items():
+            row: dict[str, Any] = {"attribute": attribute, "group": group}
+            if group in hidden:
+                rows.append(row | {"suppressed": True})
+                continue
+            counts = {"n": int(mask.sum()), "positives": int(labels[mask].sum())}
+            drawn = PatientWeights(weights.counts, weights.patient[mask])
+            metrics = binary_metrics(labels[mask], probabilities[mask], drawn, weighted_metrics)
+            rows.append(row | {"suppressed": False} | counts | metrics)
+    return rows
+
+
+def _hidden_groups(
+    labels: Array, person_ids: Array, masks: Mapping[str, Array], smallest_cell: int
+) -> set[str]:
+    def cell(mask: Array) -> int:
+        return min(len(np.unique(person_ids[mask & (labels == label)])) for label in (0, 1))
+
+    cells = {group: cell(mask) for group, mask in masks.items()}
+    hidden = {group for group, count in cells.items() if count < smallest_cell}
+    shown = sorted(set(cells) - hidden, key=lambda group: (cells[group], group))
+    together = np.any([masks[group] for group in hidden], axis=0)
+    if hidden and shown and cell(together) < smallest_cell:
+        hidden.add(shown[0])
+    return hidden
+
+
+def _estimate(point: Array, replicates: Array) -> Estimate:
+    lower, upper = percentile_interval(replicates)
+    names = ("value", "lower", "upper")
+    values = (float(point[0]), lower, upper)
+    return {
+        name: value if np.isfinite(value) else None
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def _means(values: Array, weights: PatientWeights, among: Array | None = None) -> Array:
+    """Return the mean of the values (of the samples ``among``) in each replicate."""
+    among = np.ones(len(values)) if among is None else among.astype(np.float64)
+    patients = weights.counts.shape[1]
+    sums, sizes = (
+        weights.counts @ np.bincount(weights.patient, terms, minlength=patients)
+        for terms in (values * among, among)
+    )
+    with np.errstate(invalid="ignore"):
+        means: Array = sums / sizes
+    return means
+
+
+def _clip(probabilities: Array) -> Array:
+    return np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+
+
+def _bin_of(probabilities: Array, bins: int) -> Array:
+    edges = np.linspace(0, 1, bins + 1)
+    return np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, bins - 1)
+
+
+def _logistic_fit(design: Array, labels: Array, offset: Array, weights: Array) -> Array:
+    """Return the unpenalised coefficients by Newton's method; NaN where there is no maximum."""
+    coefficients = np.zeros(design.shape[1])
+    for _ in range(NEWTON_STEPS):
+        fitted = expit(offset + design @ coefficients)
+        gradient = design.T @ (weights * (labels - fitted))
+        information = design.T @ (design * (weights * fitted * (1 - fitted))[:, None])
+        try:
+            step = np.linalg.solve(information, gradient)
+        except np.linalg.LinAlgError:
+            break
+        coefficients = coefficients + step
+        if np.abs(step).max() < 1e-10:
+            return coefficients
+    return np.full(design.shape[1], np.nan)

@@ -1,0 +1,73 @@
+"""The configuration of the model."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+TIME_ENCODINGS = ("rope_days", "day_embedding", "order")
+POOLINGS = ("cls", "mean", "last")
+
+
+@strict
+class ClmLerConfig(PreTrainedConfig):
+    """Sizes and choices of a CLM-LER encoder; names are BERT's where the meaning is the same.
+
+    Attributes:
+        vocab_size: Number of codes, special tokens included.
+        num_lab_bins: Lab bins B. Token types are 0 (no bin), 1 to B, and B + 1 (masked). With B = 0
+            there is no lab-bin head.
+        max_position_embeddings: Days a window may span; positions run from 0 to one less.
+        time_encoding: How the model sees time. ``rope_days``: rotary embedding whose position is the
+            day, so attention sees the days between two events; ``day_embedding``: a learned vector
+            per day; ``order``: rotary embedding of the rank in the sequence, blind to days.
+        rope_theta: Base of the rotary wavelengths (Su et al. 2021, arXiv:2104.09864).
+        pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the ``[CLS]``
+            state, the mean over the tokens, or the state of the last event.
+        bin_loss_weight: Weight of the masked lab bins in the loss; 0 leaves the head out.
+        classifier_dropout: Dropout before the classification layer; ``None`` takes
+            ``hidden_dropout_prob``.
+        vocabulary_digest: Of the tokenizer that the model was trained with, by which another one is
+            refused; see :func:`clm_ler.modeling.data.vocabulary.check_tokenizer`.
+    """
+
+    model_type = "clm_ler"
+
+    vocab_size: int = 1000
+    num_lab_bins: int = 10
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.0
+    max_position_embeddings: int = 1825
+    time_encoding: str = "rope_days"
+    rope_theta: float = 10000.0
+    pooling: str = "mean"
+    bin_loss_weight: float = 1.0
+    classifier_dropout: float | None = None
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    pad_token_id: int | None = 0
+    tie_word_embeddings: bool = True
+    vocabulary_digest: str | None = None
+
+    def __post_init__(self, **kwargs: object) -> None:
+        """Refuse a configuration that no model can be built from."""
+        super().__post_init__(**kwargs)
+        if self.time_encoding not in TIME_ENCODINGS:
+            raise ValueError(
+                f"time_encoding is one of {TIME_ENCODINGS}, not {self.time_encoding!r}"
+            )
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling is one of {POOLINGS}, not {self.pooling!r}")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be an even multiple of "
+                f"num_attention_heads ({self.num_attention_heads})"
+            )
+
+    @property
+    def predicts_bins(self) -> bool:
+        """Whether the model has a head for masked lab bins."""
+        return self.num_lab_bins > 0 and self.bin_loss_weight > 0

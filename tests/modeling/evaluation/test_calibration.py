@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from clm_ler.modeling.evaluation.calibration import fit_temperature, probabilities_of
+
+
+def test_recovers_the_temperature_that_made_the_labels():
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(20000, 3))
+    draws = rng.random((20000, 1))
+    labels = (draws > np.cumsum(softmax(logits, axis=1), axis=1)).sum(axis=1)
+    assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.03)
+
+
+def test_several_labels_leave_the_unknown_out():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(20000, 2))
+    labels = (rng.random((20000, 2)) < expit(logits)).astype(int)
+    expected = fit_temperature(2 * logits[:, :1], labels[:, :1])
+    labels[:, 1] = -100
+    assert fit_temperature(2 * logits, labels) == pytest.approx(expected, rel=1e-6)
+    assert expected == pytest.approx(2, rel=0.05)
+
+
+def test_temperature_does_not_change_the_order():
+    logits = np.array([[0.0, 2.0], [0.0, -1.0]], np.float32)
+    probabilities = probabilities_of(logits, temperature=2.0)
+    assert probabilities[:, 1] == pytest.approx(expit([1.0, -0.5]))
+    assert probabilities_of(logits, multi_label=True) == pytest.approx(expit(logits))

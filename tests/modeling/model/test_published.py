@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM
+
+from clm_ler.modeling.model.published import (
+    FLAVOURS,
+    build_masked_lm,
+    continue_from,
+    load_masked_lm,
+)
+
+BINS = 4
+SIZES = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 64,
+    "attention_window": 4,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "initializer_range": 0.3,
+}
+BATCH = {
+    "input_ids": torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]]),
+    "token_type_ids": torch.tensor([[0, 1, 0, 5], [0, 4, 5, 0]]),
+    "position_ids": torch.tensor([[0, 1, 9, 40], [0, 1, 1, 0]]),
+    "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool(),
+    "masked_index": torch.tensor([3, 6]),
+    "labels": torch.tensor([6, 5]),
+    "bin_labels": torch.tensor([2, -100]),
+}
+
+
+@pytest.mark.parametrize("model_type", FLAVOURS)
+def test_each_flavour_takes_our_batches_and_sees_days_and_bins(
+    model_type: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = build_masked_lm(model_type, 10, BINS, SIZES).eval()
+    output = model(**BATCH)
+    assert output.logits.shape == (2, 10)
+    half = model(**BATCH, num_items_in_batch=4).loss
+    torch.testing.assert_close(half * 2, output.loss)
+    for name, changed in (("position_ids", 30), ("token_type_ids", 2)):
+        values = BATCH[name].clone()
+        values[0, 1] = changed
+        assert not torch.allclose(model(**{**BATCH, name: values}).logits[0], output.logits[0])
+    model.save_pretrained(tmp_path)
+    again = load_masked_lm(tmp_path).eval()
+    torch.testing.assert_close(again(**BATCH).loss, output.loss, rtol=0, atol=0)
+
+
+def test_the_published_flavours_load_as_the_stock_classes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_masked_lm("bert", 10, BINS, SIZES).eval()
+    model.save_pretrained(tmp_path)
+    stock = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
+    inputs = {n: v for n, v in BATCH.items() if n not in ("masked_index", "labels", "bin_labels")}
+    everywhere = stock(**inputs).logits.flatten(0, 1)
+    torch.testing.assert_close(everywhere[BATCH["masked_index"]], model(**BATCH).logits)
+
+
+def test_an_earlier_model_is_continued_token_by_token() -> None:
+    """The same tokens in another order, and two more: the old ones keep what they knew."""
+    before = {"[PAD]": 0, "a": 1, "b": 2, "c": 3}
+    now = {"[PAD]": 0, "c": 1, "new": 2, "a": 3, "newer": 4, "b": 5}
+    torch.manual_seed(0)
+    earlier = build_masked_lm("clm_ler", len(before), BINS, SIZES).eval()
+    model = build_masked_lm("clm_ler", len(now), BINS, SIZES).eval()
+    continue_from(model, now, earlier, before)
+    inputs = {
+        "position_ids": torch.tensor([[0, 3, 9]]),
+        "token_type_ids": torch.tensor([[0, 1, 0]]),
+    }
+    old = earlier(input_ids=torch.tensor([[1, 2, 3]]), **inputs).logits
+    new = model(input_ids=torch.tensor([[now["a"], now["b"], now["c"]]]), **inputs).logits
+    torch.testing.assert_close(new[..., [now[token] for token in before]], old)
+
+
+def test_a_vocabulary_that_shrank_is_refused() -> None:
+    earlier = build_masked_lm("clm_ler", 3, BINS, SIZES)
+    model = build_masked_lm("clm_ler", 2, BINS, SIZES)
+    with pytest.raises(ValueError, match="lacks 1 of the 3 tokens"):
+        continue_from(model, {"[PAD]": 0, "a": 1}, earlier, {"[PAD]": 0, "a": 1, "b": 2})
+
+
+def test_an_earlier_model_of_other_sizes_is_refused() -> None:
+    vocabulary = {"[PAD]": 0, "a": 1, "b": 2}
+    earlier = build_masked_lm("clm_ler", 3, BINS, SIZES | {"hidden_size": 8})
+    model = build_masked_lm("clm_ler", 3, BINS, SIZES)
+    with pytest.raises(ValueError, match="other sizes"):
+        continue_from(model, vocabulary, earlier, vocabulary)
