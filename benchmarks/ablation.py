@@ -32,7 +32,7 @@ from transformers import PreTrainedModel, set_seed
 from clm_ler.corridor.samples import to_samples, wide_samples
 from clm_ler.modeling.data.batches import mlm_evaluation_loader
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.data.vocabulary import UNK, Vocabulary
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.inference import embed
 from clm_ler.modeling.model.published import build_masked_lm, load_masked_lm
@@ -40,6 +40,7 @@ from clm_ler.modeling.objectives.mlm import MaskingOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems, measure, summarise
 from clm_ler.modeling.training.checkpoints import INITIAL, RESULT, save_directory
 from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
+from clm_ler.tokens import UNK
 
 PROJECT = Path(__file__).resolve().parents[1]
 SIZES = {

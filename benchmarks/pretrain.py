@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
 from clm_ler.modeling.model.published import build_masked_lm
@@ -39,6 +39,7 @@ from clm_ler.modeling.training.pretraining import (
     build_trainer,
     training_arguments,
 )
+from clm_ler.tokens import SPECIAL_TOKENS
 
 BINS, LONGEST, PERSONS = 10, 511, 4000
 TOKENS_PER_PERSON = 184

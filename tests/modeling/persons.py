@@ -7,7 +7,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.tokens import SPECIAL_TOKENS
 
 AGES = range(0, 100)
 CODES = [f"ICD10CM:{number}" for number in range(30)]

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from clm_ler.modeling.data.store import map_files
-from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS
+from clm_ler.files.arrow import map_files
+from clm_ler.tokens import SPECIAL_TOKENS
 
 BINS = 4
 CODES = 12

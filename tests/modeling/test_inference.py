@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.counts import ages, count_features
 from clm_ler.modeling.inference import embed, predict_logits, predict_proba
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification
+from clm_ler.tokens import SPECIAL_TOKENS
 
 TOKENS = [*SPECIAL_TOKENS, "AGE:40", "AGE:41", "GENDER:F", *(f"ICD10CM:{n}" for n in range(20))]
 VOCABULARY = Vocabulary.from_tokens({token: i for i, token in enumerate(TOKENS)}, bins=10)

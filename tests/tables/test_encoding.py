@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from clm_ler.tables.encoding import TokenCodec, parents, split_bins
-from clm_ler.tables.labs.results import bin_labels
+from clm_ler.tokens import bin_labels
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[MASK]", "ICD10CM:J45", "ICD10CM:J45.90", "LOINC:2345-7"]
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.tables import histories
-from clm_ler.tables.histories import BASELINE, TokenTexts, sort_rows
+from clm_ler.tables.histories import TokenTexts, sort_rows
+from clm_ler.tokens import BASELINE
 
 TEXTS = ["CPT:1", "CPT:10", "ICD10CM:J45", "LOINC:1-8:0-10", "é:x"]
 EVENT = pa.struct({"time": pa.timestamp("us"), "token": pa.int32()})

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clm_ler.datasets.person_table import PersonTableDataset
-from clm_ler.modeling.data.store import map_files
+from clm_ler.files.arrow import map_files
 
 LAST_DAY = int(np.iinfo(np.uint16).max)  # 179 years: only broken dates are beyond it
 ROWS_PER_BATCH = 20_000  # bounds the memory of writing

@@ -1,13 +1,32 @@
-"""Where a dataset lies."""
+"""Where things lie: paths and URLs."""
 
 from typing import Any
 
+from clm_ler.files.digests import digest
+
+WORKSPACES = "data/tmp/work"
+
 
 def dataset_location(dataset: Any) -> str | None:
-    """Return the dataset's path or URL, None where it has none (memory, a database table)."""
+    """Return the path or URL of a catalog entry, None where it has none (memory, a database table)."""
     path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
     if path is None:
         return None
     protocol = getattr(dataset, "_protocol", None) or getattr(dataset, "_fs_prefix", None) or ""
     protocol = str(protocol).removesuffix("://")
     return str(path) if "://" in str(path) or not protocol else f"{protocol}://{path}"
+
+
+def is_remote(place: str) -> bool:
+    """Return whether a place is a URL, not a path of this machine."""
+    return "://" in place and not place.startswith("file://")
+
+
+def local_folder(place: str) -> str:
+    """Return the local folder that stands for a place: itself, or one of its own where it is remote.
+
+    For what has to be local although the storage is not, such as checkpoints.
+    """
+    if is_remote(place):
+        return f"{WORKSPACES}/{digest(place)}"
+    return place.removeprefix("file://")

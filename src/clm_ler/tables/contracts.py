@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import ibis
 import ibis.expr.types as ir
 
-SPLITS = ("train", "valid", "test")
+from clm_ler.tokens import SPLITS
+
 UNIT_STATUS = ("identity", "converted", "unconvertible")
 
 

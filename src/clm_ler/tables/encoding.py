@@ -1,11 +1,8 @@
 """Token texts to ids and lab bins, column by column: no Python per token."""
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import ibis.expr.datatypes as dt
@@ -14,12 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.modeling.data.store import ragged_offsets
-from clm_ler.modeling.data.vocabulary import OLDEST_AGE, Vocabulary
+from clm_ler.files.arrow import ragged_offsets
+from clm_ler.files.digests import digest
+from clm_ler.tokens import AGE_TOKEN, LAB_TOKEN, OLDEST_AGE, SEPARATOR, UNK, age_ids, parent_pattern
 
-# system:code:bin, where the code itself may look like a bin (LOINC:2345-7).
-LAB_TOKEN = r"^(?P<code>[^:]+:.+):(?P<bin>[0-9.]+-[0-9.]+)$"
-AGE_TOKEN = r"^AGE:(?P<age>[0-9]+)$"
+VERSION = 1  # of what is made of a token text; it is part of the keys of stored encodings
 # Wide enough for Spark, which has no unsigned types; stored narrower.
 ENCODED = {"input_ids": dt.Array(dt.int32), "token_type_ids": dt.Array(dt.int16)}
 
@@ -68,22 +64,17 @@ def split_bins(
 def parents(tokens: pa.Array, systems: Sequence[str]) -> pa.Array:
     """Return the next broader code of each token, null where it has none or is of another system.
 
-    A code loses its last character, and its dot where nothing is left behind it, down to the three
-    characters of a category.
-
     >>> parents(
     ...     pa.array(["ICD10CM:J45.901", "ICD10CM:J45.9", "ICD10CM:J45"]), ["ICD10CM"]
     ... ).to_pylist()
     ['ICD10CM:J45.90', 'ICD10CM:J45', None]
     """
-    names = "|".join(re.escape(system) for system in systems)
-    pattern = rf"^(?P<parent>(?:{names}):..+[^.])\.?.$"
-    return pc.struct_field(pc.extract_regex(tokens, pattern), "parent")
+    return pc.struct_field(pc.extract_regex(tokens, parent_pattern(systems)), "parent")
 
 
 def systems_of(tokens: pa.Array) -> pa.Array:
     """Return what stands before the first colon of each token."""
-    return pc.list_element(pc.split_pattern(tokens, ":", max_splits=1), 0)
+    return pc.list_element(pc.split_pattern(tokens, SEPARATOR, max_splits=1), 0)
 
 
 @dataclass(frozen=True)
@@ -108,21 +99,19 @@ class TokenCodec:
     def from_tokenizer(cls, tokenizer: Any) -> Self:
         """Return the codec of a tokenizer that ``build_tokenizer`` made."""
         ids, known = tokenizer.get_vocab(), tokenizer.init_kwargs
-        vocabulary = Vocabulary.from_tokenizer(tokenizer)
         return cls(
             tokens=pa.array(sorted(ids, key=ids.__getitem__), pa.string()),
             bin_labels=tuple(known["bin_labels"]),
             parent_systems=tuple(known["parent_systems"]),
-            age_ids=vocabulary.age_ids,
-            unknown=vocabulary.unk,
+            age_ids=np.array(age_ids(ids), np.int32),
+            unknown=ids[UNK],
         )
 
     @cached_property
     def digest(self) -> str:
-        """What an encoding depends on beside the token texts: the tokenizer, and this module."""
+        """What an encoding depends on beside the token texts."""
         known = (self.tokens, self.bin_labels, self.parent_systems, self.age_ids, self.unknown)
-        text = repr([column.tolist() if hasattr(column, "tolist") else column for column in known])
-        return hashlib.sha256(Path(__file__).read_bytes() + text.encode()).hexdigest()[:32]
+        return digest(VERSION, *known)
 
     def lookup(self, tokens: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int16]]:
         """Return the id (int32) and the lab bin of each token text.

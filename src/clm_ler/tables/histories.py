@@ -4,10 +4,8 @@ Engines sort lists of records an order of magnitude more slowly than NumPy sorts
 more slowly than either. Here tokens are numbers, in the order of their texts.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import ibis.expr.datatypes as dt
@@ -16,19 +14,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clm_ler.files.digests import digest
+from clm_ler.tokens import AGE, BASELINE, DAYS_PER_YEAR, RECORDED_AGE, prefix
+
+VERSION = 1  # of how a sequence is built; it is part of the keys of stored sequences
 Column = npt.NDArray[np.int64]
 SEQUENCE = {
     "sorted_event_tokens": dt.Array(dt.int32),
     "day_position_tokens": dt.Array(dt.int32),
     "date": dt.Array(dt.timestamp),
 }
-BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
-DAYS_PER_YEAR = 365  # as published
 _UNITS = (60_000_000, 1_000_000, 1)  # microseconds
 _DAY = 86_400_000_000
 _PERSONS = 256  # at a time
 _NOT_KNOWN = -(2**31)  # a birth date, millions of years ago
-_AGE_TOKEN = "^AGE:(?:0|-?[1-9][0-9]{0,3})$"
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,8 @@ class TokenTexts:
 
     @cached_property
     def digest(self) -> str:
-        """What the sequences depend on beside the events: the texts, and this module."""
-        digest = hashlib.sha256(Path(__file__).read_bytes())
-        for buffer in self.texts.buffers()[1:]:
-            digest.update(buffer or b"")
-        return digest.hexdigest()[:32]
+        """What the sequences depend on beside the events."""
+        return digest(VERSION, self.texts)
 
     def build_sequences(
         self,
@@ -127,16 +123,16 @@ class TokenTexts:
         """The values that there are tokens of, and the numbers of these, by name of BASELINE."""
         found = {}
         for name in BASELINE:
-            numbers = np.flatnonzero(pc.starts_with(self.texts, f"{name}:"))
+            numbers = np.flatnonzero(pc.starts_with(self.texts, prefix(name)))
             tokens = self.texts.take(pa.array(numbers))
-            found[name] = pc.utf8_slice_codeunits(tokens, len(name) + 1), numbers
+            found[name] = pc.utf8_slice_codeunits(tokens, len(prefix(name))), numbers
         return found
 
     @cached_property
     def _ages(self) -> tuple[Column, Column]:
         """The ages that there are tokens of, in order, and the numbers of these; then a -1."""
-        numbers = np.flatnonzero(pc.match_substring_regex(self.texts, _AGE_TOKEN))
-        ages = pc.utf8_slice_codeunits(self.texts.take(pa.array(numbers)), len("AGE:"))
+        numbers = np.flatnonzero(pc.match_substring_regex(self.texts, RECORDED_AGE))
+        ages = pc.utf8_slice_codeunits(self.texts.take(pa.array(numbers)), len(prefix(AGE)))
         ages = _int64(ages.cast(pa.int64()))
         order = np.argsort(ages)
         return ages[order], np.append(numbers[order], -1)

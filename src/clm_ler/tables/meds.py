@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler import __version__
+from clm_ler.tokens import AGE, SEPARATOR, prefix
 
 SPLITS = {"train": "train", "valid": "tuning", "test": "held_out"}
 
@@ -22,11 +23,11 @@ def meds_events(sequences: ir.Table) -> ir.Table:
     event = sequences.sorted_event_tokens.zip(sequences.day_position_tokens, sequences.date)
     rows = sequences.select(subject_id="person_id", event=event.unnest())
     token, position, time = (rows.event[name] for name in ("f1", "f2", "f3"))
-    birth = (position == 0) & token.startswith("AGE:")
+    birth = (position == 0) & token.startswith(prefix(AGE))
     return rows.select(
         "subject_id",
         time=ibis.cases(((position > 0) | birth, time)),
-        code=birth.ifelse("MEDS_BIRTH", token.replace(":", "//")),
+        code=birth.ifelse("MEDS_BIRTH", token.replace(SEPARATOR, "//")),
     )
 
 

@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.engine import trim, whole_sum, with_categories
-from clm_ler.tables.histories import BASELINE
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.translation import tokens_by_code
+from clm_ler.tokens import BASELINE
 
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")

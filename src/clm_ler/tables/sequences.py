@@ -7,8 +7,9 @@ import pyarrow.compute as pc
 from ibis import _
 
 from clm_ler.engines.engine import look_up, map_arrow
-from clm_ler.tables.histories import BASELINE, DAYS_PER_YEAR, SEQUENCE, TokenTexts
+from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
+from clm_ler.tokens import BASELINE, DAYS_PER_YEAR, age_token, code_token
 
 
 def build_sequences(
@@ -32,7 +33,7 @@ def build_sequences(
         and ``date``, in the order (position, time, token).
     """
     codes = coded_events.group_by("system", "code").agg(first=_.time.min(), last=_.time.max())
-    codes = codes.mutate(token=_.system + ":" + _.code).to_pyarrow()
+    codes = codes.mutate(token=code_token(_.system, _.code)).to_pyarrow()
     rules = lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
     texts = TokenTexts.of(
         codes["token"],
@@ -61,7 +62,7 @@ def baseline_length(sequences: ir.Table) -> ir.IntegerColumn:
 def _baseline_tokens(demographics: ir.Table) -> pa.ChunkedArray:
     """Return the baseline tokens that occur, but for the age."""
     tokens = [
-        demographics.select(token=ibis.literal(f"{name}:") + demographics[column]).distinct()
+        demographics.select(token=code_token(ibis.literal(name), demographics[column])).distinct()
         for name, column in BASELINE.items()
     ]
     return ibis.union(*tokens).filter(_.token.notnull()).to_pyarrow()["token"]
@@ -85,7 +86,7 @@ def _age_tokens(demographics: ir.Table, codes: pa.Table, lab_events: ir.Table) -
         youngest = (min(first).date() - born["last"]).days // DAYS_PER_YEAR
         oldest = (max(last).date() - born["first"]).days // DAYS_PER_YEAR
         ages = list(range(youngest, oldest + 1))
-    return pa.chunked_array([[f"AGE:{age}" for age in ages]], pa.string())
+    return pa.chunked_array([[age_token(age) for age in ages]], pa.string())
 
 
 def _by_number(table: pa.Table, texts: TokenTexts) -> ir.Table:

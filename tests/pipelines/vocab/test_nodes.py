@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
-from clm_ler.modeling.data.vocabulary import SPECIAL_TOKENS, Vocabulary
+from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.pipelines.vocab.nodes import (
     build_tokenizer,
     count_tokens,
@@ -14,6 +14,7 @@ from clm_ler.pipelines.vocab.nodes import (
     report_vocabulary,
 )
 from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.tokens import SPECIAL_TOKENS
 from tests.engines import both_engines
 
 SEQUENCES = {

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from clm_ler.tables.labs.results import (
     LabOptions,
-    bin_labels,
     classify_lab_events,
     count_lab_values,
     extend_unit_conversions,
@@ -17,6 +16,7 @@ from clm_ler.tables.labs.results import (
     fit_unit_conversions,
     lab_tokens,
 )
+from clm_ler.tokens import bin_labels
 from tests.engines import both_engines
 
 EVENTS = {

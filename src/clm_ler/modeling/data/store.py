@@ -1,8 +1,5 @@
 """Encoded sequences as flat columns over memory-mapped Arrow."""
 
-import json
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
@@ -12,27 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MAPPED_FILES = b"mapped_files"
+from clm_ler.files.arrow import ragged_offsets
+
 BIRTH_UNKNOWN = int(np.iinfo(np.int32).min)
 TokenColumn = Literal["input_ids", "token_type_ids", "position_ids"]
 TOKEN_COLUMNS: tuple[TokenColumn, ...] = ("input_ids", "token_type_ids", "position_ids")
-
-
-def map_files(paths: Sequence[str]) -> pa.Table:
-    """Return the rows of local Arrow files, memory-mapped.
-
-    The schema's metadata name the files, so that another process can map them too (`mapped_files`)
-    instead of being sent what is in them.
-    """
-    tables = [pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths]
-    files = json.dumps([os.path.abspath(path) for path in paths])
-    return pa.concat_tables(tables).replace_schema_metadata({MAPPED_FILES: files})
-
-
-def mapped_files(table: pa.Table) -> list[str] | None:
-    """Return the files that `map_files` has made the table of, ``None`` for any other table."""
-    files = (table.schema.metadata or {}).get(MAPPED_FILES)
-    return None if files is None else json.loads(files)
 
 
 @dataclass(frozen=True)
@@ -186,11 +167,6 @@ def _runs(
 
 def _ascending(values: npt.NDArray[np.integer]) -> bool:
     return bool((values[1:] >= values[:-1]).all())
-
-
-def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Return where each ragged row starts and the last one ends, int64 [n + 1]."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def ragged_arange(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,7 +1,5 @@
 """What the torch side needs to know of a tokenizer, as arrays."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,10 +7,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-PAD, UNK, CLS, MASK = "[PAD]", "[UNK]", "[CLS]", "[MASK]"
-SPECIAL_TOKENS = (PAD, UNK, CLS, MASK)
-DEMOGRAPHICS = ("AGE", "GENDER", "RACE", "ETHNICITY", "REGION")
-OLDEST_AGE = 120
+from clm_ler.files.digests import json_sha256
+from clm_ler.tokens import (
+    AGE,
+    CLS,
+    DEMOGRAPHIC_SYSTEMS,
+    MASK,
+    PAD,
+    SPECIAL_TOKENS,
+    UNK,
+    age_ids,
+    system_of,
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,9 @@ class Vocabulary:
             raise ValueError(f"The vocabulary has no {', '.join(missing)}.")
         is_age, is_demographic = np.zeros((2, len(ids)), dtype=bool)
         for token, index in ids.items():
-            kind = token.split(":", 1)[0]
-            is_age[index] = kind == "AGE"
-            is_demographic[index] = kind in DEMOGRAPHICS
+            system = system_of(token)
+            is_age[index] = system == AGE
+            is_demographic[index] = system in DEMOGRAPHIC_SYSTEMS
         is_code = ~is_demographic
         is_code[[ids[token] for token in SPECIAL_TOKENS]] = False
         return cls(
@@ -80,7 +86,7 @@ class Vocabulary:
             unk=ids[UNK],
             cls=ids[CLS],
             mask=ids[MASK],
-            age_ids=_age_ids(ids),
+            age_ids=np.array(age_ids(ids), np.int32),
             is_age=is_age,
             is_demographic=is_demographic,
             is_code=is_code,
@@ -88,24 +94,10 @@ class Vocabulary:
         )
 
 
-def _age_ids(ids: Mapping[str, int]) -> npt.NDArray[np.int32]:
-    """Return the id of every age; one without a token takes the nearest age that has one.
-
-    The younger of two equally near ones; the single token ``AGE`` where that is what the vocabulary
-    has; ``[UNK]`` where it has no age at all.
-    """
-    ages = np.arange(OLDEST_AGE + 1)
-    known = np.array([age for age in ages if f"AGE:{age}" in ids])
-    if not known.size:
-        return np.full(len(ages), ids.get("AGE", ids[UNK]), dtype=np.int32)
-    nearest = known[np.abs(ages[:, None] - known).argmin(axis=1)]
-    return np.array([ids[f"AGE:{age}"] for age in nearest], dtype=np.int32)
-
-
 def vocabulary_digest(tokenizer: Any) -> str:
     """Return the SHA-256 of the tokens with their ids and of the names of the lab bins."""
     content = [sorted(tokenizer.get_vocab().items()), tokenizer.init_kwargs["bin_labels"]]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json_sha256(content)
 
 
 def check_tokenizer(tokenizer: Any, config: Any) -> None:

@@ -17,8 +17,7 @@ from clm_ler.modeling.data.store import (
     TokenStore,
 )
 from clm_ler.modeling.data.vocabulary import Vocabulary
-
-DAYS_PER_YEAR = 365
+from clm_ler.tokens import DAYS_PER_YEAR
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from clm_ler.modeling.data.store import ragged_arange, ragged_offsets
+from clm_ler.files.arrow import ragged_offsets
+from clm_ler.modeling.data.store import ragged_arange
 
 Integers = NDArray[np.int64]
 MICROSECONDS_PER_DAY = 86_400_000_000

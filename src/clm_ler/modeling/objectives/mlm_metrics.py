@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.model.modeling_clm_ler import IGNORED, MaskedCodesOutput
+from clm_ler.tokens import system_of
 
 Batch = dict[str, Tensor]
 Predict = Callable[[Batch], MaskedCodesOutput]
@@ -40,7 +41,7 @@ class CodeSystems:
     @classmethod
     def from_tokens(cls, tokens: Sequence[str]) -> "CodeSystems":
         """Read the systems off the tokens: ``LOINC:2345-7`` is of ``LOINC``, ``[CLS]`` of itself."""
-        systems = [token.split(":", 1)[0] for token in tokens]
+        systems = [system_of(token) for token in tokens]
         names = tuple(sorted(set(systems)))
         number = {name: i for i, name in enumerate(names)}
         return cls(names, torch.tensor([number[system] for system in systems]))

@@ -29,8 +29,9 @@ from transformers import (
 from transformers.trainer_pt_utils import get_parameter_names
 from transformers.utils.logging import disable_progress_bar
 
+from clm_ler.files.arrow import map_files, mapped_files
 from clm_ler.modeling.data.batches import Batch, mlm_evaluation_loader, mlm_train_loader
-from clm_ler.modeling.data.store import TokenStore, map_files, mapped_files
+from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.model.modeling_clm_ler import pack

@@ -25,9 +25,9 @@ from clm_ler.modeling.evaluation.probes import fit_probe
 from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.tokens import SPLITS
 
 SUSPICIOUS_GAIN = 0.1  # of AUROC, from the last day alone
-SPLITS = ("train", "valid", "test")
 PROBE_GRID = {"C": [0.1]}
 
 

@@ -37,6 +37,7 @@ from clm_ler.modeling.training.finetuning import (
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.sequences import build_sequences
+from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +216,7 @@ def predict_baselines(
         part,
         frame["split"].to_numpy().astype(str),
         prediction_days(frame, store, part),
-        sorted(number for word, number in words.items() if word.startswith("GENDER:")),
+        sorted(number for word, number in words.items() if system_of(word) == "GENDER"),
         options.labels.num_classes if len(tasks) == 1 else len(tasks),
         seed,
         options.time_bins,

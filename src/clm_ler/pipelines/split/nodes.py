@@ -5,8 +5,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.pipelines.split.options import SplitOptions
-
-SPLITS = ("train", "valid", "test")
+from clm_ler.tokens import SPLITS
 
 
 def assign_splits(

@@ -1,6 +1,5 @@
 """Translate the codes of the data into tokens of the vocabulary, by UMLS or OMOP vocabularies."""
 
-import re
 from functools import reduce
 from importlib import resources
 from typing import Any, get_args
@@ -18,10 +17,9 @@ from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
 from clm_ler.tables.ehrshot.events import read_events
 from clm_ler.terminology import omop, translation, umls
 from clm_ler.terminology.codes import canonical_code
+from clm_ler.tokens import BASELINE, is_age, split_token, without_bin
 
-DEMOGRAPHIC_SYSTEMS = ("GENDER", "RACE", "ETHNICITY", "REGION")
 NO_METHOD = "no token"
-LAB_BIN = re.compile(r"(?<=:)([^:]+):\d+-\d+$")  # LOINC:4548-4:30-40
 
 
 def extract_concepts(umls_conso: ir.Table, options: TranslationOptions) -> ir.Table:
@@ -174,10 +172,9 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     """
     ranks: dict[str, int] = {}
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
-        system, separator, _ = token.partition(":")
-        if separator and system != "AGE":
-            ranks.setdefault(LAB_BIN.sub(r"\1", token), rank)
-    rows = [(token, rank, *token.split(":", 1)) for token, rank in ranks.items()]
+        if split_token(token)[1] and not is_age(token):
+            ranks.setdefault(without_bin(token), rank)
+    rows = [(token, rank, *split_token(token)) for token, rank in ranks.items()]
     schema = {
         "vocab_token": "string",
         "frequency_rank": "int64",
@@ -236,7 +233,7 @@ def report_translations(
             side: sorted(
                 system
                 for system in set(systems[side]) - set(named[side])
-                if system.upper() not in DEMOGRAPHIC_SYSTEMS
+                if system.upper() not in BASELINE
             )
             for side in named
         },

@@ -14,7 +14,6 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.engines.engine import map_arrow, whole_sum
-from clm_ler.modeling.data.vocabulary import CLS, MASK, OLDEST_AGE, PAD, SPECIAL_TOKENS, UNK
 from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tables.encoding import (
     COUNTED,
@@ -25,10 +24,23 @@ from clm_ler.tables.encoding import (
     parents,
     split_bins,
 )
-from clm_ler.tables.labs.results import bin_labels
 from clm_ler.tables.sequences import baseline_length
-
-SPLITS = ("train", "valid", "test")
+from clm_ler.tokens import (
+    AGE,
+    CLS,
+    MASK,
+    OLDEST_AGE,
+    PAD,
+    SEPARATOR,
+    SPECIAL_TOKENS,
+    SPLITS,
+    UNK,
+    age_token,
+    bin_labels,
+    is_age,
+    prefix,
+    system_of,
+)
 
 
 def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
@@ -53,7 +65,7 @@ def build_tokenizer(
     """
     labels = _bin_labels(lab_percentiles) if options.split_percentile_tokens else []
     counts = _fold(_count_words(token_counts, labels, options), options)
-    kept = [word for word, n in counts.items() if n >= options.min_count or _is_age(word)]
+    kept = [word for word, n in counts.items() if n >= options.min_count or is_age(word)]
     words = [*SPECIAL_TOKENS, *sorted(kept, key=lambda word: (-counts[word], word))]
     ids = {word: index for index, word in enumerate(words[: options.vocabulary_size])}
     return PreTrainedTokenizerFast(
@@ -74,19 +86,15 @@ def _bin_labels(lab_percentiles: ir.Table) -> list[str]:
     return bin_labels(boundaries + 1) if boundaries else []
 
 
-def _is_age(word: str) -> bool:
-    return word == "AGE" or word.startswith("AGE:")
-
-
 def _count_words(token_counts: ir.Table, labels: list[str], options: VocabOptions) -> Counter[str]:
     """Return the counts of the words that token texts become: without bins, ages as chosen."""
     table = token_counts.select("token", "count").to_pyarrow()
     words, _bins = split_bins(table["token"].combine_chunks(), labels)
     counts: Counter[str] = Counter()
     if not options.single_age_token:
-        counts.update({f"AGE:{age}": 0 for age in range(OLDEST_AGE + 1)})
+        counts.update({age_token(age): 0 for age in range(OLDEST_AGE + 1)})
     for word, count in zip(words.to_pylist(), table["count"].to_pylist(), strict=True):
-        counts["AGE" if options.single_age_token and _is_age(word) else word] += count
+        counts[AGE if options.single_age_token and is_age(word) else word] += count
     return counts
 
 
@@ -127,7 +135,7 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
     )
     baseline = baseline_length(encoded)
     lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
-    born = encoded.sorted_event_tokens[0].startswith("AGE:")
+    born = encoded.sorted_event_tokens[0].startswith(prefix(AGE))
     return encoded.select(
         "person_id",
         "split",
@@ -155,7 +163,7 @@ def report_vocabulary(
     coverage: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     for row in rows:
         coverage[row["split"]][row["system"]] = _shares(row)
-    systems = Counter(word.split(":", 1)[0] for word in tokenizer.get_vocab() if ":" in word)
+    systems = Counter(system_of(word) for word in tokenizer.get_vocab() if SEPARATOR in word)
     return {
         "size": len(tokenizer),
         "lab_bins": len(tokenizer.init_kwargs["bin_labels"]),

@@ -7,7 +7,6 @@ precision, so that 7.2 and 7200 * 0.001 are one value in every engine.
 
 import logging
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Literal
 
 import ibis
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clm_ler.engines.engine import small_table, trim, whole_sum
 from clm_ler.tables.labs.units import UnitOptions, convert_unit
+from clm_ler.tokens import bin_labels, lab_token
 
 logger = logging.getLogger(__name__)
 
@@ -286,16 +286,6 @@ def fit_lab_percentiles(
     return fits.select(*LAB, "base_unit", "n", "n_distinct", "boundaries")
 
 
-def bin_labels(bins: int) -> list[str]:
-    """Return the names of the bins, lowest first: their edges in percent, at most two decimals.
-
-    >>> bin_labels(4), bin_labels(3)
-    (['0-25', '25-50', '50-75', '75-100'], ['0-33.33', '33.33-66.67', '66.67-100'])
-    """
-    edges = [f"{100 * k / bins:.2f}".rstrip("0").rstrip(".") for k in range(bins + 1)]
-    return [f"{low}-{high}" for low, high in pairwise(edges)]
-
-
 def lab_rules(unit_conversions: ir.Table, lab_percentiles: ir.Table) -> ir.Table:
     """Return all that turns a result into a token, one row for each unit of each lab.
 
@@ -307,7 +297,7 @@ def lab_rules(unit_conversions: ir.Table, lab_percentiles: ir.Table) -> ir.Table
     edges = {
         f"edge_{k}": lab_percentiles.boundaries[k].cast("float32") for k in range(len(labels) - 1)
     }
-    tokens = {f"token_{k}": _.system + ":" + _.code + f":{label}" for k, label in enumerate(labels)}
+    tokens = {f"token_{k}": lab_token(_.system, _.code, label) for k, label in enumerate(labels)}
     binned = lab_percentiles.select(*LAB, **edges, **tokens)
     known = unit_conversions.filter(_.status != "unconvertible")
     return known.join(binned, LAB).select(*LAB, "unit", "factor", "offset", *edges, *tokens)

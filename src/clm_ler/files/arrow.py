@@ -1,0 +1,33 @@
+"""Arrow files that are mapped into memory, and lists as flat values with offsets."""
+
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+MAPPED_FILES = b"mapped_files"
+
+
+def map_files(paths: Sequence[str]) -> pa.Table:
+    """Return the rows of local Arrow files, memory-mapped.
+
+    The schema's metadata name the files, so that another process can map them too (`mapped_files`)
+    instead of being sent what is in them.
+    """
+    tables = [pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths]
+    files = json.dumps([os.path.abspath(path) for path in paths])
+    return pa.concat_tables(tables).replace_schema_metadata({MAPPED_FILES: files})
+
+
+def mapped_files(table: pa.Table) -> list[str] | None:
+    """Return the files that `map_files` has made the table of, ``None`` for any other table."""
+    files = (table.schema.metadata or {}).get(MAPPED_FILES)
+    return None if files is None else json.loads(files)
+
+
+def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return where each ragged row starts and the last one ends, int64 [n + 1]."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
