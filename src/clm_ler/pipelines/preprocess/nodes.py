@@ -257,7 +257,9 @@ def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> 
 def _screened_events(
     table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    rows = select(_listed(table, name), options.tables[name], EVENTS[name], name, options.event_date_filter)
+    rows = select(
+        _listed(table, name), options.tables[name], EVENTS[name], name, options.event_date_filter
+    )
     return screen_events(rows, demographics, name, options.plausible_years)
 
 
