@@ -8,6 +8,7 @@ from kedro.io import DatasetError
 
 from clm_ler.datasets import person_table
 from clm_ler.datasets.person_table import PersonTableDataset, person_bucket
+from clm_ler.engines.duckdb import DuckDB
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GiB"}
 
@@ -150,9 +151,9 @@ def test_other_rows_or_another_expression_are_computed_anew(dataset):
 def test_rows_are_digested_once_and_not_where_the_file_is_named_by_them(dataset, monkeypatch):
     stored, totals = dataset("events"), dataset("totals")
     stored.save(events(stored))
-    digest, digested = PersonTableDataset._content, []
+    digest, digested = DuckDB.digest_of, []
     monkeypatch.setattr(
-        PersonTableDataset, "_content", lambda *table: digested.append(table) or digest(*table)
+        DuckDB, "digest_of", lambda *table: digested.append(table) or digest(*table)
     )
     total = stored.load().group_by("person_id").agg(total=_.value.sum())
     totals.save(total)

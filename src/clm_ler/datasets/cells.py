@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, ClassVar
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 from fsspec.utils import get_protocol
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
+
+from clm_ler.engines import engine_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,7 @@ class CellsDataset(FileDataset):
             raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
         names = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))
         paths = [f"{self._path}/{name}.parquet" for name in names]
-        if self.connection.name == "pyspark":
-            view = f"cells_{uuid.uuid4().hex}"
-            self.connection._session.read.parquet(*paths).createOrReplaceTempView(view)
-            return self.connection.table(view)
-        return self.connection.read_parquet(paths)
+        return engine_of(self.connection).read_parquet(paths)
 
     def save(self, data: Cells) -> None:
         """Compute and write the missing cells."""

@@ -13,6 +13,8 @@ from fsspec.implementations.local import LocalFileSystem
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from clm_ler.engines import engine_of
+
 _COMPLETE = "_SUCCESS"  # the mark that Spark leaves too
 
 
@@ -33,10 +35,8 @@ class ChunkedTableDataset(FileDataset):
             if not filesystem.exists(f"{folder}/{_COMPLETE}"):
                 raise DatasetError(f"{path} has no {_COMPLETE}: it was never fully written.")
             return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
-        text = (
-            {"inferSchema": False} if self.connection.name == "pyspark" else {"all_varchar": True}
-        )
-        return self.connection.read_csv(path, **text, **self._load_args)
+        options = engine_of(self.connection).csv_as_text | self._load_args
+        return self.connection.read_csv(path, **options)
 
     def save(self, data: pa.RecordBatchReader | pa.Table) -> None:
         """Write every batch, then replace what was there before."""

@@ -18,21 +18,14 @@ from ibis import BaseBackend
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from clm_ler.engines import Engine, engine_of
+
 logger = logging.getLogger(__name__)
 
 _PRIME = 2**31 - 1
 _MULTIPLIER = 1_226_874_159
-_LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
 # Of working memory, see docs/preprocessing.md: what grows with a bucket, and what does not (buffers).
 _BYTES_PER_ROW, _BYTES_ANYWAY = 224, 128 * 2**20
-# Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
-_PARQUET = {
-    "compression": "zstd",
-    "parquet_version": "V2",
-    "write_bloom_filter": False,
-    "dictionary_size_limit": 65_536,
-    "string_dictionary_page_size_limit": 8 * 2**20,
-}
 
 
 def person_bucket(person_id: ir.IntegerValue, buckets: int) -> ir.IntegerValue:
@@ -62,14 +55,14 @@ class _Buckets:
         files = self.files[bucket % len(self.files)]
         if not files:
             return leaf.to_expr().limit(0)
-        table = _read(backend, files, f"{leaf.name}_bucket")
+        table = engine_of(backend).read_parquet(files, f"{leaf.name}_bucket")
         if of == len(self.files):
             return table
         return table.filter(person_bucket(table.person_id, of) == bucket)
 
 
 _STORED: dict[str, _Buckets] = {}  # by name of the view that `load` opened
-_DIGESTS: dict[tuple[Any, ...], list[Any]] = {}  # of rows that are read more than once
+_DIGESTS: dict[tuple[Any, ...], str] = {}  # of rows that are read more than once
 
 
 class PersonTableDataset(FileDataset):
@@ -87,6 +80,11 @@ class PersonTableDataset(FileDataset):
 
     MANIFEST: ClassVar[str] = "_manifest.json"
     SUFFIX: ClassVar[str] = ".parquet"
+    PERSON: ClassVar[str] = "person_id"
+    ORDER: ClassVar[tuple[str, ...]] = (
+        "person_id",
+        "time",
+    )  # a table of events takes half the space in it
 
     def __init__(
         self, *, filepath: str, from_raw: bool = False, transient: bool = False, **kwargs: Any
@@ -112,7 +110,7 @@ class PersonTableDataset(FileDataset):
         stored = self._stored()
         name = f"person_table_{uuid.uuid4().hex}"
         _STORED[name] = stored
-        return _read(self.connection, [file for files in stored.files for file in files], name)
+        return self._engine.read_parquet([file for files in stored.files for file in files], name)
 
     def _stored(self) -> _Buckets:
         """Return the files that the manifest lists."""
@@ -132,9 +130,7 @@ class PersonTableDataset(FileDataset):
             if leaf.name in _STORED
         }
         self._files.makedirs(self._path, exist_ok=True)
-        if self.connection.name == "pyspark":
-            files = self._partition_on_spark(data)
-        elif self._from_raw or not stored:
+        if self._engine.distributed or self._from_raw or not stored:
             files = self._partition(data)
         else:
             files = self._evaluate_by_bucket(data, stored)
@@ -142,32 +138,25 @@ class PersonTableDataset(FileDataset):
         logger.info("%s: written in %.1f s", self._name, time.monotonic() - started)
 
     @property
+    def _engine(self) -> Engine:
+        return engine_of(self.connection)
+
+    @property
     def _name(self) -> str:
         return self._path.rpartition("/")[2]
 
     def _partition(self, data: ir.Table) -> list[list[str]]:
         """Evaluate the expression once and write each row to the bucket of its person."""
-        buckets = self._suitable_buckets(data)
+        buckets = _power_of_two(self._engine.bucket_count(data, _BYTES_PER_ROW, _BYTES_ANYWAY))
         target = uuid.uuid4().hex
-        if not self._transient:
-            # In the order of person and time, a table of events takes half the space.
-            data = data.order_by([name for name in ("person_id", "time") if name in data.columns])
-        if buckets == 1:
-            self._write_aside(data, f"{target}/all{self.SUFFIX}")
+        order = [name for name in self.ORDER if name in data.columns and not self._transient]
+        if buckets == 1 and not self._engine.distributed:
+            ordered = data.order_by(order) if order else data
+            self._write_aside(ordered, f"{target}/all{self.SUFFIX}")
             return [[f"{target}/all{self.SUFFIX}"]]
-        rows = data.mutate(bucket=person_bucket(data.person_id, buckets))
-        self._to_parquet(rows, f"{self._path}/{target}", partition_by="bucket")
-        return self._partitioned_files(data, target, buckets)
-
-    def _partition_on_spark(self, data: ir.Table) -> list[list[str]]:
-        """Do the same as one Spark job."""
-        session = self.connection._session
-        buckets = _power_of_two(int(session.conf.get("spark.sql.shuffle.partitions")))
-        target = uuid.uuid4().hex
-        rows = data.mutate(bucket=person_bucket(data.person_id, buckets))
-        self.connection._run_pre_execute_hooks(rows)
-        frame = session.sql(self.connection.compile(rows)).repartition(buckets, "bucket")
-        frame.write.partitionBy("bucket").parquet(f"{self._path}/{target}", compression="zstd")
+        rows = data.mutate(bucket=person_bucket(data[self.PERSON], buckets))
+        folder = f"{self._path}/{target}"
+        self._engine.write_partitioned(rows, folder, "bucket", buckets, order, self._transient)
         return self._partitioned_files(data, target, buckets)
 
     def _partitioned_files(self, data: ir.Table, target: str, buckets: int) -> list[list[str]]:
@@ -192,7 +181,7 @@ class PersonTableDataset(FileDataset):
         buckets = max(len(table.files) for table in stored.values())
         text = _canonical_sql(data)
         whole = [leaf for leaf in _leaves(data) if leaf not in stored]
-        whole_content = [self._content(leaf.to_expr()) for leaf in whole]
+        whole_content = [self._engine.digest_of(leaf.to_expr()) for leaf in whole]
         files, started = [], time.monotonic()
         for bucket in range(buckets):
             parts = {
@@ -226,14 +215,7 @@ class PersonTableDataset(FileDataset):
         Path(f"{target}.part").replace(target)
 
     def _write_bucket(self, data: ir.Table, path: str) -> None:
-        self._to_parquet(data, path)
-
-    def _to_parquet(self, data: ir.Table, path: str, **options: Any) -> None:
-        if any(kind.is_array() for kind in data.schema().types):
-            options["row_group_size"] = _LISTS_PER_ROW_GROUP
-        if self._transient:
-            options["compression"] = "uncompressed"
-        self.connection.to_parquet(data, path, **(_PARQUET | options | self._save_args))
+        self._engine.write_parquet(data, path, self._transient)
 
     def _bucket_content(
         self, table: _Buckets, bucket: int, of: int, part: ir.Table
@@ -244,27 +226,8 @@ class PersonTableDataset(FileDataset):
         if table.named_by_digest:
             return (*(file.rpartition("/")[2] for file in files), *place)
         if (files, place) not in _DIGESTS:
-            _DIGESTS[files, place] = self._content(part)
-        return (*_DIGESTS[files, place], *place)
-
-    def _content(self, table: ir.Table) -> list[Any]:
-        """Return a digest of a table's rows, whatever their order."""
-        sql = self.connection.compile(table)
-        query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({sql}) AS rows"
-        self.connection._run_pre_execute_hooks(table)
-        # All of it: DuckDB cannot replace a Python function while a result is still being read.
-        return list(self.connection.raw_sql(query).fetchall()[0])
-
-    def _suitable_buckets(self, data: ir.Table) -> int:
-        """Return how many buckets keep the work on one of them within the memory limit."""
-        self.connection._run_pre_execute_hooks(data)
-        plan = self.connection.raw_sql(
-            f"EXPLAIN (FORMAT json) {self.connection.compile(data)}"
-        ).fetchone()[1]
-        rows = max(_cardinalities(json.loads(plan)))
-        limit = self.connection.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0]
-        room = max(_bytes(limit) - _BYTES_ANYWAY, _bytes(limit) // 4)
-        return _power_of_two(-(-rows * _BYTES_PER_ROW // room))
+            _DIGESTS[files, place] = self._engine.digest_of(part)
+        return (_DIGESTS[files, place], *place)
 
     def _publish(self, files: list[list[str]]) -> None:
         """Replace the manifest, then remove what it no longer lists."""
@@ -286,13 +249,6 @@ class PersonTableDataset(FileDataset):
         return bool(self._files.exists(f"{self._path}/{self.MANIFEST}"))
 
 
-def _read(backend: BaseBackend, files: Any, name: str) -> ir.Table:
-    if backend.name == "duckdb":
-        return backend.read_parquet(list(files), table_name=name, hive_partitioning=False)
-    backend._session.read.parquet(*files).createOrReplaceTempView(name)
-    return backend.table(name)
-
-
 def _write_empty(data: ir.Table, path: str, files: fsspec.AbstractFileSystem) -> None:
     import pyarrow.parquet as pq
 
@@ -312,20 +268,6 @@ def _canonical_sql(data: ir.Table) -> str:
         for number, leaf in enumerate(_leaves(data))
     }
     return ibis.to_sql(data.op().replace(unnamed).to_expr(), dialect="duckdb")
-
-
-def _cardinalities(plan: Any) -> list[int]:
-    """Return every row estimate in a plan that DuckDB explained as JSON."""
-    if isinstance(plan, list):
-        return [rows for part in plan for rows in _cardinalities(part)]
-    own = int(plan.get("extra_info", {}).get("Estimated Cardinality", 0))
-    return [own, *_cardinalities(plan.get("children", []))]
-
-
-def _bytes(size: str) -> int:
-    """Return the bytes of a size as DuckDB prints it, such as ``1.8 GiB``."""
-    number, unit = size.split()
-    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))
 
 
 def _power_of_two(number: int) -> int:
