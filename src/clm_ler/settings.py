@@ -3,7 +3,7 @@
 import gc
 
 from clm_ler.config import ParameterLoader
-from clm_ler.engines.engine import connection, save_args
+from clm_ler.engines import engine
 from clm_ler.files.location import below
 from clm_ler.hooks import PROJECT_HOOKS
 
@@ -21,8 +21,8 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
     "custom_resolvers": {
-        "connection": connection,
-        "save_args": save_args,
+        "connection": lambda name: engine(str(name)).connection,
+        "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
         "given": lambda value: value is not None,
     },

@@ -11,7 +11,7 @@ from typing import Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from clm_ler.engines import origin
+from clm_ler.engines import ORIGINS
 
 Column = tuple[ops.Relation, str]
 # Which rows a join keeps that match nothing, or one of several: of the left side only.
@@ -36,7 +36,9 @@ class Rows:
     columns: frozenset[str]
 
 
-Found = Mapping[Any, Rows | None]  # rows of each part of an expression; None: the same for all buckets
+Found = Mapping[
+    Any, Rows | None
+]  # rows of each part of an expression; None: the same for all buckets
 
 
 def refuse(expression: ir.Table, tables: Mapping[ops.Relation, str]) -> None:
@@ -57,8 +59,8 @@ def _follow(top: ops.Relation, tables: Mapping[ops.Relation, str]) -> Rows | Non
     def find(node: Any, found: Found, **_: Any) -> Rows | None:
         if node in tables:
             return Rows(frozenset({tables[node]}), frozenset({"person_id"}))
-        if isinstance(node, ops.PhysicalTable) and (made_of := origin(node)) is not None:
-            rows = _follow(made_of.op(), tables)
+        if node in ORIGINS:
+            rows = _follow(ORIGINS[node].op(), tables)
             return rows and replace(rows, columns=rows.columns & set(node.schema))
         return _rows(node, found) if isinstance(node, ops.Relation) else None
 
