@@ -4,7 +4,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.engines.engine import configure, connection
+from clm_ler.engines import engine, engine_of
 
 
 class EngineHooks:
@@ -15,9 +15,8 @@ class EngineHooks:
         """Open and configure the connection; command line before ``globals.yml``."""
         loader = context.config_loader
         values = loader["globals"] | (loader.runtime_params or {})
-        shared = FileDataset(filepath="any", connection=connection(values["engine"]))
-        configure(
-            shared.connection,
+        shared = FileDataset(filepath="any", connection=engine(values["engine"]).connection)
+        engine_of(shared.connection).configure(
             values["memory_limit"],
             int(values["threads"]),
             str(values["storage"]),

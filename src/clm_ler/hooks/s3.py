@@ -8,7 +8,7 @@ import ibis
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from clm_ler.engines.engine import open_s3
+from clm_ler.engines import engine_of
 
 _PREFIX = "CLM_AWS_"
 
@@ -48,17 +48,17 @@ class S3Hooks:
         for bucket in sorted(buckets):
             _check_bucket(bucket)
         for name, entry in remote.items():
-            if entry.get("connection", {}).get("backend") == "duckdb":
+            if "connection" in entry:
                 backend = catalog[name].connection
                 if backend not in self._connections:
                     self._connections.append(backend)
-                    open_s3(backend)
+                    engine_of(backend).open_store({})
 
     @hook_impl
     def before_node_run(self) -> None:
         """Renew what may have expired: a role's credentials live for an hour or so."""
         for backend in self._connections:
-            open_s3(backend)
+            engine_of(backend).open_store({})
 
 
 def _is_s3(value: object) -> bool:
