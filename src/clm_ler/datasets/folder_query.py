@@ -67,7 +67,8 @@ class FolderQueryDataset(FileDataset):
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
-        super().__init__(folder, "parquet", connection=connection, metadata=metadata)
+        place = folder if table is None else f"{folder}/{table}"
+        super().__init__(place, "parquet", connection=connection, metadata=metadata)
         if (query is None) == (table is None or columns is None):
             raise DatasetError(f"{folder}: give either a query, or a table and its columns.")
         self._folder = folder
