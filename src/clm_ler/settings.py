@@ -3,7 +3,7 @@
 import gc
 from operator import not_
 
-from clm_ler.config import ParameterLoader
+from clm_ler.config import ConfigLoader
 from clm_ler.engines import engine
 from clm_ler.hooks import PROJECT_HOOKS
 
@@ -15,10 +15,11 @@ HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
-CONFIG_LOADER_CLASS = ParameterLoader
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
     "custom_resolvers": {
         "connection": lambda name: engine(str(name)).connection,

@@ -2,6 +2,7 @@
 
 from clm_ler.hooks.chain import ChainHooks
 from clm_ler.hooks.contracts import ContractHooks
+from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.s3 import S3Hooks
@@ -11,7 +12,7 @@ from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.tables import AbsentTables
 from clm_ler.hooks.wandb import WandbHooks
 
-# Kedro calls them from the last to the first.
+# Kedro calls them from the last to the first; RunHooks stands around all others.
 PROJECT_HOOKS = (
     SummaryHooks(),
     WandbHooks(),
@@ -23,4 +24,5 @@ PROJECT_HOOKS = (
     S3Hooks(),
     EngineHooks(),
     SparkHooks(),
+    RunHooks(),
 )
