@@ -1,15 +1,10 @@
 """Project settings, read by Kedro."""
 
-import gc
 from operator import not_
 
 from clm_ler.config import ConfigLoader
 from clm_ler.engines import engine
 from clm_ler.hooks import PROJECT_HOOKS
-
-# Table expressions are graphs of many small objects that live as long as their pipeline. Looking for
-# garbage among them as often as Python does by default takes half a second of a short run.
-gc.set_threshold(50_000)
 
 HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
