@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.model.published import build_masked_lm
 from clm_ler.modeling.training.finetuning import (
-    UNKNOWN,
     FineTuning,
     FineTuningData,
-    Samples,
     auroc_score,
     classification_loss,
     epoch_samples,
