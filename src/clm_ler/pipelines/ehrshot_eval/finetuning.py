@@ -23,7 +23,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.probes import Grid, Labels, Probe
 from clm_ler.modeling.inference import embed, predict_proba
-from clm_ler.modeling.model.published import encoder_of
+from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.training import finetuning
 
 logger = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ def fit_fine_tuned(
     with _ONE_AT_A_TIME:
         for number, settings in enumerate(ParameterGrid(grid)):
             place = folder / str(number)
-            result = finetuning.fine_tune(
-                place, {"settings": settings}, encoder.model, data, _settings(encoder, settings)
-            )
+            result = finetuning.fine_tune(place, encoder.model, data, _settings(encoder, settings))
             if best is None or result["validation_auroc"] > best[1]:
                 best = settings, result["validation_auroc"], finetuning.load_result(place)
     if best is None:

@@ -14,7 +14,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import embed
-from clm_ler.modeling.model.published import encoder_of
+from clm_ler.modeling.loading import encoder_of
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 
 SAMPLES_PER_CHUNK = 20_000  # bounds the memory
