@@ -35,7 +35,12 @@ class FolderQueryDataset(FileDataset):
       type: clm_ler.datasets.folder_query.FolderQueryDataset
       folder: s3://bucket/cdm
       query: SELECT c.person_id, c.condition_start_date FROM condition_occurrence c
-      optional: [condition_occurrence]
+      connection: ${_connection}
+    omop_concept:           # columns of one table, as strings
+      type: clm_ler.datasets.folder_query.FolderQueryDataset
+      folder: /somewhere/vocabulary
+      table: concept
+      columns: [concept_id, vocabulary_id, concept_code]
       connection: ${_connection}
     ```
     """
@@ -44,7 +49,9 @@ class FolderQueryDataset(FileDataset):
         self,
         *,
         folder: str,
-        query: str,
+        query: str | None = None,
+        table: str | None = None,
+        columns: list[str] | None = None,
         optional: list[str] | None = None,
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -54,30 +61,30 @@ class FolderQueryDataset(FileDataset):
         Args:
             folder: Where the tables lie: a local folder or a URL.
             query: Spark SQL; each column stands with its table, ``person.gender_concept_id``.
+            table: In place of a query, the one table to read, in lower case.
+            columns: The columns to read of it as strings, in lower case; an empty field is null.
             optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
                 table has no rows, such a column only nulls.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
         super().__init__(folder, "parquet", connection=connection, metadata=metadata)
+        if (query is None) == (table is None or columns is None):
+            raise DatasetError(f"{folder}: give either a query, or a table and its columns.")
         self._folder = folder
-        self._query = query
+        self._query = query or _select(table, columns)
         self._optional = set(optional or ())
 
-    def load(self) -> ir.Table | None:
-        """Return the query's result, lazily; ``None`` where all its tables are absent and may be.
+    def load(self) -> ir.Table:
+        """Return the query's result, lazily.
 
         Raises:
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
-        query = sqlglot.parse_one(self._query, read="spark")
-        columns = _columns_by_table(query)
-        files = {name: sorted(self._files(name)) for name in columns}
-        if not any(files.values()) and self._optional.issuperset(files):
-            return None
-        for name, wanted in columns.items():
+        query = self._parsed()
+        for name, wanted in _columns_by_table(query).items():
             view = f"{name}_{uuid.uuid4().hex}"
-            table = self._table(name, files[name], wanted)
+            table = self._table(name, sorted(self._files(name)), wanted)
             self.connection.create_view(view, table, overwrite=True)
             for node in query.find_all(exp.Table):
                 if node.name == name:
@@ -88,6 +95,13 @@ class FolderQueryDataset(FileDataset):
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
         raise DatasetError(f"{self._folder} is read only")
+
+    def _exists(self) -> bool:
+        """Return whether any of the query's tables is there."""
+        return any(any(self._files(name)) for name in _columns_by_table(self._parsed()))
+
+    def _parsed(self) -> exp.Expr:
+        return sqlglot.parse_one(self._query, read="spark")
 
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
@@ -134,6 +148,11 @@ class FolderQueryDataset(FileDataset):
         if endings != {".parquet"} and len(files) == 1 and _is_tab_separated(files[0]):
             return read_literal_text(self.connection, files[0], "\t")
         return _READERS[endings.pop()](self.connection, files)
+
+
+def _select(table: str | None, columns: list[str] | None) -> str:
+    texts = (f"CAST({table}.{name} AS STRING) AS {name}" for name in columns or ())
+    return f"SELECT {', '.join(texts)} FROM {table}"
 
 
 def _ending(file: str) -> str:

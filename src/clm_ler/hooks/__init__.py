@@ -8,7 +8,6 @@ from clm_ler.hooks.s3 import S3Hooks
 from clm_ler.hooks.simulation import SimulationGuard
 from clm_ler.hooks.spark import SparkHooks
 from clm_ler.hooks.summary import SummaryHooks
-from clm_ler.hooks.tables import AbsentTables
 from clm_ler.hooks.wandb import WandbHooks
 
 # Kedro calls them from the last to the first.
@@ -17,7 +16,6 @@ PROJECT_HOOKS = (
     WandbHooks(),
     SimulationGuard(),
     ChainHooks(),
-    AbsentTables(),
     ContractHooks(),
     ParameterHooks(),
     S3Hooks(),

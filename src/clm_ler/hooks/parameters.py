@@ -7,7 +7,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from pydantic import Field, TypeAdapter, ValidationError
 
-from clm_ler.config import ParameterLoader
+from clm_ler.config import ConfigLoader
 
 SHARED: dict[str, TypeAdapter[Any]] = {
     "seed": TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)]),
@@ -21,7 +21,7 @@ class ParameterHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Check the shared parameters."""
-        self._loader = cast(ParameterLoader, context.config_loader)
+        self._loader = cast(ConfigLoader, context.config_loader)
         parameters = self._loader["parameters"]
         for name, kind in SHARED.items():
             try:
@@ -34,8 +34,7 @@ class ParameterHooks:
     def before_pipeline_run(self) -> None:
         """Refuse what nothing reads."""
         for name in self._loader.unread():
-            known = {*self._loader.declared, *self._loader["globals"]}
-            close = get_close_matches(name, known, 1)
+            close = get_close_matches(name, self._loader.known(), 1)
             meant = f" Did you mean '{close[0]}'?" if close else ""
             raise ValueError(
                 f"--params: nothing here reads '{name}'.{meant} See docs/parameters.md, and "

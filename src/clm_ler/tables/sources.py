@@ -1,7 +1,7 @@
 """A user's own tables through SQL expressions in configuration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -72,6 +72,13 @@ def select(
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     backend = ibis.get_backend(table)
     return table.alias(view).sql(engine_text(query, backend))
+
+
+def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
+    """Return the table, or one of texts without rows where there is none."""
+    if table is not None:
+        return table
+    return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
 
 def _condition(text: str | None, columns: Mapping[str, exp.Expr], name: str) -> exp.Expr:

@@ -60,8 +60,16 @@ EVENT = {"person_id": "int64", "start": "string", "source": "string"}
 LAB = EVENT | {"value": "string", "unit": "string"}
 
 
+SCHEMAS = {"patient": PATIENT, "diagnosis": EVENT, "prescription": EVENT, "lab": LAB}
+
+
 def options(**changes):
     return PreprocessOptions(**(PUBLISHED | changes))
+
+
+def listed(*names):
+    """The part of the published ``tables`` that a site has."""
+    return {name: PUBLISHED["tables"][name] for name in names}
 
 
 def preprocess(as_table, raw, options):
@@ -74,10 +82,7 @@ def preprocess(as_table, raw, options):
         """As ``TransientTableDataset`` does."""
         return hold(tables["patient"].get_backend(), f"held_{uuid.uuid4().hex}", table)
 
-    tables = {
-        name: as_table(rows, {"patient": PATIENT, "lab": LAB}.get(name, EVENT))
-        for name, rows in raw.items()
-    }
+    tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
     raw_table = partial(dict.get, tables)
     made = {"demographics": stored(nodes.select_demographics(tables["patient"], options))}
     births = made["demographics"]
