@@ -26,5 +26,6 @@ CONFIG_LOADER_ARGS = {
         "save_args": save_args,
         "below": below,
         "given": lambda value: value is not None,
+        "either": lambda condition, chosen, other: chosen if condition else other,
     },
 }

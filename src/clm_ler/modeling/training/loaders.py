@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +90,7 @@ def evaluation_loader(
 def make_batch(
     index: BatchIndex, recipe: BatchRecipe, store: TokenStore, evaluation: bool
 ) -> Batch:
-    """Return the tensors of a batch: those of `collate`, ``targets`` by name, and their ``items``.
+    """Return the tensors of a batch: those of `collate`, and ``targets`` by name, ``items`` among them.
 
     Args:
         index: The batch.
@@ -107,9 +106,9 @@ def make_batch(
     )
     batch = collate(tokens, recipe.vocabulary)
     places = torch.from_numpy(np.flatnonzero(batch["attention_mask"].numpy()))
-    tensors: dict[str, Any] = {name: torch.from_numpy(v) for name, v in targets.values.items()}
-    items = torch.as_tensor(targets.items)
-    return batch | {"targets": renumber(tensors, places), "items": items}
+    tensors = {name: torch.from_numpy(values) for name, values in targets.values.items()}
+    tensors["items"] = torch.as_tensor(targets.items)
+    return batch | {"targets": renumber(tensors, places)}
 
 
 def evaluation_rows(store: TokenStore, most: int) -> NDArray[np.int64]:

@@ -112,7 +112,6 @@ def training_arguments(task: PretrainingTask) -> TrainingArguments:
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="no",
         ddp_find_unused_parameters=False,
-        ddp_backend=None if cuda else "gloo",
         report_to=tracker(),
         seed=task.recipe.seed,
         bf16=can_bf16 if options.bf16 is None else options.bf16,
