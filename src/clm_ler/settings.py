@@ -20,5 +20,6 @@ CONFIG_LOADER_ARGS = {
         "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
         "given": lambda value: value is not None,
+        "either": lambda condition, chosen, other: chosen if condition else other,
     },
 }
