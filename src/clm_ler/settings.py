@@ -25,5 +25,6 @@ CONFIG_LOADER_ARGS = {
         "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
         "given": lambda value: value is not None,
+        "which": lambda condition, yes, no: yes if condition else no,
     },
 }
