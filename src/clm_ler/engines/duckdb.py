@@ -52,9 +52,6 @@ class DuckDB(Engine):
         DuckDB spills into ``tmp`` below the storage, because spilled rows are person-level data
         too; beside the project's data where the storage is remote.
         """
-        # Arrow's own allocator gives the memory of each large column back to the system, to ask for
-        # it again with the next one.
-        pa.set_memory_pool(pa.system_memory_pool())
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
         self.backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
         self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")

@@ -1,9 +1,11 @@
-"""Where the access to an S3 store comes from."""
+"""S3 stores: which are named, whether they can be reached, and with what credentials."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
+
+import fsspec
 
 
 class StoreAccess(NamedTuple):
@@ -36,7 +38,8 @@ def store_access(options: Mapping[str, Any]) -> StoreAccess:
     session = Session(profile=options.get("profile"))
     key, secret, token = (options.get(name) for name in ("key", "secret", "token"))
     if not key and (found := session.get_credentials()):
-        key, secret, token = found.get_frozen_credentials()
+        frozen = found.get_frozen_credentials()
+        key, secret, token = frozen.access_key, frozen.secret_key, frozen.token
     client = options.get("client_kwargs") or {}
     region = client.get("region_name") or session.get_config_variable("region")
     endpoint = (
@@ -46,3 +49,32 @@ def store_access(options: Mapping[str, Any]) -> StoreAccess:
         or os.environ.get("AWS_ENDPOINT_URL")
     )
     return StoreAccess(key or "", secret or "", token or "", region or "", urlsplit(endpoint or ""))
+
+
+def s3_buckets(places: Iterable[str]) -> set[str]:
+    """Return the buckets of those paths and URLs that lie in one."""
+    return {place.split("/")[2] for place in places if place.startswith(("s3://", "s3a://"))}
+
+
+def check_bucket(bucket: str) -> None:
+    """List a bucket.
+
+    Raises:
+        RuntimeError: If it is not there, cannot be reached or may not be listed.
+    """
+    try:
+        # A new one: an instance in the cache may hold the credentials of an earlier run.
+        filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
+    except ImportError as error:
+        raise RuntimeError("s3:// addresses need: pip install 'clm-ler[s3]'") from error
+    try:
+        filesystem.ls(bucket)
+    except FileNotFoundError as error:
+        raise RuntimeError(f"There is no bucket s3://{bucket}.") from error
+    except PermissionError as error:
+        raise RuntimeError(
+            f"The credentials may not list s3://{bucket}: check the s3 block of credentials.yml, "
+            "AWS_* (or CLM_AWS_*), AWS_PROFILE."
+        ) from error
+    except Exception as error:  # botocore has no common base for "no credentials" and "no network"
+        raise RuntimeError(f"s3://{bucket} cannot be reached: {error}") from error
