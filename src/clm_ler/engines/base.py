@@ -20,7 +20,7 @@ class Engine(ABC):
     """A table engine on one open Ibis connection."""
 
     name: ClassVar[str]
-    """As ``engine`` in the configuration says it."""
+    """The value of ``engine`` in the configuration."""
     connection: ClassVar[dict[str, str]]
     """The Ibis connection, as catalog entries take it."""
     save_args: ClassVar[dict[str, str]]
@@ -39,8 +39,8 @@ class Engine(ABC):
         """Set what the connection may use.
 
         Args:
-            memory_limit: What an embedded engine may use, such as ``4GB``; a distributed one is
-                told at its start.
+            memory_limit: What an embedded engine may use, such as ``4GB``; a distributed one has its
+                own setting when it starts.
             threads: The threads of an embedded engine; 0 means all cores.
             storage: Where everything derived goes, and what does not fit in memory with it.
         """
@@ -138,7 +138,7 @@ class Engine(ABC):
             columns: The columns to read.
             output: Names and types of the new columns.
             digest: Of all that the result depends on beside the columns: it names the function, so
-                that the same expression can be told from another.
+                that equal expressions have equal names.
         """
 
     @abstractmethod
@@ -171,7 +171,7 @@ class Engine(ABC):
         Args:
             data: The expression.
             folder: A local path or URL, where nothing lies yet.
-            column: The column that says which part a row belongs to; it is not in the files.
+            column: The number of the part that a row belongs to; it is not in the files.
             parts: How many values it has: 0 to ``parts - 1``. A part without rows has no folder.
             order_by: The order of the rows in each file, nulls first.
             quick: See :meth:`write_parquet`.
@@ -194,4 +194,4 @@ class Engine(ABC):
 
     @abstractmethod
     def digest_of(self, table: ir.Table) -> str:
-        """Return what tells a table's rows from others, whatever their order; engines differ in it."""
+        """Return a digest of a table's rows in any order; each engine has its own."""

@@ -186,7 +186,7 @@ class DuckDB(Engine):
         return max(1, -(-self._row_estimate(data) * bytes_per_row // room))
 
     def digest_of(self, table: ir.Table) -> str:
-        """Return what tells a table's rows from others, whatever their order."""
+        """Return a digest of a table's rows in any order."""
         rows = self._compile(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
         # All of it: DuckDB cannot replace a Python function while a result is still being read.

@@ -156,7 +156,7 @@ class Spark(Engine):
         return int(self._session.conf.get("spark.sql.shuffle.partitions"))
 
     def digest_of(self, table: ir.Table) -> str:
-        """Return what tells a table's rows from others, whatever their order."""
+        """Return a digest of a table's rows in any order."""
         digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
         query = f"SELECT count(*), {digest} FROM ({self._compile(table)})"
         count, total = self._session.sql(query).first()
@@ -199,7 +199,7 @@ def start_session(options: Mapping[str, Any]) -> None:
     Its master and memory are fixed at the start, so it comes before the first connection.
 
     Args:
-        options: Spark's settings. What ``spark-submit`` was told stands.
+        options: Spark's settings. Those given to ``spark-submit`` come first.
 
     Raises:
         RuntimeError: If pyspark or a Java that it runs on is missing.
@@ -212,9 +212,9 @@ def start_session(options: Mapping[str, Any]) -> None:
             "This environment runs on Spark: pip install 'clm-ler[spark]'"
         ) from error
     require_java()
-    # What spark-submit was told stands; elsewhere nothing is set yet.
-    told = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
-    options = {name: value for name, value in options.items() if not told.contains(name)}
+    # Those of spark-submit come first; elsewhere nothing is set yet.
+    given = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
+    options = {name: value for name, value in options.items() if not given.contains(name)}
     if str(options.get("spark.master", "")).startswith("local"):
         # Python functions run in this environment too, not in the first one on the PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -233,7 +233,9 @@ def require_java() -> None:
     if java is None:
         place = f"in JAVA_HOME ({home})" if home else "on the PATH"
         raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, and no 'java' is {place}.")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', told)
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', answer)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, not {told.splitlines()[:1]}.")
+        raise RuntimeError(
+            f"Spark needs Java {OLDEST_JAVA} or newer, not {answer.splitlines()[:1]}."
+        )

@@ -70,12 +70,12 @@ class EngineHooks:
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
-        """Give the storage free."""
+        """Unlock the storage."""
         _unlock_storage()
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self) -> None:
-        """Give the storage free."""
+        """Unlock the storage."""
         _unlock_storage()
 
 

@@ -124,16 +124,16 @@ def count_lab_tokens(classified: ir.Table) -> ir.Table:
         classified: Of ``classify_lab_events``.
     """
     lost = classified.loss_reason.notnull()
-    told_apart = ["reason", "system", "code", "unit"]
+    keys = ["reason", "system", "code", "unit"]
     by_person = (
         classified.mutate(
             reason=classified.loss_reason,
             **{name: ibis.cases((lost, classified[name])) for name in ("system", "code", "unit")},
         )
-        .group_by([*told_apart, "person_id"])
+        .group_by([*keys, "person_id"])
         .agg(rows=_.count())
     )
-    return by_person.group_by(told_apart).agg(rows=lambda t: sum_int64(t.rows), persons=_.count())
+    return by_person.group_by(keys).agg(rows=lambda t: sum_int64(t.rows), persons=_.count())
 
 
 def lab_losses(lab_token_counts: ir.Table) -> tuple[list[Row], Row]:

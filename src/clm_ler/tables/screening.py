@@ -24,7 +24,7 @@ REASONS = (
     *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
 )
-_TOLD_APART = ("system", "code", "unit")  # lost laboratory results
+_LAB_KEYS = ("system", "code", "unit")  # lost laboratory results are counted by them
 
 Years = tuple[int, int]
 
@@ -159,15 +159,15 @@ def count_codes(
 def count_rows(*screened: ir.Table) -> ir.Table:
     """Return rows and persons by table and reason, and in all (reason ``all``).
 
-    Kept rows have no reason. Lost laboratory results are told apart by system, code and unit.
+    Kept rows have no reason. Lost laboratory results are counted by system, code and unit.
     """
     by_person = ibis.union(*(_count_by_person(rows) for rows in screened))
-    by_reason = by_person.group_by(["table", "reason", *_TOLD_APART]).agg(
+    by_reason = by_person.group_by(["table", "reason", *_LAB_KEYS]).agg(
         rows=lambda t: sum_int64(t.rows), persons=_.person_id.count()
     )
     whole = by_person.group_by("table").agg(
         reason=ibis.literal("all"),
-        **{name: ibis.null("string") for name in _TOLD_APART},
+        **{name: ibis.null("string") for name in _LAB_KEYS},
         rows=lambda t: sum_int64(t.rows),
         persons=_.person_id.nunique(),
     )
@@ -177,13 +177,13 @@ def count_rows(*screened: ir.Table) -> ir.Table:
 
 
 def _count_by_person(screened: ir.Table) -> ir.Table:
-    told_apart = _TOLD_APART if "unit" in screened.columns else ()
+    keys = _LAB_KEYS if "unit" in screened.columns else ()
     lost = screened.reason.notnull()
-    texts = {name: ibis.cases((lost, screened[name].cast("string"))) for name in told_apart}
-    group = ["table", "reason", *told_apart, "person_id"]
+    texts = {name: ibis.cases((lost, screened[name].cast("string"))) for name in keys}
+    group = ["table", "reason", *keys, "person_id"]
     counts = screened.mutate(texts).group_by(group).agg(rows=_.count())
-    absent = {name: ibis.null("string") for name in _TOLD_APART if name not in told_apart}
-    return counts.mutate(absent).select("table", "reason", *_TOLD_APART, "person_id", "rows")
+    absent = {name: ibis.null("string") for name in _LAB_KEYS if name not in keys}
+    return counts.mutate(absent).select("table", "reason", *_LAB_KEYS, "person_id", "rows")
 
 
 def _numbered(text: str, texts: Sequence[str]) -> ir.IntegerScalar:
