@@ -144,7 +144,7 @@ def test_what_changed_is_refused_with_the_way_out(
         run(directory, records(seed=9))
     with pytest.raises(ChangedRunError, match="seed: 1 -> 2"):
         run(directory, data, {"params:seed": 2})
-    parent = {"parent_model": outputs["pretrained_weights"], "parent_tokenizer": tokenizer()}
+    parent = {"parent_model": outputs["trained_model"], "parent_tokenizer": tokenizer()}
     with pytest.raises(ChangedRunError, match="parent: None -> "):
         run(directory, data, parent)
 
@@ -183,12 +183,12 @@ def test_a_model_is_continued_with_a_vocabulary_that_grew(
     outputs: dict[str, Any], data: pa.Table, tmp_path: Path
 ) -> None:
     inputs = {
-        "parent_model": outputs["pretrained_weights"],
+        "parent_model": outputs["trained_model"],
         "parent_tokenizer": tokenizer(),
         "tokenizer": tokenizer(("ICD10CM:new",)),
     }
     later = run(tmp_path, data, inputs, max_steps=1, learning_rate=1e-9)
-    assert later["pretrained_weights"].config.vocab_size == len(tokenizer()) + 1
+    assert later["trained_model"].config.vocab_size == len(tokenizer()) + 1
     before = outputs["pretrain_metrics"]["valid"]["loss"]
     assert later["pretrain_metrics"]["valid"]["loss"] == pytest.approx(before, abs=0.05)
 

@@ -155,7 +155,7 @@ def initial_model(
 
 
 def measure_model(
-    pretrained_weights: PreTrainedModel,
+    trained_model: PreTrainedModel,
     training_speed: dict[str, Any],
     encoded_sequences: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
@@ -168,17 +168,17 @@ def measure_model(
     The batches are made in this process: there are few.
     """
     recipe = replace(make_recipe(tokenizer, pretrain_targets, options, seed), workers=0)
-    quality = measure_splits(pretrained_weights, encoded_sequences, recipe, options.eval_persons)
+    quality = measure_splits(trained_model, encoded_sequences, recipe, options.eval_persons)
     return quality | {"training": training_speed}
 
 
 def publish_model(
-    pretrained_weights: PreTrainedModel,
+    trained_model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     pretrain_metrics: dict[str, Any],
     encoded_sequences: pa.Table,
     options: PretrainOptions,
 ) -> DescribedModel:
     """Return the model with its tokenizer and card."""
-    card = write_card(pretrained_weights, pretrain_metrics, options, encoded_sequences)
-    return DescribedModel(pretrained_weights, tokenizer, card)
+    card = write_card(trained_model, pretrain_metrics, options, encoded_sequences)
+    return DescribedModel(trained_model, tokenizer, card)

@@ -33,13 +33,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "params:pretrain",
                     "params:seed",
                 ],
-                outputs=["pretrained_weights", "training_speed", "pretrain_history"],
+                outputs=["trained_model", "training_speed", "pretrain_history"],
                 name="train_model",
             ),
             Node(
                 measure_model,
                 inputs=[
-                    "pretrained_weights",
+                    "trained_model",
                     "training_speed",
                     "encoded_sequences",
                     "tokenizer",
@@ -53,7 +53,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(
                 publish_model,
                 inputs=[
-                    "pretrained_weights",
+                    "trained_model",
                     "tokenizer",
                     "pretrain_metrics",
                     "encoded_sequences",
