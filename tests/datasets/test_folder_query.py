@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.folder_query import FolderQueryDataset
+from clm_ler.files.location import dataset_location
 from tests.engines import both_engines
 
 QUERY = """
@@ -140,6 +141,11 @@ def test_of_one_table_only_the_wanted_columns_are_read(vocabularies):
 def test_either_a_query_or_a_table_and_its_columns(folder, given):
     with pytest.raises(DatasetError, match="either a query, or a table and its columns"):
         FolderQueryDataset(folder=str(folder), **given)
+
+
+def test_a_single_table_lies_in_its_folder(vocabularies):
+    entry = FolderQueryDataset(folder=str(vocabularies[0]), table="concept", columns=["concept_id"])
+    assert dataset_location(entry) == f"{vocabularies[0]}/concept"
 
 
 def test_nothing_is_written(folder):

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from clm_ler.engines import engine_of
 from clm_ler.files.atomic import write_bytes, writing
 from clm_ler.files.progress import Progress
 
@@ -51,11 +51,7 @@ class CellsDataset(FileDataset):
             raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
         names = json.loads(self._files.cat_file(f"{self._folder}/{self.MANIFEST}"))
         paths = [f"{self._path}/{name}.parquet" for name in names]
-        if self.connection.name == "pyspark":
-            view = f"cells_{uuid.uuid4().hex}"
-            self.connection._session.read.parquet(*paths).createOrReplaceTempView(view)
-            return self.connection.table(view)
-        return self.connection.read_parquet(paths)
+        return engine_of(self.connection).read_parquet(paths)
 
     def save(self, data: Cells) -> None:
         """Compute and write the missing cells."""

@@ -11,6 +11,7 @@ from fsspec import AbstractFileSystem
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from clm_ler.engines import engine_of
 from clm_ler.files.atomic import COMPLETE, replacing
 
 
@@ -31,10 +32,8 @@ class ChunkedTableDataset(FileDataset):
             if not filesystem.exists(f"{folder}/{COMPLETE}"):
                 raise DatasetError(f"{path} has no {COMPLETE}: it was never fully written.")
             return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
-        text = (
-            {"inferSchema": False} if self.connection.name == "pyspark" else {"all_varchar": True}
-        )
-        return self.connection.read_csv(path, **text, **self._load_args)
+        options = engine_of(self.connection).csv_as_text | self._load_args
+        return self.connection.read_csv(path, **options)
 
     def save(self, data: pa.RecordBatchReader | pa.Table) -> None:
         """Write every batch, then replace what was there before."""

@@ -15,12 +15,11 @@ from kedro_datasets.ibis import FileDataset
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from clm_ler.engines.engine import read_csv, read_literal_text, read_parquet
-from clm_ler.tables.sources import engine_text
+from clm_ler.engines import engine_of
 
 logger = logging.getLogger(__name__)
 
-_READERS = {".parquet": read_parquet, ".csv": read_csv, ".csv.gz": read_csv}
+_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 class FolderQueryDataset(FileDataset):
@@ -68,7 +67,8 @@ class FolderQueryDataset(FileDataset):
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
-        super().__init__(folder, "parquet", connection=connection, metadata=metadata)
+        place = folder if table is None else f"{folder}/{table}"
+        super().__init__(place, "parquet", connection=connection, metadata=metadata)
         if (query is None) == (table is None or columns is None):
             raise DatasetError(f"{folder}: give either a query, or a table and its columns.")
         self._folder = folder
@@ -90,7 +90,7 @@ class FolderQueryDataset(FileDataset):
                 if node.name == name:
                     alias = node.alias_or_name
                     node.replace(exp.alias_(exp.to_table(view), alias, table=True))
-        return self.connection.sql(engine_text(query, self.connection))
+        return self.connection.sql(engine_of(self.connection).sql(query))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
@@ -128,7 +128,7 @@ class FolderQueryDataset(FileDataset):
             base = posixpath.basename(entry["name"]).lower()
             if entry["type"] == "directory" and base.removesuffix(".parquet") == name:
                 inside = filesystem.find(entry["name"])
-            elif base in {f"{name}{ending}" for ending in _READERS}:
+            elif base in {f"{name}{ending}" for ending in _ENDINGS}:
                 inside = [entry["name"]]
             else:
                 continue
@@ -145,9 +145,11 @@ class FolderQueryDataset(FileDataset):
         endings = {_ending(file) for file in files}
         if len(endings) > 1:
             raise DatasetError(f"A table has files of several formats: {', '.join(files[:2])} ...")
+        engine = engine_of(self.connection)
         if endings != {".parquet"} and len(files) == 1 and _is_tab_separated(files[0]):
-            return read_literal_text(self.connection, files[0], "\t")
-        return _READERS[endings.pop()](self.connection, files)
+            return engine.read_literal_text(files[0], "\t")
+        read = engine.read_parquet if endings == {".parquet"} else engine.read_csv
+        return read(files)
 
 
 def _select(table: str | None, columns: list[str] | None) -> str:
@@ -157,7 +159,7 @@ def _select(table: str | None, columns: list[str] | None) -> str:
 
 def _ending(file: str) -> str:
     """Return the ending that names the file's format, nothing where it is none of ours."""
-    return next((ending for ending in _READERS if file.lower().endswith(ending)), "")
+    return next((ending for ending in _ENDINGS if file.lower().endswith(ending)), "")
 
 
 def _is_tab_separated(file: str) -> bool:

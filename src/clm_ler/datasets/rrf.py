@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.engines.engine import read_literal_text
+from clm_ler.engines import engine_of
 from clm_ler.files.atomic import writing
 
 # MRFILES.RRF says which columns every file has; its own have to be known to read it.
@@ -66,7 +66,11 @@ class RRFDataset(FileDataset):
             raise DatasetError(f"{self._path} has no column {absent}; MRFILES.RRF lists {names}")
         path = self._fs_prefix + self._plain_or_gzip(self._path)
         # The pipe at the end of each line makes one empty column more.
-        return read_literal_text(self.connection, path, "|", [*names, "line_end"]).select(wanted)
+        return (
+            engine_of(self.connection)
+            .read_literal_text(path, "|", [*names, "line_end"])
+            .select(wanted)
+        )
 
     def save(self, data: pa.Table | pd.DataFrame) -> None:
         """Write the table's columns in their order; a value with a pipe or line end is an error."""

@@ -96,7 +96,10 @@ def _put_in_place(filesystem: AbstractFileSystem, aside: str, path: str) -> None
         _rename(Path(aside), Path(path))
         return
     remove(filesystem, path)
-    for file in sorted(filesystem.find(aside), key=lambda file: (file.endswith(COMPLETE), file)):
+    filesystem.invalidate_cache()  # an engine may have written, not this file system
+    if not (files := filesystem.find(aside)):
+        raise FileNotFoundError(f"Nothing was written to {aside}.")
+    for file in sorted(files, key=lambda file: (file.endswith(COMPLETE), file)):
         filesystem.mv(file, path + file.removeprefix(aside))
 
 

@@ -6,6 +6,7 @@ when the code makes other results of the same input.
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,11 @@ def digest(*parts: Any) -> str:
     for part in parts:
         _update(state, part)
     return state.hexdigest()[:LENGTH]
+
+
+def unique_name(prefix: str) -> str:
+    """Return a name that nothing else has, for a view or a file."""
+    return f"{prefix}_{uuid.uuid4().hex}"
 
 
 def json_sha256(content: Any) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 import yaml
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.engines.engine import hold
+from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
@@ -80,7 +80,7 @@ def preprocess(as_table, raw, options):
 
     def held(table):
         """As ``TransientTableDataset`` does."""
-        return hold(tables["patient"].get_backend(), f"held_{uuid.uuid4().hex}", table)
+        return engine_of(tables["patient"]).materialize(f"held_{uuid.uuid4().hex}", table)
 
     tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
     raw_table = partial(dict.get, tables)

@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.engine import trim
+from clm_ler.engines.portable import trim
 from clm_ler.tables.sources import or_empty
 from clm_ler.terminology.omop import CONCEPT, CONCEPT_ANCESTOR
 from clm_ler.terminology.translation import tokens_by_code
