@@ -27,6 +27,7 @@ from timing import PROJECT, timed_run
 from torch.utils.data import DataLoader
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
+from clm_ler.engines import engine
 from clm_ler.modeling.data.batches import Batch, plan_batches
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -162,11 +163,12 @@ def measure_encoding(catalog: DataCatalog, storage: str) -> dict[str, float]:
     Where the rows lie already, saving them would find that nothing has changed.
     """
     sequences, tokenizer = catalog.load("sequences"), catalog.load("tokenizer")
-    connection = catalog["encoded_sequences"].connection_config
     seconds = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(dir=storage) as folder:
-            fresh = EncodedSequencesDataset(filepath=f"{folder}/encoded", connection=connection)
+            fresh = EncodedSequencesDataset(
+                filepath=f"{folder}/encoded", connection=engine("duckdb").connection
+            )
             started = time.perf_counter()
             fresh.save(encode_sequences(sequences, tokenizer))
             seconds.append(time.perf_counter() - started)
