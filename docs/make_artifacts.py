@@ -32,6 +32,7 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
+    "MemoryDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
@@ -46,6 +47,7 @@ KINDS = {
     "plotly.JSONDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
     "rrf.RRFDataset": "UMLS file",
+    "workspace.WorkspaceDataset": "local folder to work in",
     "transient_table.TransientTableDataset": "table of one run, not kept",
 }
 
