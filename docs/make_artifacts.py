@@ -32,6 +32,7 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
+    "MemoryDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
@@ -45,6 +46,7 @@ KINDS = {
     "plotly.JSONDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
     "rrf.RRFDataset": "UMLS file",
+    "workspace.WorkspaceDataset": "local folder to work in",
 }
 
 
