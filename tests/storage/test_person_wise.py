@@ -174,6 +174,19 @@ NOT_PERSON_WISE = [
         "an aggregate of events, persons",
         lambda e, p, w: e.left_join(p, "person_id").group_by("person_id_right").agg(n=_.count()),
     ),
+    (
+        "an aggregate of events, persons",
+        lambda e, p, w: e.right_join(p, "person_id").group_by("person_id").agg(n=_.count()),
+    ),
+    (
+        "an aggregate of events, persons",
+        lambda e, p, w: (
+            e.select(a="person_id", b="value")
+            .union(p.select(a="split", b="person_id"))
+            .group_by("a")
+            .agg(n=_.count())
+        ),
+    ),
     ("a window of events", lambda e, p, w: e.mutate(n=ibis.row_number().over(windowed(e, "time")))),
     ("a window of events", lambda e, p, w: e.mutate(share=_.value / _.value.sum())),
     ("an aggregate of events", lambda e, p, w: e.filter(_.value == _.value.max())),
