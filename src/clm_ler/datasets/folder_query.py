@@ -34,13 +34,10 @@ class FolderQueryDataset(FileDataset):
       type: clm_ler.datasets.folder_query.FolderQueryDataset
       folder: s3://bucket/cdm
       query: SELECT c.person_id, c.condition_start_date FROM condition_occurrence c
-      connection: ${_connection}
-    omop_concept:           # columns of one table, as strings
-      type: clm_ler.datasets.folder_query.FolderQueryDataset
+    omop_concept:           # in place of a query: columns of one table, as strings
       folder: /somewhere/vocabulary
       table: concept
       columns: [concept_id, vocabulary_id, concept_code]
-      connection: ${_connection}
     ```
     """
 
