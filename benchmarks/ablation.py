@@ -13,7 +13,7 @@ compares variants that predict both. Prints a Markdown table: mean and 95 % inte
 
 import argparse
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,18 @@ from sklearn.preprocessing import StandardScaler
 from transformers import PreTrainedModel, set_seed
 
 from clm_ler.corridor.samples import to_samples, wide_samples
-from clm_ler.modeling.data.batches import mlm_evaluation_loader
+from clm_ler.files.atomic import replace_folder
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.inference import embed
 from clm_ler.modeling.loading import build_model, load_model
-from clm_ler.modeling.objectives.mlm import MlmOptions
-from clm_ler.modeling.objectives.mlm_metrics import CodeSystems, measure, summarise
-from clm_ler.modeling.training.checkpoints import INITIAL, RESULT, save_directory
+from clm_ler.modeling.objectives.base import measure, model_sums
+from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
+from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
+from clm_ler.modeling.training.checkpoints import INITIAL, RESULT
+from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader
+from clm_ler.modeling.training.options import TrainingOptions
 from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
 from clm_ler.tokens import UNK
 
@@ -49,6 +52,16 @@ SIZES = {
     "num_attention_heads": 4,
     "hidden_dropout_prob": 0.0,
 }
+TRAINING = TrainingOptions(
+    tokens_per_batch=2048,
+    learning_rate=3e-3,
+    weight_decay=0.01,
+    eval_steps=0.5,
+    logging_steps=0.1,
+    attention="sdpa",
+    early_stopping_patience=100,
+    save_total_limit=1,
+)
 FEW, DRAWS = 128, 5
 COLUMNS = ("code loss", "joint loss", "code top 1", "lab bin exact", "AUROC few", "AUROC all")
 
@@ -141,52 +154,31 @@ def train(
     vocabulary = {word: number for number, word in enumerate(records.words)}
     options = SIZES | dict(variant.options)
     model = build_model("clm_ler", len(vocabulary), records.bins, options)
-    save_directory(folder / INITIAL, model.save_pretrained)
-    task = PretrainingTask(
-        directory=folder,
-        data=records.pretraining,
-        vocabulary=Vocabulary.from_tokens(vocabulary, records.bins),
-        systems=CodeSystems.from_tokens(records.words),
+    replace_folder(folder / INITIAL, model.save_pretrained)
+    ids = Vocabulary.from_tokens(vocabulary, records.bins)
+    recipe = BatchRecipe(
+        objective=Mlm(variant.masking, ids, CodeSystems.from_tokens(records.words)),
+        vocabulary=ids,
         window=WindowOptions(256, 1825),
-        masking=variant.masking,
-        tokens_per_batch=2048,
-        eval_persons=10_000,
-        workers=0,
-        attention="sdpa",
-        save_total_limit=1,
-        early_stopping_patience=100,
-        early_stopping_delay=0,
-        arguments={
-            "seed": seed,
-            "num_train_epochs": epochs,
-            "learning_rate": 3e-3,
-            "lr_scheduler_type": "cosine",
-            "warmup_steps": 0.05,
-            "weight_decay": 0.01,
-            "eval_steps": 0.5,
-            "logging_steps": 0.1,
-            "use_cpu": True,
-            "bf16": False,
-        },
+        tokens_per_batch=TRAINING.tokens_per_batch,
+        seed=seed,
     )
+    options = replace(TRAINING, num_train_epochs=epochs)
+    task = PretrainingTask(folder, records.pretraining, recipe, options)
     if variant.trained:
         pretrain(task)
     else:
-        save_directory(folder / RESULT, model.save_pretrained)
+        replace_folder(folder / RESULT, model.save_pretrained)
     return task
 
 
 def judge_codes(model: PreTrainedModel, task: PretrainingTask) -> list[float]:
     """Return the first four columns."""
-    batches = mlm_evaluation_loader(
-        TokenStore.from_arrow(task.data, split="test"),
-        task.vocabulary,
-        task.window,
-        task.masking,
-        task.tokens_per_batch,
-        seed=0,
-    )
-    result = summarise(measure(lambda batch: model(**batch), batches, task.systems), task.systems)
+    store = TokenStore.from_arrow(task.data, split="test")
+    recipe = replace(task.recipe, seed=0)
+    batches = evaluation_loader(recipe, store, np.arange(len(store)))
+    objective = recipe.objective
+    result = objective.summary(measure(model_sums(objective, model), batches))
     bins = result.get("lab_bins")
     joint = result["joint_loss"] if bins else np.nan
     return [result["loss"], joint, result["accuracy"]["top1"], bins["exact"] if bins else np.nan]
@@ -199,7 +191,7 @@ def judge_embeddings(
     store, encoder = TokenStore.from_arrow(labelled), model.base_model
     encoder.config.pooling = "mean"
     samples, split = to_samples(frame, store), frame["split"].to_numpy().astype(str)
-    vectors = embed(encoder, store, samples, task.vocabulary, task.window)
+    vectors = embed(encoder, store, samples, task.recipe.vocabulary, task.recipe.window)
     train_rows, test = np.flatnonzero(split == "train"), split == "test"
 
     def auroc(rows: np.ndarray) -> float:

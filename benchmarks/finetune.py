@@ -101,9 +101,8 @@ def main() -> None:
         fit, choose = (everyone[chosen[split[chosen] == part]] for part in ("train", "valid"))
         data = FineTuningData(store, vocabulary, window, fit, choose, 2, SEED)
         with tempfile.TemporaryDirectory() as directory:
-            result = fine_tune(
-                Path(directory), {}, start, data, replace(options.settings({}), **changes)
-            )
+            settings = replace(options.settings({}), **changes)
+            result = fine_tune(Path(directory), start, data, settings)
             model = load_result(Path(directory))
         logits = predict_logits(model, store, everyone, vocabulary, window)
         return result["validation_auroc"], logits

@@ -24,21 +24,23 @@ from torch.utils.data import Dataset
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from clm_ler.files.atomic import replace_folder
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.loading import build_model
-from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
-from clm_ler.modeling.objectives.mlm import MlmOptions
+from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
+from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions, head_flops
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
-from clm_ler.modeling.training.checkpoints import INITIAL, save_directory
+from clm_ler.modeling.training.checkpoints import INITIAL
+from clm_ler.modeling.training.loaders import BatchRecipe
+from clm_ler.modeling.training.options import TrainingOptions
 from clm_ler.modeling.training.pretraining import (
     DelayedEarlyStopping,
     PretrainingTask,
-    ProgressLine,
-    Speed,
     build_trainer,
     training_arguments,
 )
+from clm_ler.modeling.training.speed import ProgressLine, Speed
 from clm_ler.tokens import SPECIAL_TOKENS
 
 BINS, LONGEST, PERSONS = 10, 511, 4000
@@ -143,31 +145,29 @@ def ours(table: pa.Table, vocabulary_size: int, arguments: argparse.Namespace, f
         "num_attention_heads": arguments.hidden_size // 64,
     }
     model = build_model("clm_ler", vocabulary_size, BINS, sizes)
-    save_directory(folder / INITIAL, model.save_pretrained)
+    replace_folder(folder / INITIAL, model.save_pretrained)
     cuda = torch.cuda.is_available()
-    task = PretrainingTask(
-        directory=folder,
-        data=table,
-        vocabulary=Vocabulary.from_tokens({word: i for i, word in enumerate(words)}, BINS),
-        systems=CodeSystems.from_tokens(words),
-        window=WindowOptions(LONGEST + 1, 1825),
-        masking=MlmOptions(),
+    vocabulary = Vocabulary.from_tokens({word: i for i, word in enumerate(words)}, BINS)
+    options = TrainingOptions(
         tokens_per_batch=arguments.positions,
         eval_persons=1,
-        workers=2 if cuda else 0,
-        attention="varlen" if cuda else "sdpa",
+        dataloader_num_workers=2 if cuda else 0,
+        max_steps=arguments.steps,
+        eval_steps=arguments.steps,
+        logging_steps=arguments.steps,
+        torch_compile=arguments.compile,
         save_total_limit=1,
         early_stopping_patience=1,
-        early_stopping_delay=0,
-        arguments={
-            "max_steps": arguments.steps,
-            "eval_steps": arguments.steps,
-            "logging_steps": arguments.steps,
-            "bf16": cuda,
-            "use_cpu": not cuda,
-            "torch_compile": arguments.compile,
-        },
     )
+    recipe = BatchRecipe(
+        objective=Mlm(MlmOptions(), vocabulary, CodeSystems.from_tokens(words)),
+        vocabulary=vocabulary,
+        window=WindowOptions(LONGEST + 1, 1825),
+        tokens_per_batch=options.tokens_per_batch,
+        seed=42,
+        workers=options.dataloader_num_workers,
+    )
+    task = PretrainingTask(folder, table, recipe, options)
     trainer = build_trainer(task, training_arguments(task))
     # Speed is asked for here, not a model.
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
@@ -228,7 +228,7 @@ def compare(vocabulary_size: int, arguments: argparse.Namespace) -> dict[str, An
     speed = float(np.median(rates["ours"]))
     config = trainer.model.config
     lengths = np.diff(table["input_ids"].chunk(0).offsets.to_numpy()) + 1
-    flops = training_flops_per_token(config, lengths, MlmOptions().prediction_fraction)
+    flops = encoder_flops_per_token(config, lengths) + head_flops(config, MlmOptions())
     return {
         "vocabulary": vocabulary_size,
         "runs": runs,

@@ -32,21 +32,21 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
+    "MemoryDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
-    "fitted.FittedTableDataset": "table of another run",
     "ibis.FileDataset": "Parquet table",
+    "folder_query.FolderQueryDataset": "table of a folder",
     "json.JSONDataset": "JSON",
+    "materialized.MaterializedDataset": "table of one run, not kept",
     "meds.MedsEventsDataset": "MEDS shards",
-    "omop_vocabulary.VocabularyDataset": "OMOP vocabulary file",
-    "optional.OptionalTableDataset": "table that may be absent",
     "partitions.PartitionedDataset": "a file per task",
     "person_table.PersonTableDataset": "table by person bucket",
     "plotly.JSONDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
     "rrf.RRFDataset": "UMLS file",
-    "transient_table.TransientTableDataset": "table of one run, not kept",
+    "workspace.WorkspaceDataset": "local folder to work in",
 }
 
 
@@ -92,13 +92,21 @@ def viz(entry: dict[str, Any]) -> dict[str, Any]:
 
 def row(name: str, entry: dict[str, Any]) -> str:
     """Return the table row of an entry."""
-    kind = KINDS[entry["type"].removeprefix("clm_ler.datasets.")]
+    kind = kind_of(entry)
     if viz(entry).get("preview") is False:
         kind += "; person-level"
     nodes = [(pipeline, node) for pipeline in named() for node in pipelines[pipeline].nodes]
     makers = sorted({pipeline for pipeline, node in nodes if name in node.outputs})
     readers = sorted({pipeline for pipeline, node in nodes if name in node.inputs})
     return f"| `{name}` | {kind} | {', '.join(makers) or 'you'} | {', '.join(readers)} |"
+
+
+def kind_of(entry: dict[str, Any]) -> str:
+    """Return what an entry is on disk."""
+    name = entry["type"].removeprefix("clm_ler.datasets.")
+    if name == "optional.OptionalDataset":
+        return f"{kind_of(entry['dataset'])}; may be absent"
+    return KINDS[name]
 
 
 def named() -> list[str]:

@@ -8,9 +8,11 @@ import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.project import configure_project
-from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typing_extensions import Doc
 
 PAGE = Path(__file__).with_name("parameters.md")
 INTRODUCTION = """# Parameters
@@ -45,30 +47,39 @@ def sections() -> Iterator[str]:
         yield "\n".join(rows(model)) + "\n"
 
 
-def parameter_models() -> dict[str, type[BaseModel]]:
-    """Return the model of each ``params:KEY`` input, as the node functions annotate it."""
+def parameter_models() -> dict[str, type]:
+    """Return the class of each ``params:KEY`` input, as the node functions annotate it."""
     from kedro.framework.project import pipelines
 
-    models: dict[str, type[BaseModel]] = {}
+    models: dict[str, type] = {}
     for node in pipelines["__default__"].nodes:
         hints = typing.get_type_hints(node.func)
         names = [name for name in hints if name != "return"]
         for position, dataset in enumerate(node.inputs):
             hint = hints.get(names[position]) if position < len(names) else None
-            if (
-                dataset.startswith("params:")
-                and isinstance(hint, type)
-                and issubclass(hint, BaseModel)
-            ):
-                models[dataset.removeprefix("params:")] = hint
+            if dataset.startswith("params:") and fields_of(hint):
+                models[dataset.removeprefix("params:")] = typing.cast(type, hint)
     return models
 
 
-def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Yield the table rows of a model, nested models by dotted names."""
-    for name, field in model.model_fields.items():
+def fields_of(model: Any) -> dict[str, FieldInfo]:
+    """Return the fields of options: a class's own before those that it inherits; of others none."""
+    fields: dict[str, FieldInfo] = getattr(model, "__pydantic_fields__", {})
+    own = [name for name in getattr(model, "__annotations__", {}) if name in fields]
+    return {name: fields[name] for name in [*own, *fields]}
+
+
+def meaning(field: FieldInfo) -> str:
+    """Return what a field is for."""
+    texts = [mark.documentation for mark in field.metadata if isinstance(mark, Doc)]
+    return field.description or " ".join(texts)
+
+
+def rows(model: type, prefix: str = "") -> Iterator[str]:
+    """Yield the table rows of a class of options, nested ones by dotted names."""
+    for name, field in fields_of(model).items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if isinstance(kind, type) and fields_of(kind):
             yield from rows(kind, f"{prefix}{name}.")
             continue
         default = (
@@ -78,7 +89,7 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         )
         text = getattr(kind, "__name__", str(kind)) if isinstance(kind, type) else str(kind)
         text = text.replace("typing.", "").replace("|", "\\|")
-        yield f"| `{prefix}{name}` | {text} | {default} | {field.description or ''} |"
+        yield f"| `{prefix}{name}` | {text} | {default} | {meaning(field)} |"
 
 
 if __name__ == "__main__":

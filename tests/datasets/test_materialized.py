@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from kedro.io import DatasetError
 
-from clm_ler.datasets.materialized import TransientTableDataset
+from clm_ler.datasets.materialized import MaterializedDataset
 from clm_ler.engines import engine_of
 from tests.engines import both_engines
 
@@ -14,7 +14,7 @@ CODES = pa.table({"n": [0, 1, 2], "code": ["b", None, "a"]})
 def dataset(backend):
     duckdb = {"backend": "duckdb", "database": ":memory:"}
     connection = duckdb if backend.name == "duckdb" else {"backend": "pyspark"}
-    held = TransientTableDataset(table_name="held", connection=connection)
+    held = MaterializedDataset(table_name="held", connection=connection)
     engine_of(held.connection).configure("1GB", 1, "data")
     yield held
     held.release()
@@ -35,7 +35,7 @@ def test_what_is_held_is_what_was_saved_until_it_is_released(dataset):
     assert dataset.load().count().execute() == 1
     dataset.release()
     assert not dataset.exists()
-    with pytest.raises(DatasetError, match="held is held during a run only: start from the node"):
+    with pytest.raises(DatasetError, match=r"held is there only in the run.*keep_intermediate"):
         dataset.load()
 
 

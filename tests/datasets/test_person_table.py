@@ -179,3 +179,26 @@ def test_raw_tables_joined_with_stored_ones_are_evaluated_once(dataset):
     known = stored.load()
     kept.save(raw.anti_join(known, raw.patient == known.person_id).rename(person_id="patient"))
     assert rows(kept.load()) == [(0,)]
+
+
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("pyspark", marks=pytest.mark.spark)])
+def test_what_looks_at_several_persons_is_refused_and_nothing_is_written(
+    engine, tmp_path, request, caplog
+):
+    if engine == "pyspark":
+        request.getfixturevalue("spark")
+    caplog.set_level("INFO")
+    connection = {"backend": "pyspark"} if engine == "pyspark" else CONNECTION
+
+    def dataset(name, **arguments):
+        return PersonTableDataset(filepath=str(tmp_path / name), connection=connection, **arguments)
+
+    stored = dataset("events")
+    stored.save(ibis.memtable({"person_id": [1, 2, 3], "value": [5, 5, 6]}))
+    total = stored.load().group_by("value").agg(person_id=_.person_id.max())
+    with pytest.raises(DatasetError, match=r"an aggregate of events looks .*`from_raw: true`"):
+        dataset("totals").save(total)
+    assert not (tmp_path / "totals").exists()
+    dataset("totals", from_raw=True).save(total)
+    assert rows(dataset("totals").load()) == [(5, 2), (6, 3)]
+    assert any(text.startswith("totals: evaluated as a whole") for text in caplog.messages)

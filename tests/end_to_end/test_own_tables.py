@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
 
 from tests.end_to_end.conftest import ROOT
 
@@ -89,6 +91,42 @@ def test_a_plain_run_turns_them_into_sequences(own, kedro_run):
         1: ["AGE:40", "GENDER:F", "ICD10CM:E11.9", "LOINC:2345-7:25-50", "LOINC:2345-7:50-75"],
         2: ["AGE:40", "GENDER:M", "LOINC:2345-7:75-100", "LOINC:2345-7:75-100", "ICD10CM:I10"],
     }
+
+
+def test_simulated_tables_that_they_do_not_list_are_not_read(own, kedro_run, tmp_path):
+    """`procedure` of the base configuration lies in the same storage."""
+    procedures = tmp_path / "derived" / "01_raw" / "procedure"
+    procedures.mkdir(parents=True)
+    simulated = {"person_id": [1], "procedure_datetime": ["2020-01-01 00:00:00"]}
+    simulated |= {"procedure_source_value": ["CPT4 83036"]}
+    pq.write_table(pa.table(simulated), procedures / "part-000000.parquet")
+    (procedures / "_SUCCESS").touch()
+    catalog = kedro_run(None, None, "mine", conf_source=own)
+    counts = catalog.load("raw_row_counts").to_pyarrow().to_pylist()
+    assert {row["table"] for row in counts} == {"patient", "diagnosis", "lab"}
+
+
+def test_a_listed_table_that_is_not_there_is_named(own, kedro_run, tmp_path):
+    mine = own / "mine" / "catalog.yml"
+    mine.write_text(mine.read_text().partition("lab:")[0])
+    with pytest.raises(ValueError, match=r"lab is listed in preprocess.tables, and there is noth"):
+        kedro_run(None, None, "mine", conf_source=own)
+
+
+def test_a_process_for_each_node_needs_what_is_kept_in_between(own, kedro_run):
+    def run(params, **part):
+        project = {"env": "mine", "conf_source": str(own), "runtime_params": params}
+        with KedroSession.create(ROOT, **project) as session:
+            session.run(pipeline_names=["split", "preprocess"], **part)
+            return session.load_context().catalog
+
+    named = ["named_coded_events", "named_lab_events"]
+    run({}, to_outputs=[*named, "person_splits"])
+    with pytest.raises(DatasetError, match=r"there only in the run .*keep_intermediate=true"):
+        run({}, from_inputs=named)
+    run({"keep_intermediate": True}, to_outputs=named)
+    catalog = run({"keep_intermediate": True}, from_inputs=named)
+    assert catalog.load("sequences").count().execute() == 2
 
 
 def test_the_simulated_hospital_does_not_touch_them(own, kedro_run, tmp_path):

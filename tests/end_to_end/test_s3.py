@@ -88,6 +88,17 @@ def test_a_killed_upload_of_a_model_leaves_no_half_of_one(store, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(DatasetError):
         patched.setattr("s3fs.S3FileSystem._put_file", break_at_the_second)
         dataset.save(Model("new"))
+    assert dataset.load().text == "oldoldold"
+    move = s3fs.S3FileSystem.mv
+
+    def break_when_put_in_place(self, source, target):
+        if target.endswith("/b"):
+            raise ConnectionError
+        move(self, source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(DatasetError):
+        patched.setattr("s3fs.S3FileSystem.mv", break_when_put_in_place)
+        dataset.save(Model("new"))
     assert not dataset.exists()
     with pytest.raises(DatasetError, match="never fully written"):
         dataset.load()
@@ -104,7 +115,7 @@ def test_a_killed_upload_of_a_table_leaves_the_old_one(store, kedro_run, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("clm_ler.datasets.person_table.PersonTableDataset._publish", die)
+        patched.setattr("clm_ler.storage.buckets.BucketFolder.publish", die)
         kedro_run(place, ["split"], split={"salt": "another"})
     after = catalog.load("person_splits").to_pyarrow()
     assert after.sort_by("person_id").equals(before.sort_by("person_id"))

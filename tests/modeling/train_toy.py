@@ -1,19 +1,28 @@
 """Train on the toy records; a script of its own, so that a test can kill it."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 from transformers import set_seed
 
 from clm_ler.files.atomic import replace_folder
+from clm_ler.modeling.data.store import Tokens
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.loading import build_model
-from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
+from clm_ler.modeling.objectives.base import Targets
+from clm_ler.modeling.objectives.mlm import (
+    Mlm,
+    MlmOptions,
+    summed_bin_loss,
+    summed_cross_entropy,
+)
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.checkpoints import INITIAL, open_run
 from clm_ler.modeling.training.loaders import BatchRecipe
@@ -42,10 +51,27 @@ OPTIONS = TrainingOptions(
 )
 
 
+@dataclass(frozen=True)
+class CodesAndBins(Mlm):
+    """An objective of two parts: the codes and the lab bins, each a mean over its own items."""
+
+    def make(self, *arguments: Any, **options: Any) -> tuple[Tokens, Targets]:
+        tokens, targets = super().make(*arguments, **options)
+        labs = int((targets.values["bin_labels"] > 0).sum())
+        return tokens, replace(targets, items=np.array([targets.items, labs]))
+
+    def loss(self, model: Any, states: Tensor, input_ids: Tensor, targets: Any) -> Tensor:
+        chosen, labels = states[targets["masked_index"]], targets["labels"]
+        codes = summed_cross_entropy(model.code_logits(chosen), labels)
+        bins = summed_bin_loss(model.bin_logits(chosen, labels), targets["bin_labels"])
+        return torch.stack([codes, bins])
+
+
 def toy_task(
     directory: Path,
     data: pa.Table,
     *,
+    objective: type[Mlm] = Mlm,
     model_type: str = "clm_ler",
     dropout: float = 0.1,
     **changes: Any,
@@ -59,9 +85,13 @@ def toy_task(
         replace_folder(directory / INITIAL, model.save_pretrained)
     options = replace(OPTIONS, **changes)
     vocabulary = Vocabulary.from_tokenizer(tokenizer())
-    objective = Mlm(MlmOptions(), vocabulary, CodeSystems.from_tokens(WORDS))
-    window = WindowOptions(32, 400)
-    recipe = BatchRecipe(objective, vocabulary, window, options.tokens_per_batch, seed=0)
+    recipe = BatchRecipe(
+        objective=objective(MlmOptions(), vocabulary, CodeSystems.from_tokens(WORDS)),
+        vocabulary=vocabulary,
+        window=WindowOptions(32, 400),
+        tokens_per_batch=options.tokens_per_batch,
+        seed=0,
+    )
     return PretrainingTask(directory, data, recipe, options)
 
 

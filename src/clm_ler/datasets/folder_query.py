@@ -2,7 +2,6 @@
 
 import logging
 import posixpath
-import uuid
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,6 +15,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from clm_ler.engines import engine_of
+from clm_ler.files.digests import unique_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,10 @@ class FolderQueryDataset(FileDataset):
       type: clm_ler.datasets.folder_query.FolderQueryDataset
       folder: s3://bucket/cdm
       query: SELECT c.person_id, c.condition_start_date FROM condition_occurrence c
-      connection: ${_connection}
-    omop_concept:           # columns of one table, as strings
-      type: clm_ler.datasets.folder_query.FolderQueryDataset
+    omop_concept:           # in place of a query: columns of one table, as strings
       folder: /somewhere/vocabulary
       table: concept
       columns: [concept_id, vocabulary_id, concept_code]
-      connection: ${_connection}
     ```
     """
 
@@ -83,7 +80,7 @@ class FolderQueryDataset(FileDataset):
         """
         query = self._parsed()
         for name, wanted in _columns_by_table(query).items():
-            view = f"{name}_{uuid.uuid4().hex}"
+            view = unique_name(name)
             table = self._table(name, sorted(self._files(name)), wanted)
             self.connection.create_view(view, table, overwrite=True)
             for node in query.find_all(exp.Table):

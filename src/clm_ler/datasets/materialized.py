@@ -9,8 +9,8 @@ from kedro_datasets.ibis import TableDataset
 from clm_ler.engines import engine_of
 
 
-class TransientTableDataset(TableDataset):
-    """Rows that DuckDB holds for this run: in its memory, and beyond its limit in its spill folder.
+class MaterializedDataset(TableDataset):
+    """Rows that DuckDB keeps for this run: in its memory, and beyond its limit in its spill folder.
 
     They are dropped as soon as the last node has read them. Spark evaluates what was saved at each
     use, as it does with any expression.
@@ -32,7 +32,8 @@ class TransientTableDataset(TableDataset):
         """Return the table."""
         if self._table is None:
             raise DatasetError(
-                f"{self._table_name} is held during a run only: start from the node that makes it."
+                f"{self._table_name} is there only in the run that makes it: start from the node that "
+                "does, or keep it in files with --params=keep_intermediate=true from there on."
             )
         return self._table
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
@@ -18,6 +17,7 @@ from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.s3 import store_access
+from clm_ler.files.digests import unique_name
 
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
@@ -111,7 +111,7 @@ class DuckDB(Engine):
         most = max(len(table[name].unique()) for name in columns)
         if not table.num_rows or most > MOST_CATEGORIES:
             return ibis.memtable(table)
-        name = f"categories_{uuid.uuid4().hex}"
+        name = unique_name("categories")
         self.backend.con.register(f"{name}_rows", table)
         for column in columns:
             texts = f'SELECT DISTINCT "{column}" FROM {name}_rows WHERE "{column}" IS NOT NULL'
@@ -156,7 +156,7 @@ class DuckDB(Engine):
         places = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
         rows = self.with_categories(places, ["text"])
         listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
-        joined = table.cross_join(self.materialize(f"texts_{uuid.uuid4().hex}", listed))
+        joined = table.cross_join(self.materialize(unique_name("texts"), listed))
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +18,7 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import ORIGINS, Engine
+from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -176,7 +176,7 @@ class Spark(Engine):
         return frame.withColumns({name: frame[name].cast("timestamp_ntz") for name in times})
 
     def _view(self, frame: "DataFrame", name: str | None = None) -> ir.Table:
-        name = name or f"view_{uuid.uuid4().hex}"
+        name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
         return self.backend.table(name)
 

@@ -16,6 +16,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import safe_globals
 
 from clm_ler.modeling.loading import load_model
+from clm_ler.modeling.objectives.mlm import Mlm
 from clm_ler.modeling.training.checkpoints import RESULT, last_checkpoint
 from clm_ler.modeling.training.launch import launch
 from clm_ler.modeling.training.pretraining import (
@@ -25,7 +26,7 @@ from clm_ler.modeling.training.pretraining import (
     training_arguments,
 )
 from tests.modeling.records import mapped_records, records
-from tests.modeling.train_toy import toy_task
+from tests.modeling.train_toy import CodesAndBins, toy_task
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,10 +106,14 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_curve(
 
 
 def test_two_ranks_see_what_one_sees_in_twice_the_batches(tmp_path: Path) -> None:
-    """Same order of data, so the same losses and weights: a step is the batches of both ranks."""
+    """Same order of data, so the same losses and weights: a step is the batches of both ranks.
+
+    Of an objective with two losses, so that the items of each add up over batches and ranks.
+    """
     data = mapped_records(tmp_path)
     alone, together = tmp_path / "alone", tmp_path / "together"
     common = {"dropout": 0.0, "tokens_per_batch": 128, "num_train_epochs": 2}
+    common["objective"] = CodesAndBins
     task = toy_task(alone, data, gradient_accumulation_steps=2, **common)
     arguments = training_arguments(task)
     batches = len(build_trainer(task, arguments).get_train_dataloader())
@@ -120,19 +125,20 @@ def test_two_ranks_see_what_one_sees_in_twice_the_batches(tmp_path: Path) -> Non
     np.testing.assert_allclose(losses(together, "eval_loss"), losses(alone, "eval_loss"), rtol=1e-4)
 
 
-def test_an_accumulated_step_is_the_mean_over_all_its_masked_codes(
-    tmp_path: Path, data: pa.Table
+@pytest.mark.parametrize("objective", [Mlm, CodesAndBins])
+def test_each_loss_of_an_accumulated_step_is_the_mean_over_all_its_items(
+    objective: type[Mlm], tmp_path: Path, data: pa.Table
 ) -> None:
-    task = toy_task(tmp_path, data, gradient_accumulation_steps=3, max_steps=1, dropout=0.0)
+    changes = {"gradient_accumulation_steps": 3, "max_steps": 1}
+    task = toy_task(tmp_path, data, objective=objective, dropout=0.0, **changes)
     trainer = build_trainer(task, training_arguments(task))
     model = trainer.model.eval()
     loader = iter(trainer.get_train_dataloader())
     batches = [next(loader) for _ in range(3)]
-    loss = task.recipe.objective.loss
-    sums = [model(**batch, read_out=loss).item() for batch in batches]
-    masked = sum(len(batch["targets"]["labels"]) for batch in batches)
+    sums = sum(model(**batch, read_out=task.recipe.objective.loss) for batch in batches)
+    items = sum(batch["targets"]["items"] for batch in batches)
     pretrain(task)
-    assert losses(tmp_path)[0] == pytest.approx(sum(sums) / masked, rel=1e-5)
+    assert losses(tmp_path)[0] == pytest.approx((sums / items).sum().item(), rel=1e-5)
 
 
 def test_packed_batches_train_like_padded_ones(

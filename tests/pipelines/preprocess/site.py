@@ -79,7 +79,7 @@ def preprocess(as_table, raw, options):
         return as_table(table.to_pyarrow(), table.schema())
 
     def held(table):
-        """As ``TransientTableDataset`` does."""
+        """As ``MaterializedDataset`` does."""
         return engine_of(tables["patient"]).materialize(f"held_{uuid.uuid4().hex}", table)
 
     tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
