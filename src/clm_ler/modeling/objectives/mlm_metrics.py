@@ -206,7 +206,7 @@ def results_table(result: Mapping[str, Any]) -> str:
     """Return what a model and its baselines reach on masked codes, in Markdown."""
     rows = [("**this model**", result), *result["baselines"].items()]
     lines = [
-        "Loss is in nats per masked code.",
+        "Codes were hidden and predicted from the rest of a person's record; loss is in nats per masked code.",
         "",
         "| | loss | perplexity | top 1 | top 5 | top 10 |",
         "|---|---|---|---|---|---|",
