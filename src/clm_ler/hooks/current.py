@@ -15,6 +15,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from clm_ler.hooks.simulation import Simulation
     from clm_ler.hooks.wandb import Tracking
 
@@ -30,6 +32,7 @@ class Run:
         catalog: The datasets; there when the pipeline starts.
         simulation: What the simulated hospital writes, where it does.
         tracking: The W&B run, where there is one.
+        lock: That of a local storage, while the pipeline runs.
     """
 
     context: KedroContext
@@ -38,6 +41,7 @@ class Run:
     catalog: CatalogProtocol = field(init=False)
     simulation: Simulation | None = None
     tracking: Tracking | None = None
+    lock: FileLock | None = None
 
 
 _RUN: ContextVar[Run | None] = ContextVar("run", default=None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes, translate_codes
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import options, rows
+from tests.pipelines.preprocess.site import listed, options, rows
 
 RAW = {
     "patient": [(1, "1980-01-01", "FEMALE", "NJ"), (2, "1990-01-01", "other", None)],
@@ -110,7 +110,9 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     persons = nodes.select_demographics(raw["patient"], options())
     counted = count_codes(
         persons,
-        nodes.screen_coded_events(raw["diagnosis"], None, None, persons, options()),
+        nodes.screen_coded_events(
+            raw["diagnosis"], None, None, persons, options(tables=listed("diagnosis"))
+        ),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )
     assert rows(counted) == [

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
 from transformers import PreTrainedModel
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.probes import Grid, Labels, Probe
 from clm_ler.modeling.inference import embed, predict_proba
-from clm_ler.modeling.model.published import encoder_of
+from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.training import finetuning
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,7 @@ class Encoder:
             vectors[part] = embed(
                 encoder,
                 self.store,
-                rows,
-                ends,
+                Samples.unlabelled(rows, ends),
                 self.vocabulary,
                 self.window,
                 self.tokens_per_batch,
@@ -104,9 +104,7 @@ def fit_fine_tuned(
     with _ONE_AT_A_TIME:
         for number, settings in enumerate(ParameterGrid(grid)):
             place = folder / str(number)
-            result = finetuning.fine_tune(
-                place, {"settings": settings}, encoder.model, data, _settings(encoder, settings)
-            )
+            result = finetuning.fine_tune(place, encoder.model, data, _settings(encoder, settings))
             if best is None or result["validation_auroc"] > best[1]:
                 best = settings, result["validation_auroc"], finetuning.load_result(place)
     if best is None:
@@ -120,9 +118,9 @@ def _settings(encoder: Encoder, settings: Mapping[str, Any]) -> finetuning.FineT
     return finetuning.FineTuning(tokens_per_batch=encoder.tokens_per_batch, **settings)
 
 
-def _samples(positions: Positions, labels: Labels) -> finetuning.Samples:
+def _samples(positions: Positions, labels: Labels) -> Samples:
     rows, ends = positions.T
-    return finetuning.Samples(rows, ends, labels.astype(np.int64))
+    return Samples(rows, ends, labels.astype(np.int64))
 
 
 def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> NDArray[np.float64]:
@@ -130,6 +128,11 @@ def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> 
     vocabulary, window = encoder.vocabulary, encoder.window
     with _ONE_AT_A_TIME:
         probability = predict_proba(
-            model, encoder.store, rows, ends, vocabulary, window, encoder.tokens_per_batch
+            model,
+            encoder.store,
+            Samples.unlabelled(rows, ends),
+            vocabulary,
+            window,
+            encoder.tokens_per_batch,
         )
     return probability[:, 1]

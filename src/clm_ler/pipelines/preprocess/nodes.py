@@ -63,7 +63,7 @@ NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit":
 
 
 def select_demographics(
-    patient: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+    patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
     """Return one row per person, with the vocabulary's values where there are translations."""
     kept = _screened_patients(patient, options).filter(_.reason.isnull())
@@ -78,12 +78,16 @@ def screen_coded_events(
     demographics: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return every row of the tables that there are, with the reason why it is lost."""
+    """Return every row of the tables that are listed, with the reason why it is lost.
+
+    Raises:
+        ValueError: If there is nothing of a listed table.
+    """
     tables = {"diagnosis": diagnosis, "prescription": prescription, "procedure": procedure}
     screened = [
         _screened_events(table, name, demographics, options)
         for name, table in tables.items()
-        if table is not None
+        if name in options.tables
     ]
     if not screened:
         return ibis.memtable([], schema=NO_CODED_EVENTS)
@@ -94,7 +98,7 @@ def screen_lab_events(
     lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return every laboratory result, as ``screen_coded_events`` does."""
-    if lab is None:
+    if "lab" not in options.tables:
         return ibis.memtable([], schema=NO_LAB_EVENTS)
     return _screened_events(lab, "lab", demographics, options)
 
@@ -112,7 +116,7 @@ def name_events(
 
 
 def count_raw_rows(
-    patient: ir.Table,
+    patient: ir.Table | None,
     named_coded_events: ir.Table,
     named_lab_events: ir.Table,
     options: PreprocessOptions,
@@ -245,16 +249,28 @@ def account_for_rows(
     return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)
 
 
-def _screened_patients(patient: ir.Table, options: PreprocessOptions) -> ir.Table:
-    rows = select(patient, options.tables["patient"], PATIENT, "patient")
+def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    rows = select(_listed(patient, "patient"), options.tables["patient"], PATIENT, "patient")
     return screen_patients(rows, options.plausible_years)
 
 
 def _screened_events(
-    table: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
+    table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    rows = select(table, options.tables[name], EVENTS[name], name, options.event_date_filter)
+    rows = select(
+        _listed(table, name), options.tables[name], EVENTS[name], name, options.event_date_filter
+    )
     return screen_events(rows, demographics, name, options.plausible_years)
+
+
+def _listed(table: ir.Table | None, name: str) -> ir.Table:
+    """Return a table that ``preprocess.tables`` lists."""
+    if table is None:
+        raise ValueError(
+            f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
+            f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
+        )
+    return table
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

@@ -8,7 +8,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.engine import trim
+from clm_ler.engines.portable import trim
+from clm_ler.tables.sources import or_empty
+from clm_ler.terminology.omop import CONCEPT, CONCEPT_ANCESTOR
 from clm_ler.terminology.translation import tokens_by_code
 
 BIRTHS = (("SNOMED", "3950001"), ("", "MEDS_BIRTH"))
@@ -141,15 +143,17 @@ def count_tokens(events: ir.Table, binned: ir.Table) -> ir.Table:
 
 
 def token_ancestors(
-    count_tokens: ir.Table, concept: ir.Table, concept_ancestor: ir.Table
+    count_tokens: ir.Table, concept: ir.Table | None, concept_ancestor: ir.Table | None
 ) -> ir.Table:
     """Return the ancestors of the counted codes in an OMOP vocabulary: token, ancestor.
 
     Args:
         count_tokens: What :func:`count_tokens` returns.
-        concept: OMOP ``concept``; a table without rows where there is no vocabulary.
-        concept_ancestor: OMOP ``concept_ancestor``.
+        concept: OMOP ``concept``, where there is a vocabulary.
+        concept_ancestor: OMOP ``concept_ancestor``, where there is one.
     """
+    concept = or_empty(concept, CONCEPT)
+    concept_ancestor = or_empty(concept_ancestor, CONCEPT_ANCESTOR)
     names = concept.select(
         concept_id=concept.concept_id.cast("int64"),
         name=concept.vocabulary_id + "/" + concept.concept_code.cast("string"),
