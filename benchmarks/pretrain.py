@@ -26,8 +26,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
-from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
 from clm_ler.modeling.loading import build_model
+from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
 from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.checkpoints import INITIAL, save_directory
