@@ -47,7 +47,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 predict_persons,
-                inputs=["new_encoded", "trained_tokenizer", "trained_model"],
+                inputs=["new_encoded", "trained_tokenizer", "trained_finetuned_model"],
                 outputs="predictions",
                 name="predict_persons",
             ),
