@@ -66,7 +66,7 @@ def complete(options: dict[str, Any]) -> None:
     if options["pipeline"]:  # Kedro 2 will have it no more
         names = [options["pipeline"]]
     else:
-        names = options["pipelines"] = options["pipelines"] or chain(
+        names = options["pipelines"] = options["pipelines"] or chain_of(
             options["env"], options["conf_source"], options["params"]
         )
     if any(options[option] for option in _NODE_OPTIONS):
@@ -78,7 +78,7 @@ def complete(options: dict[str, Any]) -> None:
             ]
 
 
-def chain(env: str | None, conf_source: str | None, params: dict[str, Any]) -> list[str]:
+def chain_of(env: str | None, conf_source: str | None, params: dict[str, Any]) -> list[str]:
     """Return the pipelines that a plain run means in an environment.
 
     ``chain: [split, preprocess, ...]`` in its ``globals.yml`` says so: environments that read a user's
