@@ -21,6 +21,5 @@ def register_pipelines() -> dict[str, Pipeline]:
     found = find_pipelines(raise_errors=True)  # only those that a run asks for
     # Tagged by name, so that kedro-viz can show one at a time.
     pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
-    chain = [pipelines[name] for name in CHAIN if name in pipelines]
-    pipelines["__default__"] = sum(chain, Pipeline([]))
-    return pipelines
+    chain = {name: pipelines[name] for name in CHAIN if name in pipelines}
+    return chain | pipelines | {"__default__": sum(chain.values(), Pipeline([]))}
