@@ -1,9 +1,12 @@
 import click
 import pytest
 from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
 from clm_ler import cli
+from clm_ler.pipeline_registry import CHAIN
+from tests.end_to_end.conftest import ROOT
 
 
 @pytest.fixture
@@ -65,3 +68,63 @@ def test_the_run_command_takes_everything_that_kedros_takes():
     names = {option.name for option in cli.run.params}
     assert {option.name for option in cli.kedro_run.params} | {"traceback"} == names
     assert isinstance(cli.cli, click.Group)
+
+
+def named(env=None, params=None, **options):
+    """What the run command makes of its options."""
+    given = dict.fromkeys(("pipeline", "conf_source"))
+    given |= {"env": env, "params": params or {}, "pipelines": []}
+    given |= {"node_names": [], "from_nodes": [], "to_nodes": []} | options
+    cli.complete(given)
+    return given
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    bootstrap_project(ROOT)
+
+
+def test_a_plain_run_is_the_chain_of_its_environment():
+    assert named()["pipelines"] == list(CHAIN)
+    assert named("spark")["pipelines"] == list(CHAIN)
+    assert named("omop")["pipelines"] == ["split", "preprocess", "vocab", "pretrain"]
+    assert named("omop", pipelines=["split"])["pipelines"] == ["split"]
+
+
+def test_of_several_chains_the_first_is_the_default():
+    assert named("ehrshot")["pipelines"] == ["umls_mapping", "ehrshot_eval"]
+    assert named("ehrshot", {"chain": "native"})["pipelines"][0] == "ehrshot_native"
+
+
+def test_an_unknown_chain_is_refused():
+    with pytest.raises(ValueError, match="one of translated, native, not 'nativ'"):
+        named("ehrshot", {"chain": "nativ"})
+
+
+def test_nodes_need_no_namespace():
+    full = ["a.one", "a.b.two", "three"]
+    assert cli._with_namespace("one", full) == ["a.one"]
+    assert cli._with_namespace("a.one", full) == ["a.one"]
+    assert cli._with_namespace("two", full) == ["a.b.two"]
+    assert cli._with_namespace("four", full) == ["four"]
+
+
+def test_names_of_nodes_are_completed_in_the_pipelines_that_run():
+    options = named(pipelines=["vocab"], from_nodes=["build_tokenizer"], to_nodes=["nonsense"])
+    assert options["from_nodes"][0].rpartition(".")[2] == "build_tokenizer"
+    assert options["to_nodes"] == ["nonsense"]
+
+
+def interrupted():
+    error = DatasetError("Failed while loading")
+    error.__cause__ = RuntimeError("Query interrupted")
+    error.__cause__.__cause__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), interrupted()])
+def test_an_interrupted_run_says_that_it_goes_on(run, error):
+    result = run(error)
+    assert result.exit_code == 130
+    assert result.output == "Interrupted: the same command goes on from here.\n"

@@ -3,6 +3,7 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
+# What a plain run means where the environment's `globals.yml` names no chain of its own.
 CHAIN = (
     "cohort",
     "split",
@@ -17,10 +18,8 @@ CHAIN = (
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines by name; ``__default__`` is the whole chain on the simulated hospital."""
+    found = find_pipelines(raise_errors=True)  # only those that a run asks for
     # Tagged by name, so that kedro-viz can show one at a time.
-    found = find_pipelines(raise_errors=True)
     pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
-    # Kedro finds only the pipelines that a run asks for.
-    chain = [pipelines[name] for name in CHAIN if name in pipelines]
-    pipelines["__default__"] = sum(chain, Pipeline([]))
-    return pipelines
+    chain = {name: pipelines[name] for name in CHAIN if name in pipelines}
+    return chain | pipelines | {"__default__": sum(chain.values(), Pipeline([]))}

@@ -4,6 +4,8 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from clm_ler.cli import chain_of
+
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "cohort": {"persons": 400, "ehrshot": {"persons": 150}},
@@ -26,6 +28,7 @@ def kedro_run():
     def run(storage, pipelines=None, env=None, conf_source=None, **parameters):
         runtime = SMALL | parameters | ({"storage": str(storage)} if storage else {})
         project = {"env": env, "conf_source": conf_source and str(conf_source)}
+        pipelines = pipelines or chain_of(**project, params=runtime)
         with KedroSession.create(ROOT, runtime_params=runtime, **project) as session:
             session.run(pipeline_names=pipelines)
         with KedroSession.create(ROOT, runtime_params=runtime, **project) as session:

@@ -1,6 +1,5 @@
 """Kedro hooks, one class per concern."""
 
-from clm_ler.hooks.chain import ChainHooks
 from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
@@ -14,7 +13,6 @@ PROJECT_HOOKS = (
     SummaryHooks(),
     WandbHooks(),
     SimulationGuard(),
-    ChainHooks(),
     ContractHooks(),
     ParameterHooks(),
     EngineHooks(),

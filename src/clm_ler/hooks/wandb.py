@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 
 from clm_ler import __version__
@@ -52,7 +53,7 @@ class WandbHooks:
         except ImportError as error:
             raise RuntimeError("Tracking needs W&B: pip install 'clm-ler[wandb]'") from error
         opened = wandb.init(
-            job_type=",".join(run_params["pipeline_names"] or ["__default__"]),
+            job_type=",".join(_in_order(run_params["pipeline_names"] or ["__default__"])),
             resume="allow",
             settings=wandb.Settings(console="off"),
             **options,
@@ -83,6 +84,11 @@ class WandbHooks:
     def on_pipeline_error(self) -> None:
         """Close the run as failed."""
         _close(1)
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """Return pipelines in the order of the registry; Kedro gives them in any."""
+    return sorted(names, key=[*pipelines, *names].index)
 
 
 def _close(exit_code: int) -> None:
