@@ -23,6 +23,7 @@ from kedro.io import DataCatalog
 from timing import PROJECT, timed_run
 from torch.utils.data import DataLoader
 
+from clm_ler.corridor.nodes import encode_sequences
 from clm_ler.modeling.data.batches import Batch, mlm_train_loader, plan_batches
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -30,7 +31,6 @@ from clm_ler.modeling.data.windows import WindowOptions, train_windows
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.objectives.mlm import MaskingOptions
-from clm_ler.pipelines.vocab.nodes import encode_sequences
 
 WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000

@@ -3,6 +3,8 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
+from clm_ler.pipelines import umls_mapping
+
 CHAIN = (
     "cohort",
     "split",
@@ -19,6 +21,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines by name; ``__default__`` is the whole chain on the simulated hospital."""
     # Tagged by name, so that kedro-viz can show one at a time.
     found = find_pipelines(raise_errors=True)
+    if "transfer" in found:  # it ends with the translation of the codes it has counted
+        found["transfer"] += umls_mapping.create_pipeline().only_nodes_with_tags("translation")
     pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
     # Kedro finds only the pipelines that a run asks for.
     chain = [pipelines[name] for name in CHAIN if name in pipelines]

@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.engine import trim, whole_sum, with_categories
+from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.translation import tokens_by_code
 from clm_ler.tokens import BASELINE
@@ -18,7 +19,7 @@ NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
 NO_TOKEN = "code without a token"
 # A screened row has its table and its reason by number, which takes a sixteenth of the room.
-TABLES = ("patient", "diagnosis", "prescription", "procedure", "lab")
+TABLES = tuple(RAW_TABLES)
 REASONS = (
     *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),

@@ -10,6 +10,30 @@ from ibis import BaseBackend
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
+_EVENT = {"person_id": "person_id", "date": "time"}
+# The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
+# those with a ``value`` are laboratory results, the others codes.
+RAW_TABLES = {
+    "patient": {
+        "person_id": "person_id",
+        "px_birth_date": "birth_date",
+        "px_gender": "gender",
+        "px_race": "race",
+        "px_ethnicity": "ethnicity",
+        "px_region": "region",
+    },
+    "diagnosis": _EVENT | {"dx_diagnosis_code_type": "system", "dx_diagnosis_code": "code"},
+    "prescription": _EVENT
+    | {"rx_prescription_code_type": "system", "rx_prescription_code": "code"},
+    "procedure": _EVENT | {"pr_procedure_code_type": "system", "pr_procedure_code": "code"},
+    "lab": _EVENT
+    | {
+        "lx_lab_code_type": "system",
+        "lx_lab_code": "code",
+        "lx_result_val": "value",
+        "lx_result_unit": "unit",
+    },
+}
 # A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
 _PLAIN = re.compile(r"[\w :/,;-]+")
 

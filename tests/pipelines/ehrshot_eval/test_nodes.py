@@ -10,14 +10,14 @@ import pytest
 import torch
 from ibis import _
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.datasets.cells import CellsDataset
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
-from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from clm_ler.tables.ehrshot import events as ehrshot
 
 PERSONS = 36

@@ -1,7 +1,7 @@
 """The EHRSHOT benchmark: events to features, features to predictions, predictions to results."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from ibis import _
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.datasets.cells import Cells
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary, check_tokenizer
 from clm_ler.modeling.data.windows import WindowOptions
@@ -48,6 +47,7 @@ from clm_ler.tables.sequences import build_sequences
 logger = logging.getLogger(__name__)
 
 Partitions = dict[str, Callable[[], Any]]
+Cells = Mapping[str, Callable[[], pa.Table]]
 
 
 def read_splits(ehrshot_splits: ir.Table) -> ir.Table:

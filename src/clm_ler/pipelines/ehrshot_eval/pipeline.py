@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.wiring import encode
 from clm_ler.pipelines.ehrshot_eval import nodes
-from clm_ler.pipelines.vocab.nodes import encode_sequences
 from clm_ler.tables.ehrshot.events import read_events, token_ancestors
 
 # Shared with ``ehrshot_native``.
@@ -44,7 +44,7 @@ SEQUENCE_NODES = (
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     options = "params:ehrshot_eval"
-    return Pipeline(
+    protocol = Pipeline(
         [
             *SEQUENCE_NODES,
             Node(
@@ -58,12 +58,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["ehrshot_timeline", "code_translations"],
                 outputs="ehrshot_ledger",
                 name="count_ehrshot_events",
-            ),
-            Node(
-                encode_sequences,
-                inputs=["ehrshot_sequences", "tokenizer"],
-                outputs="ehrshot_encoded",
-                name="encode_ehrshot_sequences",
             ),
             Node(
                 nodes.embed_samples,
@@ -147,3 +141,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
+    return encode("ehrshot_") + protocol

@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import predict_proba, trained_window
-from clm_ler.tables.labs.results import extend_unit_conversions
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +25,6 @@ SCHEMA = pa.schema(
 def mark_new(new_demographics: ir.Table) -> ir.Table:
     """Return ``person_id, split`` of persons that belong to no split."""
     return new_demographics.select("person_id", split=ibis.literal("new"))
-
-
-def convert_new_units(
-    trained_unit_conversions: ir.Table, new_lab_events: ir.Table, options: PreprocessOptions
-) -> ir.Table:
-    """Return the model's unit conversions, and those of units that only the new persons have."""
-    return extend_unit_conversions(trained_unit_conversions, new_lab_events, options)
 
 
 def predict_persons(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clm_ler.pipelines.preprocess import nodes
+from clm_ler.corridor import nodes
 from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes, translate_codes
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import options, rows
@@ -62,7 +62,7 @@ def read(as_table):
         persons = nodes.select_demographics(raw["patient"], *reading)
         persons = as_table(persons.to_pyarrow(), persons.schema())
         coded = nodes.screen_coded_events(
-            raw["diagnosis"], raw["prescription"], None, persons, reading[0]
+            persons, reading[0], raw["diagnosis"], raw["prescription"], None
         )
         labs = nodes.screen_lab_events(raw["lab"], persons, reading[0])
         coded, labs = (nodes.name_events(rows, *reading) for rows in (coded, labs))
@@ -110,7 +110,7 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     persons = nodes.select_demographics(raw["patient"], options())
     counted = count_codes(
         persons,
-        nodes.screen_coded_events(raw["diagnosis"], None, None, persons, options()),
+        nodes.screen_coded_events(persons, options(), raw["diagnosis"], None, None),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )
     assert rows(counted) == [
