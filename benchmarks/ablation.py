@@ -199,7 +199,7 @@ def judge_embeddings(
     store, encoder = TokenStore.from_arrow(labelled), model.base_model
     encoder.config.pooling = "mean"
     samples, split = to_samples(frame, store), frame["split"].to_numpy().astype(str)
-    vectors = embed(encoder, store, samples.rows, samples.ends, task.vocabulary, task.window)
+    vectors = embed(encoder, store, samples, task.vocabulary, task.window)
     train_rows, test = np.flatnonzero(split == "train"), split == "test"
 
     def auroc(rows: np.ndarray) -> float:

@@ -105,7 +105,7 @@ def main() -> None:
                 Path(directory), {}, start, data, replace(options.settings({}), **changes)
             )
             model = load_result(Path(directory))
-        logits = predict_logits(model, store, everyone.rows, everyone.ends, vocabulary, window)
+        logits = predict_logits(model, store, everyone, vocabulary, window)
         return result["validation_auroc"], logits
 
     def baselines(chosen: np.ndarray) -> dict[str, np.ndarray]:

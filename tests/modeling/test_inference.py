@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
@@ -51,6 +52,10 @@ def random_history(rng: np.random.Generator, events: int) -> list[tuple[int, int
     )
 
 
+def whole_rows(store: TokenStore, rows: np.ndarray) -> Samples:
+    return Samples.unlabelled(rows, store.lengths[rows])
+
+
 @pytest.fixture(scope="module")
 def model() -> ClmLerForSequenceClassification:
     torch.manual_seed(0)
@@ -75,11 +80,12 @@ def test_nothing_after_the_end_changes_a_bit(model, change):
         "delete": [[] for _ in past],
     }[change]
     rows, ends = np.arange(len(past)), np.array([2 + len(history) for history in past])
+    samples = Samples.unlabelled(rows, ends)
     before = make_store([a + random_history(rng, 25) for a in past])
     after = make_store([a + b for a, b in zip(past, future, strict=True)])
     for store in (before, after):
-        assert predict_logits(model, store, rows, ends, VOCABULARY, WINDOW).std() > 0
-    arguments = (rows, ends, VOCABULARY, WINDOW, 64)
+        assert predict_logits(model, store, samples, VOCABULARY, WINDOW).std() > 0
+    arguments = (samples, VOCABULARY, WINDOW, 64)
     assert np.array_equal(
         predict_logits(model, before, *arguments), predict_logits(model, after, *arguments)
     )
@@ -96,17 +102,16 @@ def test_nothing_after_the_end_changes_a_bit(model, change):
 def test_batches_do_not_change_the_results(model):
     rng = np.random.default_rng(2)
     store = make_store([random_history(rng, int(n)) for n in rng.integers(0, 40, 30)])
-    rows = rng.integers(0, 30, 50)
+    samples = whole_rows(store, rng.integers(0, 30, 50))
     small, large = (
-        predict_logits(model, store, rows, None, VOCABULARY, WINDOW, budget)
-        for budget in (16, 4096)
+        predict_logits(model, store, samples, VOCABULARY, WINDOW, budget) for budget in (16, 4096)
     )
     assert small == pytest.approx(large, abs=1e-5)
 
 
 def test_probabilities_use_the_temperature_and_the_kind_of_problem(model):
     store = make_store([[(1, FIRST_CODE, 0)], [(1, FIRST_CODE + 1, 3)]])
-    arguments = (store, np.arange(2), None, VOCABULARY, WINDOW)
+    arguments = (store, whole_rows(store, np.arange(2)), VOCABULARY, WINDOW)
     plain = predict_proba(model, *arguments)
     assert plain.sum(axis=1) == pytest.approx(1)
     model.config.calibration_temperature = 4.0
@@ -151,7 +156,7 @@ def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(model):
     try:
         for number in (1, 2, 5):
             torch.set_num_threads(number)
-            arguments = (store, np.arange(40), None, VOCABULARY, WINDOW)
+            arguments = (store, whole_rows(store, np.arange(40)), VOCABULARY, WINDOW)
             found.append(predict_logits(model, *arguments, tokens_per_batch=64))
             assert torch.get_num_threads() == number
     finally:

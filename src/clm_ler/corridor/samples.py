@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.evaluation.counts import last_visible_days
-from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
 
 PER_SAMPLE = [
     "sample_id",

@@ -1,8 +1,4 @@
-"""What a trained model says of samples: one vector each, or the probability of each class.
-
-A sample is a row of a store and how many of its leading positions may be seen (``ends``): nothing
-behind them is ever read, so no event after a prediction time can change a result.
-"""
+"""A trained model on samples: one vector each, or the probability of each class."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from clm_ler.modeling.data.batches import collate, plan_batches
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
@@ -28,8 +25,7 @@ TOKENS_PER_BATCH = 8192
 def embed(
     model: PreTrainedModel,
     store: TokenStore,
-    rows: Integers,
-    ends: Integers | None,
+    samples: Samples,
     vocabulary: Vocabulary,
     window: WindowOptions,
     tokens_per_batch: int = TOKENS_PER_BATCH,
@@ -39,15 +35,13 @@ def embed(
     Args:
         model: The encoder, on the device where the work is to be done.
         store: The encoded persons.
-        rows: The store's row of each sample, ``[n]``; a row may occur more than once.
-        ends: How many leading positions of the row each sample may see, baseline included; ``None``
-            for the whole row.
+        samples: The rows of the store and what may be seen of them.
         vocabulary: What the store was encoded with.
         window: The size of a window.
         tokens_per_batch: The most positions of a batch, padding included.
     """
-    windows = evaluation_windows(store, rows, window, ends)
-    vectors = np.empty((len(rows), model.config.hidden_size), np.float32)
+    windows = evaluation_windows(store, samples.rows, window, samples.ends)
+    vectors = np.empty((len(samples), model.config.hidden_size), np.float32)
     for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
         vectors[index] = output.pooler_output.float().cpu().numpy()
     return vectors
@@ -56,15 +50,14 @@ def embed(
 def predict_logits(
     model: PreTrainedModel,
     store: TokenStore,
-    rows: Integers,
-    ends: Integers | None,
+    samples: Samples,
     vocabulary: Vocabulary,
     window: WindowOptions,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Floats:
     """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
-    windows = evaluation_windows(store, rows, window, ends)
-    logits = np.empty((len(rows), cast(int, model.config.num_labels)), np.float32)
+    windows = evaluation_windows(store, samples.rows, window, samples.ends)
+    logits = np.empty((len(samples), cast(int, model.config.num_labels)), np.float32)
     for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
         logits[index] = output.logits.float().cpu().numpy()
     return logits
@@ -73,8 +66,7 @@ def predict_logits(
 def predict_proba(
     model: PreTrainedModel,
     store: TokenStore,
-    rows: Integers,
-    ends: Integers | None,
+    samples: Samples,
     vocabulary: Vocabulary,
     window: WindowOptions,
     tokens_per_batch: int = TOKENS_PER_BATCH,
@@ -84,7 +76,7 @@ def predict_proba(
     The logits are divided by ``model.config.calibration_temperature`` (1 where it is not set). The classes of a
     row sum to 1, unless the model's problem type is multi-label: then each column is a task.
     """
-    logits = predict_logits(model, store, rows, ends, vocabulary, window, tokens_per_batch)
+    logits = predict_logits(model, store, samples, vocabulary, window, tokens_per_batch)
     multi_label = model.config.problem_type == "multi_label_classification"
     return probabilities_of(
         logits, getattr(model.config, "calibration_temperature", 1.0), multi_label

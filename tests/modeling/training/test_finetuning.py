@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.model.published import build_masked_lm
 from clm_ler.modeling.training.finetuning import (
-    UNKNOWN,
     FineTuning,
     FineTuningData,
-    Samples,
     auroc_score,
     classification_loss,
     epoch_samples,
@@ -149,7 +148,7 @@ def test_a_finished_training_is_kept_and_a_changed_one_replaced(tmp_path, pretra
 
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
-    script = [sys.executable, "-m", "tests.modeling.test_classification"]
+    script = [sys.executable, "-m", "tests.modeling.training.test_finetuning"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as many threads, the same sums
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     process = subprocess.Popen([*script, str(killed)], env=environment)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.vocabulary import vocabulary_digest
 from clm_ler.modeling.inference import embed, predict_proba
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
@@ -20,6 +21,7 @@ from tests.modeling.test_inference import (
     WINDOW,
     make_store,
     make_table,
+    whole_rows,
 )
 
 SIZES = {
@@ -58,7 +60,8 @@ def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
     monkeypatch.setattr(nodes, "PERSONS_PER_CHUNK", 4)
     model = make_model()
     table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all()
-    expected = predict_proba(model, make_store(PEOPLE), np.arange(9), None, VOCABULARY, WINDOW)
+    store = make_store(PEOPLE)
+    expected = predict_proba(model, store, whole_rows(store, np.arange(9)), VOCABULARY, WINDOW)
     assert table["person_id"].to_pylist() == list(range(9))
     assert set(table["task"].to_pylist()) == {"t"}
     assert np.array(table["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
@@ -109,8 +112,7 @@ def test_one_vector_per_sample_of_what_it_may_see():
     expected = embed(
         pretrained.clm_ler,
         make_store(PEOPLE),
-        np.array([3, 8, 8]),
-        np.array([4, 5, 12]),
+        Samples.unlabelled(np.array([3, 8, 8]), np.array([4, 5, 12])),
         VOCABULARY,
         WINDOW,
     )

@@ -6,11 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import ages, count_features
 from clm_ler.modeling.evaluation.probes import Estimator, Grid, Matrix, fit_probe
-from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from clm_ler.modeling.data.batches import (
     make_loader,
     random_stream,
 )
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
@@ -43,30 +44,8 @@ from clm_ler.modeling.training.trainer import BatchTrainer, batch_arguments
 
 Integers = NDArray[np.integer]
 
-UNKNOWN = -100  # a task's label that a sample does not have
 CHECKPOINTS_KEPT = 2  # the best and the last
 SAMPLING = 7  # what a random stream is for: the second word of its seed
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What each sample sees, and what is known of it.
-
-    Attributes:
-        rows: Row of the store, ``[n]``.
-        ends: Leading positions of the row that may be seen, ``[n]``.
-        labels: Class numbers ``[n]``; with several tasks 0, 1 or ``UNKNOWN``, ``[n, tasks]``.
-    """
-
-    rows: Integers
-    ends: Integers
-    labels: Integers
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Integers | slice) -> Self:
-        return type(self)(self.rows[index], self.ends[index], self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -185,7 +164,7 @@ def initial_classifier(
 def _fit_head(model: Any, data: FineTuningData, strengths: tuple[float, ...]) -> None:
     """Set the head to the logistic regression on embeddings that is best on validation."""
     train, valid = (
-        embed(model.base_model, data.store, part.rows, part.ends, data.vocabulary, data.window)
+        embed(model.base_model, data.store, part, data.vocabulary, data.window)
         for part in (data.train, data.valid)
     )
     mean, scale = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
@@ -236,8 +215,7 @@ def auroc_score(labels: Integers, logits: NDArray[np.floating]) -> float:
 
 def validation_auroc(model: PreTrainedModel, data: FineTuningData) -> float:
     """Return the AUROC of a model on the validation samples."""
-    valid = data.valid
-    logits = predict_logits(model, data.store, valid.rows, valid.ends, data.vocabulary, data.window)
+    logits = predict_logits(model, data.store, data.valid, data.vocabulary, data.window)
     return auroc_score(data.valid.labels, logits)
 
 

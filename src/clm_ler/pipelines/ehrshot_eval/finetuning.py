@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
 from transformers import PreTrainedModel
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
@@ -55,8 +56,7 @@ class Encoder:
             vectors[part] = embed(
                 encoder,
                 self.store,
-                rows,
-                ends,
+                Samples.unlabelled(rows, ends),
                 self.vocabulary,
                 self.window,
                 self.tokens_per_batch,
@@ -120,9 +120,9 @@ def _settings(encoder: Encoder, settings: Mapping[str, Any]) -> finetuning.FineT
     return finetuning.FineTuning(tokens_per_batch=encoder.tokens_per_batch, **settings)
 
 
-def _samples(positions: Positions, labels: Labels) -> finetuning.Samples:
+def _samples(positions: Positions, labels: Labels) -> Samples:
     rows, ends = positions.T
-    return finetuning.Samples(rows, ends, labels.astype(np.int64))
+    return Samples(rows, ends, labels.astype(np.int64))
 
 
 def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> NDArray[np.float64]:
@@ -130,6 +130,11 @@ def _predict(encoder: Encoder, model: PreTrainedModel, positions: Positions) -> 
     vocabulary, window = encoder.vocabulary, encoder.window
     with _ONE_AT_A_TIME:
         probability = predict_proba(
-            model, encoder.store, rows, ends, vocabulary, window, encoder.tokens_per_batch
+            model,
+            encoder.store,
+            Samples.unlabelled(rows, ends),
+            vocabulary,
+            window,
+            encoder.tokens_per_batch,
         )
     return probability[:, 1]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.samples import store_rows
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import embed
@@ -52,6 +53,6 @@ def _append(
 ) -> Iterator[pa.RecordBatch]:
     for chunk in chunks:
         rows = store_rows(store, chunk["person_id"].to_numpy())
-        values = vectors(rows=rows, ends=chunk["n_positions"].to_numpy())
+        values = vectors(Samples.unlabelled(rows, chunk["n_positions"].to_numpy()))
         vector = pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
         yield pa.RecordBatch.from_arrays([*chunk.columns[:4], vector], schema=schema)

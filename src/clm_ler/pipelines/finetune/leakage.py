@@ -18,11 +18,11 @@ from clm_ler.corridor.samples import (
     to_samples,
     wide_samples,
 )
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import counts_and_age
 from clm_ler.modeling.evaluation.probes import fit_probe
-from clm_ler.modeling.training.finetuning import UNKNOWN, Samples
 from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.tokens import SPLITS
 

@@ -22,6 +22,7 @@ from clm_ler.corridor.samples import (
     to_samples,
     wide_samples,
 )
+from clm_ler.modeling.data.samples import UNKNOWN
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
@@ -29,7 +30,6 @@ from clm_ler.modeling.evaluation.calibration import fit_temperature, probabiliti
 from clm_ler.modeling.evaluation.counts import ages
 from clm_ler.modeling.inference import predict_logits, trained_window
 from clm_ler.modeling.training.finetuning import (
-    UNKNOWN,
     FineTuningData,
     fine_tune,
     load_result,
@@ -152,9 +152,8 @@ def _point_name(point: Mapping[str, Any]) -> str:
 
 def calibrate(model: PreTrainedModel, data: FineTuningData) -> None:
     """Write into the model's configuration its temperature, and how long a window it was trained on."""
-    valid = data.valid
-    logits = predict_logits(model, data.store, valid.rows, valid.ends, data.vocabulary, data.window)
-    model.config.calibration_temperature = fit_temperature(logits, valid.labels)
+    logits = predict_logits(model, data.store, data.valid, data.vocabulary, data.window)
+    model.config.calibration_temperature = fit_temperature(logits, data.valid.labels)
     model.config.window_length = data.window.max_length
 
 
@@ -173,7 +172,7 @@ def predict_samples(
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
-    logits = predict_logits(model, store, part.rows, part.ends, vocabulary, trained_window(model))
+    logits = predict_logits(model, store, part, vocabulary, trained_window(model))
     days = prediction_days(frame, store, part)
     frame.insert(0, "age", ages(store, part.rows, part.ends, days))
     tables = []

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import predict_proba, trained_window
@@ -48,7 +49,8 @@ def _predict(
     started, window = time.monotonic(), trained_window(model)
     for first in range(0, len(store), PERSONS_PER_CHUNK):
         rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
-        probabilities = predict_proba(model, store, rows, None, vocabulary, window)
+        everything = Samples.unlabelled(rows, store.lengths[rows])
+        probabilities = predict_proba(model, store, everything, vocabulary, window)
         for number, task in enumerate(model.config.tasks):
             shown = probabilities
             if model.config.problem_type == "multi_label_classification":

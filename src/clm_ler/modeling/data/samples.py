@@ -1,0 +1,39 @@
+"""Samples: what a prediction may see of a person, and the outcome."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.integer]
+
+UNKNOWN = -100  # a task's label that a sample does not have
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of a store, how much of each may be seen, and labels.
+
+    Nothing behind ``ends`` is ever read, so no event after a prediction time can change a result.
+
+    Attributes:
+        rows: Row of the store, ``[n]``; a row may occur more than once.
+        ends: Leading positions of the row that may be seen, baseline included, ``[n]``.
+        labels: Class numbers ``[n]``; with several tasks 0, 1 or ``UNKNOWN``, ``[n, tasks]``.
+    """
+
+    rows: Integers
+    ends: Integers
+    labels: Integers
+
+    @classmethod
+    def unlabelled(cls, rows: Integers, ends: Integers) -> Self:
+        """Return samples of no task: labels ``[n, 0]``."""
+        return cls(rows, ends, np.empty((len(rows), 0), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Integers | slice) -> Self:
+        return type(self)(self.rows[index], self.ends[index], self.labels[index])
