@@ -10,6 +10,7 @@ CHAIN = (
     "split",
     "preprocess",
     "vocab",
+    "ehrshot_read",
     "umls_mapping",
     "pretrain",
     "finetune",
@@ -22,7 +23,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     # Tagged by name, so that kedro-viz can show one at a time.
     found = find_pipelines(raise_errors=True)
     if "transfer" in found:  # it ends with the translation of the codes it has counted
-        found["transfer"] += umls_mapping.create_pipeline().only_nodes_with_tags("translation")
+        found["transfer"] += umls_mapping.create_pipeline()
     pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
     # Kedro finds only the pipelines that a run asks for.
     chain = [pipelines[name] for name in CHAIN if name in pipelines]

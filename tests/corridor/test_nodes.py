@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clm_ler.corridor import nodes
-from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes, translate_codes
+from clm_ler.tables.screening import (
+    NO_TOKEN,
+    REASONS,
+    count_codes,
+    translate_codes,
+    translate_demographics,
+)
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import options, rows
 
@@ -143,3 +149,15 @@ def test_never_more_events_than_before_and_each_kept_or_counted(codes, lost, kno
         for code in codes
     ]
     assert rows(translated) == sorted(expected, key=repr)
+
+
+@both_engines
+def test_demographics_go_by_the_upper_case_names_of_their_systems(as_table):
+    schema = {"person_id": "int64", "birth_date": "date"}
+    schema |= dict.fromkeys(["gender", "race", "ethnicity", "region"], "string")
+    persons = as_table([(1, None, "F", "5", None, None), (2, None, "X", "6", None, None)], schema)
+    tokens = [("Gender", "F", "GENDER:FEMALE"), ("GENDER", "F", "GENDER:FEMALE")]
+    tokens += [("Race", "5", "RACE:White"), ("SNOMED", "X", "GENDER:X")]
+    translations = as_table([(*token, "demographic", 1) for token in tokens], TRANSLATIONS)
+    found = translate_demographics(persons, translations)
+    assert rows(found, "person_id", "gender", "race") == [(1, "FEMALE", "White"), (2, None, None)]

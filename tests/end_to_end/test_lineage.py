@@ -24,6 +24,7 @@ PIPELINES = {
     "split",
     "preprocess",
     "vocab",
+    "ehrshot_read",
     "umls_mapping",
     "pretrain",
     "finetune",

@@ -9,7 +9,11 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines.engine import map_arrow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.encoding import ENCODED, TokenCodec
-from clm_ler.tables.labs.results import extend_unit_conversions
+from clm_ler.tables.labs.results import (
+    classify_lab_events,
+    extend_unit_conversions,
+    lab_tokens,
+)
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -19,7 +23,7 @@ from clm_ler.tables.screening import (
     translate_codes,
     translate_demographics,
 )
-from clm_ler.tables.sequences import baseline_length
+from clm_ler.tables.sequences import baseline_length, measure_spans
 from clm_ler.tables.sources import RAW_TABLES, select
 from clm_ler.tokens import AGE, prefix
 
@@ -45,7 +49,12 @@ def select_demographics(
     patient: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
     """Return one row per person, with the vocabulary's values where there are translations."""
-    kept = _screened_patients(patient, options).filter(_.reason.isnull())
+    return describe_persons(_screened_patients(patient, options), translations)
+
+
+def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
+    """Return the rows that are kept as ``demographics``."""
+    kept = screened.filter(_.reason.isnull())
     persons = kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
     return persons if translations is None else translate_demographics(persons, translations)
 
@@ -97,8 +106,15 @@ def count_raw_rows(
 ) -> ir.Table:
     """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
     patients = _screened_patients(patient, options)
-    rows = patients.select("person_id", "table", "reason")
-    blanked = patients.filter(_.reason.isnull(), _.blanked).agg(
+    return count_screened_rows(patients, named_coded_events, named_lab_events)
+
+
+def count_screened_rows(
+    screened_patients: ir.Table, named_coded_events: ir.Table, named_lab_events: ir.Table
+) -> ir.Table:
+    """Return what :func:`count_raw_rows` does, of patients that are screened."""
+    rows = screened_patients.select("person_id", "table", "reason")
+    blanked = screened_patients.filter(_.reason.isnull(), _.blanked).agg(
         table=ibis.literal("patient"),
         reason=ibis.literal(PLACEHOLDER_BIRTH),
         **_nothing("system", "code", "unit"),
@@ -130,6 +146,34 @@ def extend_units(
 ) -> ir.Table:
     """Return the model's unit conversions, and those of units that only these results have."""
     return extend_unit_conversions(unit_conversions, lab_events, options)
+
+
+def count_lab_tokens(
+    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
+) -> ir.Table:
+    """Return rows and persons by the reason why a laboratory result has no token, null if it has one."""
+    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
+    return flow.count_lab_tokens(classified)
+
+
+def measure_persons(
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    lab_token_counts: ir.Table,
+    person_splits: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return for every person with a token: split, number of events, days from first to last.
+
+    Raises:
+        ValueError: If more of the laboratory results have no token than ``max_loss`` allows.
+    """
+    flow.check_losses(flow.lab_losses(lab_token_counts)[0], options.max_loss)
+    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
+    events = [table.select("person_id", "time") for table in (coded_events, labs)]
+    return measure_spans(ibis.union(*events), person_splits)
 
 
 def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:

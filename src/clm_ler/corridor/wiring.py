@@ -9,65 +9,12 @@ OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
 
 
-def read_events(whose: str = "") -> Pipeline:
-    """Return the nodes from raw tables to ``coded_events`` and ``lab_events``.
+def select_persons(whose: str = "") -> Pipeline:
+    """Return the node from ``patient`` to ``demographics``.
 
     Args:
-        whose: What their names begin with, such as ``new_`` for the persons of ``predict``.
+        whose: What the names begin with, such as ``new_`` for the persons of ``predict``.
     """
-    screened = [f"{whose}screened_coded_events", f"{whose}screened_lab_events"]
-    named = [f"{whose}named_coded_events", f"{whose}named_lab_events"]
-    counts, demographics = f"{whose}raw_row_counts", f"{whose}demographics"
-    return Pipeline(
-        [
-            Node(
-                nodes.screen_coded_events,
-                inputs=[demographics, OPTIONS, *nodes.CODED_TABLES],
-                outputs=screened[0],
-                name=f"screen_{whose}coded_events",
-            ),
-            Node(
-                nodes.screen_lab_events,
-                inputs=["lab", demographics, OPTIONS],
-                outputs=screened[1],
-                name=f"screen_{whose}lab_events",
-            ),
-            Node(
-                nodes.name_events,
-                inputs=[screened[0], *READING],
-                outputs=named[0],
-                name=f"name_{whose}coded_events",
-            ),
-            Node(
-                nodes.name_events,
-                inputs=[screened[1], *READING],
-                outputs=named[1],
-                name=f"name_{whose}lab_events",
-            ),
-            Node(
-                nodes.count_raw_rows,
-                inputs=["patient", *named, OPTIONS],
-                outputs=counts,
-                name=f"count_{whose}raw_rows",
-            ),
-            Node(
-                nodes.keep_coded_events,
-                inputs=[named[0], counts, OPTIONS],
-                outputs=f"{whose}coded_events",
-                name=f"keep_{whose}coded_events",
-            ),
-            Node(
-                nodes.keep_lab_events,
-                inputs=[named[1], counts, OPTIONS],
-                outputs=f"{whose}lab_events",
-                name=f"keep_{whose}lab_events",
-            ),
-        ]
-    )
-
-
-def select_persons(whose: str = "") -> Pipeline:
-    """Return the node from ``patient`` to ``demographics``."""
     return Pipeline(
         [
             Node(
@@ -76,6 +23,78 @@ def select_persons(whose: str = "") -> Pipeline:
                 outputs=f"{whose}demographics",
                 name=f"select_{whose}demographics",
             )
+        ]
+    )
+
+
+def read_events(whose: str = "") -> Pipeline:
+    """Return the nodes from raw tables to ``coded_events`` and ``lab_events``."""
+    demographics = f"{whose}demographics"
+    read = Pipeline(
+        [
+            Node(
+                nodes.screen_coded_events,
+                inputs=[demographics, OPTIONS, *nodes.CODED_TABLES],
+                outputs=f"{whose}screened_coded_events",
+                name=f"screen_{whose}coded_events",
+            ),
+            Node(
+                nodes.screen_lab_events,
+                inputs=["lab", demographics, OPTIONS],
+                outputs=f"{whose}screened_lab_events",
+                name=f"screen_{whose}lab_events",
+            ),
+            Node(
+                nodes.count_raw_rows,
+                inputs=["patient", *named_events(whose), OPTIONS],
+                outputs=f"{whose}raw_row_counts",
+                name=f"count_{whose}raw_rows",
+            ),
+        ]
+    )
+    return read + keep_events(whose, "given_translations")
+
+
+def named_events(whose: str) -> list[str]:
+    """Return the names of the screened events under the codes of their tokens."""
+    return [f"{whose}named_coded_events", f"{whose}named_lab_events"]
+
+
+def keep_events(whose: str, translations: str) -> Pipeline:
+    """Return the nodes from screened events to ``coded_events`` and ``lab_events``.
+
+    Args:
+        whose: What the names begin with.
+        translations: The tokens of the codes; the table may be absent.
+    """
+    coded, labs = named_events(whose)
+    counts = f"{whose}raw_row_counts"
+    return Pipeline(
+        [
+            Node(
+                nodes.name_events,
+                inputs=[f"{whose}screened_coded_events", OPTIONS, translations],
+                outputs=coded,
+                name=f"name_{whose}coded_events",
+            ),
+            Node(
+                nodes.name_events,
+                inputs=[f"{whose}screened_lab_events", OPTIONS, translations],
+                outputs=labs,
+                name=f"name_{whose}lab_events",
+            ),
+            Node(
+                nodes.keep_coded_events,
+                inputs=[coded, counts, OPTIONS],
+                outputs=f"{whose}coded_events",
+                name=f"keep_{whose}coded_events",
+            ),
+            Node(
+                nodes.keep_lab_events,
+                inputs=[labs, counts, OPTIONS],
+                outputs=f"{whose}lab_events",
+                name=f"keep_{whose}lab_events",
+            ),
         ]
     )
 

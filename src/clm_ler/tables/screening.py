@@ -126,11 +126,14 @@ def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table
 
 
 def translate_demographics(demographics: ir.Table, code_translations: ir.Table) -> ir.Table:
-    """Return the persons with the values of their tokens; a value without a token is not known."""
+    """Return the persons with the values of their tokens; a value without a token is not known.
+
+    Systems go by their names in upper case: EHRSHOT writes ``Gender``.
+    """
     tokens = tokens_by_code(code_translations)
     for system, column in BASELINE.items():
-        values = tokens.filter(tokens.source_system == system)
-        named = values.select(source_code="source_code", token_value="to_code")
+        values = tokens.filter(tokens.source_system.upper() == system)
+        named = values.group_by("source_code").agg(token_value=_.to_code.min())
         joined = demographics.left_join(named, demographics[column] == named.source_code)
         demographics = joined.mutate(**{column: joined.token_value}).select(demographics.columns)
     return demographics

@@ -98,6 +98,11 @@ def select(
     return table.alias(view).sql(engine_text(query, backend))
 
 
+def unfiltered(rows: ir.Table) -> ir.Table:
+    """Return rows under the project's names as :func:`select` would: all pass the filters."""
+    return rows.mutate(passes_filter=True, passes_date_filter=True)
+
+
 def _condition(text: str | None, columns: Mapping[str, exp.Expr], name: str) -> exp.Expr:
     """Return a condition that is false where SQL's would be null."""
     if not text:

@@ -46,18 +46,6 @@ def rows_of(table, *columns):
     return [tuple(r[name] for name in columns or r) for r in table.to_pyarrow().to_pylist()]
 
 
-def test_codes_of_events_are_parted_at_the_first_slash(as_table):
-    codes = ["SNOMED/1", "SNOMED/1", "STANFORD_X/a/b", "RxNorm Extension/OMOP1", None]
-    schema = {"patient_id": "int64", "start": "string", "code": "string"}
-    schema |= {"value": "string", "unit": "string"}
-    events = as_table([(1, "2020-01-01 00:00:00", code, None, None) for code in codes], schema)
-    assert sorted(rows_of(nodes.count_source_codes(events), *COUNTS)) == [
-        ("RxNorm Extension", "OMOP1", 1),
-        ("SNOMED", "1", 2),
-        ("STANFORD_X", "a/b", 1),
-    ]
-
-
 def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
     words = tokenizer("GENDER:F", "AGE:54", "LOINC:4548-4:30-40", "CPT:1", "LOINC:4548-4:0-10")
     vocabulary = words.get_vocab() | {"LOINC:2345-7": 90, "AGE": 91}

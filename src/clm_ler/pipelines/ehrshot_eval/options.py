@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 
 FeatureName = Literal["clm_ler", "clm_ler_finetuned", "count", "count_bins"]
@@ -46,3 +47,7 @@ class EhrshotOptions(BaseModel):
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
     checkpoints: str = Field(description="Directory of unfinished fine-tunings; local")
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
+
+    def window(self, max_position_embeddings: int) -> WindowOptions:
+        """Return how large a window of a model may be."""
+        return WindowOptions(self.max_length, max_position_embeddings)

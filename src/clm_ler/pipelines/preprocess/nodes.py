@@ -1,19 +1,13 @@
 """Events to unit conversions, percentiles and sequences."""
 
-import ibis
 import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
-from clm_ler.tables.labs.results import (
-    classify_lab_events,
-    fit_lab_percentiles,
-    fit_unit_conversions,
-    lab_tokens,
-)
-from clm_ler.tables.sequences import build_sequences, measure_spans
+from clm_ler.tables.labs.results import fit_lab_percentiles, fit_unit_conversions
+from clm_ler.tables.sequences import build_sequences
 
 
 def provide_unit_conversions(
@@ -33,34 +27,6 @@ def provide_lab_percentiles(
     if given is not None:
         return given
     return fit_lab_percentiles(lab_value_counts, unit_conversions, options)
-
-
-def count_lab_tokens(
-    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
-) -> ir.Table:
-    """Return rows and persons by the reason why a laboratory result has no token, null if it has one."""
-    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
-    return flow.count_lab_tokens(classified)
-
-
-def measure_persons(
-    coded_events: ir.Table,
-    lab_events: ir.Table,
-    unit_conversions: ir.Table,
-    lab_percentiles: ir.Table,
-    lab_token_counts: ir.Table,
-    person_splits: ir.Table,
-    options: PreprocessOptions,
-) -> ir.Table:
-    """Return for every person with a token: split, number of events, days from first to last.
-
-    Raises:
-        ValueError: If more of the laboratory results have no token than ``max_loss`` allows.
-    """
-    flow.check_losses(flow.lab_losses(lab_token_counts)[0], options.max_loss)
-    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
-    events = [table.select("person_id", "time") for table in (coded_events, labs)]
-    return measure_spans(ibis.union(*events), person_splits)
 
 
 def build_pretraining_sequences(
@@ -104,11 +70,12 @@ def account_for_rows(
     Raises:
         ValueError: If a step loses more than ``max_loss`` allows.
     """
-    from_labs, binned = flow.lab_losses(lab_token_counts)
-    selected, steps = flow.selection_losses(
-        person_spans, options.number_of_days_threshold, sequences
+    losses, rows = flow.account(
+        raw_row_counts,
+        lab_token_counts,
+        person_spans,
+        options.number_of_days_threshold,
+        sequences,
     )
-    losses = [*flow.read_losses(raw_row_counts), *from_labs, *selected]
     flow.check_losses(losses, options.max_loss)
-    rows = [*flow.read_flow(raw_row_counts), binned, *steps]
     return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)

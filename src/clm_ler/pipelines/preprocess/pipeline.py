@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.nodes import count_lab_tokens, measure_persons
 from clm_ler.corridor.wiring import OPTIONS, read_events
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.tables.labs.results import count_lab_values
@@ -33,13 +34,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="provide_lab_percentiles",
             ),
             Node(
-                nodes.count_lab_tokens,
+                count_lab_tokens,
                 inputs=["lab_events", *FITTED],
                 outputs="lab_token_counts",
                 name="count_lab_tokens",
             ),
             Node(
-                nodes.measure_persons,
+                measure_persons,
                 inputs=[*EVENTS, *FITTED, "lab_token_counts", "person_splits", OPTIONS],
                 outputs="person_spans",
                 name="measure_persons",

@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
-from clm_ler.tables.ehrshot.events import read_events
 from clm_ler.terminology import omop, translation, umls
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.tokens import BASELINE, is_age, split_token, without_bin
@@ -63,16 +62,6 @@ def _read_icd_map(name: str, system: str, to_system: str) -> ir.Table:
         to_code=canonical_code(ibis.literal(to_system), alone[columns[to_system]]),
         distance=alone.approximate.cast("int64"),
     )
-
-
-def count_source_codes(ehrshot_events: ir.Table) -> ir.Table:
-    """Return the distinct codes of EHRSHOT events: ``system``, ``code``, ``events``.
-
-    The system is what stands before the first slash, the code what follows it.
-    """
-    events = read_events(ehrshot_events)
-    coded = events.filter(events.code.notnull())
-    return coded.group_by("system", "code").agg(events=lambda t: t.count())
 
 
 def name_codes(
