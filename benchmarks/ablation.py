@@ -35,8 +35,8 @@ from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.inference import embed
-from clm_ler.modeling.model.published import build_masked_lm, load_masked_lm
-from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.loading import build_model, load_model
+from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems, measure, summarise
 from clm_ler.modeling.training.checkpoints import INITIAL, RESULT, save_directory
 from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
@@ -70,11 +70,11 @@ class Variant:
     name: str
     labs: str = "type"
     options: tuple[tuple[str, Any], ...] = ()
-    masking: MaskingOptions = field(default_factory=MaskingOptions)
+    masking: MlmOptions = field(default_factory=MlmOptions)
     trained: bool = True
 
 
-NO_BIN_ALONE = MaskingOptions(bin_masking_fraction=0.0)
+NO_BIN_ALONE = MlmOptions(bin_masking_fraction=0.0)
 VARIANTS = (
     Variant("rotary days, bin as token type, bin head, bins masked alone (default)"),
     Variant("time: learned day embedding", options=(("time_encoding", "day_embedding"),)),
@@ -140,7 +140,7 @@ def train(
     set_seed(seed)
     vocabulary = {word: number for number, word in enumerate(records.words)}
     options = SIZES | dict(variant.options)
-    model = build_masked_lm("clm_ler", len(vocabulary), records.bins, options)
+    model = build_model("clm_ler", len(vocabulary), records.bins, options)
     save_directory(folder / INITIAL, model.save_pretrained)
     task = PretrainingTask(
         directory=folder,
@@ -259,7 +259,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 task = train(variant, written, seed, arguments.epochs, Path(folder))
-                model = load_masked_lm(Path(folder) / RESULT).eval()
+                model = load_model(Path(folder) / RESULT).eval()
             codes = judge_codes(model, task)
             if variant.labs == "token":  # its codes carry their bins
                 codes = [np.nan, codes[0], np.nan, np.nan]

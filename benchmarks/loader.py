@@ -30,9 +30,9 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, train_windows
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
-from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.objectives.mlm import MlmOptions
 
-WINDOW, MASKING = WindowOptions(max_length=512, max_position_embeddings=1825), MaskingOptions()
+WINDOW, MASKING = WindowOptions(override_maxlen=512, max_position_embeddings=1825), MlmOptions()
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 2, 40_000_000
 # The `tiny` preset of `pretrain`, as conf/base has it.
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -57,10 +57,10 @@ class UsualDataset:
         row = self.frame.iloc[number]
         tokens, days = list(row["sorted_event_tokens"]), list(row["day_position_tokens"])
         baseline = days.count(0)
-        room = WINDOW.max_length - 1 - baseline
+        room = WINDOW.override_maxlen - 1 - baseline
         first = baseline + np.random.randint(max(len(tokens) - baseline - room, 0) + 1)
         tokens, days = tokens[:baseline] + tokens[first:], days[:baseline] + days[first:]
-        tokens, days = tokens[: WINDOW.max_length - 1], days[: WINDOW.max_length - 1]
+        tokens, days = tokens[: WINDOW.override_maxlen - 1], days[: WINDOW.override_maxlen - 1]
         start = days[baseline] - 1
         parts = [token.rpartition(":") for token in tokens]
         types = [self.bins.get(label, 0) for _, _, label in parts]

@@ -26,9 +26,9 @@ from transformers.trainer_callback import PrinterCallback
 
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
-from clm_ler.modeling.model.published import build_masked_lm
-from clm_ler.modeling.objectives.mlm import MaskingOptions
+from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.checkpoints import INITIAL, save_directory
 from clm_ler.modeling.training.pretraining import (
@@ -142,7 +142,7 @@ def ours(table: pa.Table, vocabulary_size: int, arguments: argparse.Namespace, f
         "num_hidden_layers": arguments.layers,
         "num_attention_heads": arguments.hidden_size // 64,
     }
-    model = build_masked_lm("clm_ler", vocabulary_size, BINS, sizes)
+    model = build_model("clm_ler", vocabulary_size, BINS, sizes)
     save_directory(folder / INITIAL, model.save_pretrained)
     cuda = torch.cuda.is_available()
     task = PretrainingTask(
@@ -151,7 +151,7 @@ def ours(table: pa.Table, vocabulary_size: int, arguments: argparse.Namespace, f
         vocabulary=Vocabulary.from_tokens({word: i for i, word in enumerate(words)}, BINS),
         systems=CodeSystems.from_tokens(words),
         window=WindowOptions(LONGEST + 1, 1825),
-        masking=MaskingOptions(),
+        masking=MlmOptions(),
         tokens_per_batch=arguments.positions,
         eval_persons=1,
         workers=2 if cuda else 0,
@@ -228,7 +228,7 @@ def compare(vocabulary_size: int, arguments: argparse.Namespace) -> dict[str, An
     speed = float(np.median(rates["ours"]))
     config = trainer.model.config
     lengths = np.diff(table["input_ids"].chunk(0).offsets.to_numpy()) + 1
-    flops = training_flops_per_token(config, lengths, MaskingOptions().prediction_fraction)
+    flops = training_flops_per_token(config, lengths, MlmOptions().prediction_fraction)
     return {
         "vocabulary": vocabulary_size,
         "runs": runs,

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from clm_ler.engines.engine import configure
+from clm_ler.engines import engine_of
 
 # A busy machine is slow now and then; no test is about time. CI gives the same answer every time;
 # elsewhere each run looks at new examples.
@@ -26,21 +26,21 @@ def spark():
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "false",  # as tables/engine.py connects
+        "spark.sql.ansi.enabled": "false",  # as engines/spark.py configures it
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
     session = SparkSession.builder.appName("tests").config(map=options).getOrCreate()
     backend = ibis.pyspark.connect(session)
-    configure(backend, "1GB", 1, "data")
+    engine_of(backend).configure("1GB", 1, "data")
     yield backend
     session.stop()
 
 
 @pytest.fixture
 def backend(request):
-    """DuckDB; each engine in turn where a test is marked `both_engines` (tests/engines.py)."""
+    """DuckDB; each engine in turn where a test is marked `both_engines` (tests/engines)."""
     if getattr(request, "param", "duckdb") == "duckdb":
         return ibis.duckdb.connect()
     return request.getfixturevalue("spark")

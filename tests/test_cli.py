@@ -22,9 +22,9 @@ def run(monkeypatch):
 
 def test_an_error_of_ours_is_its_message_and_exit_code_1(run):
     with pytest.raises(ValueError) as raised:
-        from clm_ler.engines.engine import connection
+        from clm_ler.engines import engine
 
-        connection("abacus")
+        engine("abacus")
     result = run(raised.value)
     assert result.exit_code == 1
     assert result.output.splitlines()[0] == (

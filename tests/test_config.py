@@ -1,60 +1,144 @@
-import pytest
+import tarfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from clm_ler.config import ParameterLoader
+import pytest
+from omegaconf.errors import InterpolationResolutionError
+
+from clm_ler.config import ConfigLoader
+
+FILES = {
+    "base/globals.yml": "storage: data\n",
+    "base/parameters.yml": "pretrain: {epochs: 5, size: 8, checkpoints: null}\nseed: 1\n",
+    "base/parameters_finetune.yml": """
+        finetune:
+          labels: {task: task, positive_class_criteria: label}
+          method: full
+          tuneable_parameters: {learning_rate: [1, 2], dropout: [0]}
+        """,
+    "base/catalog.yml": "_storage: ${runtime_params:storage, ${globals:storage}}\n",
+    "base/catalog_mine.yml": """
+        _folder: ${_storage}/mine
+        rows: {type: T, filepath: '${_folder}/r'}
+        work: {type: T, filepath: '${param:pretrain.checkpoints, ${_storage}/work}'}
+        """,
+    "mine/parameters.yml": "split:\n  salt: ${runtime_params:salt, none}\nseed: 2\n",
+    "labels/parameters.yml": "finetune: {labels: {task: outcome}}\n",
+    "grid/parameters_a.yml": "finetune: {tuneable_parameters: {size: ['${runtime_params:size, 1}']}}\n",
+    "grid/parameters_b.yml": "finetune: {method: frozen}\n",
+    "spark/globals.yml": "storage: elsewhere\n",
+    "spark/parameters.yml": "pretrain: {checkpoints: mine}\n",
+}
+
+Loader = Callable[..., ConfigLoader]
 
 
 @pytest.fixture
-def load(tmp_path):
-    for name, text in {
-        "base/parameters.yml": "pretrain: {epochs: 5, size: 8}\nseed: 1\n",
-        "mine/parameters.yml": "split:\n  salt: ${runtime_params:salt, none}\nseed: 2\n",
-    }.items():
+def conf(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
+    return tmp_path
 
-    def load(env, **runtime_params):
-        loader = ParameterLoader(
-            str(tmp_path),
+
+@pytest.fixture
+def loader(conf: Path) -> Loader:
+    def loader(env: str | None = None, conf: Path = conf, **runtime_params: object) -> ConfigLoader:
+        return ConfigLoader(
+            str(conf),
             env=env,
             base_env="base",
-            default_run_env="mine",
+            default_run_env="base",
             runtime_params=runtime_params,
-        )
-        return loader["parameters"]
-
-    return load
-
-
-@pytest.mark.parametrize("env", ["base", "mine"])
-def test_a_command_line_value_changes_that_value_only(load, env):
-    assert load(env, pretrain={"epochs": 1})["pretrain"] == {"epochs": 1, "size": 8}
-
-
-def test_the_command_line_wins_over_the_environment_and_that_over_the_base(load):
-    assert load("mine")["seed"] == 2
-    assert load("mine", seed=3)["seed"] == 3
-
-
-def test_values_may_refer_to_the_command_line(load):
-    assert load("mine", salt="s")["split"] == {"salt": "s"}
-    assert load("mine")["split"] == {"salt": "none"}
-
-
-def test_what_entries_share_follows_the_command_line(tmp_path):
-    for name, text in {
-        "base/globals.yml": "storage: data\n",
-        "base/catalog.yml": "_storage: ${runtime_params:storage, ${globals:storage}}\n",
-        "base/catalog_mine.yml": "_folder: ${_storage}/mine\nrows: {type: T, filepath: '${_folder}/r'}\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-
-    def load(**runtime_params):
-        return ParameterLoader(
-            str(tmp_path), base_env="base", default_run_env="base", runtime_params=runtime_params
+            merge_strategy={"parameters": "soft"},
         )
 
-    assert load()["catalog"] == {"rows": {"type": "T", "filepath": "data/mine/r"}}
-    loader = load(storage="s3://mine", other=1)
-    assert loader["catalog"]["rows"]["filepath"] == "s3://mine/mine/r"
-    assert loader.unread() == ["other"]
+    return loader
+
+
+@pytest.mark.parametrize("env", ["base", "mine", "spark"])
+def test_a_command_line_value_changes_that_value_only(loader: Loader, env: str) -> None:
+    before = loader(env)["parameters"]
+    after = loader(env, pretrain={"epochs": 1})["parameters"]
+    assert after == before | {"pretrain": before["pretrain"] | {"epochs": 1}}
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_base(loader: Loader) -> None:
+    assert loader("mine")["parameters"]["seed"] == 2
+    assert loader("mine", seed=3)["parameters"]["seed"] == 3
+
+
+def test_values_may_refer_to_the_command_line(loader: Loader) -> None:
+    assert loader("mine", salt="s")["parameters"]["split"] == {"salt": "s"}
+    assert loader("mine")["parameters"]["split"] == {"salt": "none"}
+
+
+def test_an_environment_need_not_repeat_the_parameters_that_it_leaves_alone(
+    loader: Loader,
+) -> None:
+    finetune = loader("labels")["parameters"]["finetune"]
+    assert finetune["labels"] == {"task": "outcome", "positive_class_criteria": "label"}
+    assert finetune["method"] == "full"
+
+
+def test_a_block_that_is_a_choice_is_replaced_whole(loader: Loader) -> None:
+    finetune = loader("grid")["parameters"]["finetune"]
+    assert finetune["tuneable_parameters"] == {"size": [1]}
+    assert finetune["method"] == "frozen"
+    assert finetune["labels"]["task"] == "task"
+
+
+def test_the_command_line_adds_to_a_block_that_is_replaced_whole(loader: Loader) -> None:
+    more = {"tuneable_parameters": {"dropout": [0.5]}}
+    grid = loader("grid", finetune=more, size=3)["parameters"]["finetune"]["tuneable_parameters"]
+    assert grid == {"size": [3], "dropout": [0.5]}
+    base = loader(finetune=more)["parameters"]["finetune"]["tuneable_parameters"]
+    assert base == {"learning_rate": [1, 2], "dropout": [0.5]}
+
+
+def test_what_entries_share_follows_the_command_line(loader: Loader) -> None:
+    assert loader()["catalog"]["rows"]["filepath"] == "data/mine/r"
+    assert loader(storage="s3://mine")["catalog"]["rows"]["filepath"] == "s3://mine/mine/r"
+
+
+def test_an_entry_may_read_a_parameter(loader: Loader) -> None:
+    assert loader()["catalog"]["work"]["filepath"] == "data/work"
+    assert loader("spark")["catalog"]["work"]["filepath"] == "mine"
+    given = {"checkpoints": "given"}
+    assert loader("spark", pretrain=given)["catalog"]["work"]["filepath"] == "given"
+
+
+def test_an_entry_that_reads_what_is_not_there_says_so(loader: Loader, conf: Path) -> None:
+    (conf / "base/catalog_wrong.yml").write_text("wrong: {filepath: '${param:pretrain.nothing}'}")
+    with pytest.raises(InterpolationResolutionError, match=r"pretrain\.nothing"):
+        loader()["catalog"]
+
+
+def test_two_loaders_do_not_see_each_others_values(loader: Loader) -> None:
+    first, second = loader("spark"), loader("mine", storage="given")
+    for _ in range(2):
+        assert first["catalog"]["rows"]["filepath"] == "elsewhere/mine/r"
+        assert first["catalog"]["work"]["filepath"] == "mine"
+        assert second["catalog"]["rows"]["filepath"] == "given/mine/r"
+        assert second["catalog"]["work"]["filepath"] == "given/work"
+
+
+def test_nor_do_they_from_two_threads(loader: Loader) -> None:
+    def read(storage: str) -> set[str]:
+        return {loader(storage=storage)["catalog"]["work"]["filepath"] for _ in range(20)}
+
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(read, "ab")) == [{"a/work"}, {"b/work"}]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_nothing_reads_is_found(loader: Loader, conf: Path, packed: bool) -> None:
+    if packed:
+        with tarfile.open(conf / "conf.tar.gz", "w:gz") as archive:
+            for name in ("base", "mine"):
+                archive.add(conf / name, f"conf/{name}")
+        conf = conf / "conf.tar.gz"
+    read = {"storage": "a", "seed": 3, "pretrain": {"epochs": 1}}
+    assert loader("mine", conf, salt="s", other=1, **read).unread() == ["other"]
+    assert loader("base", conf, salt="s", **read).unread() == ["salt"]

@@ -1,69 +1,104 @@
-"""Kedro's configuration loader, with one trap taken out."""
+"""Kedro's configuration loader: parameters merge deeply, and catalog entries may read them."""
 
-from contextlib import suppress
-from copy import deepcopy
-from pathlib import Path
+import re
+from collections.abc import Iterator, Mapping
+from mimetypes import guess_type
+from threading import RLock
 from typing import Any, cast
 
-from kedro.config import MissingConfigException, OmegaConfigLoader
+import fsspec
+from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
+# Each is one choice: an environment that has the block has all of it.
+REPLACED_WHOLE = (
+    "preprocess.tables",
+    "finetune.tuneable_parameters",
+    "ehrshot_eval.heads",
+    "ehrshot_eval.models",
+)
 
-class ParameterLoader(OmegaConfigLoader):
-    """Let a value of the command line change that value only, in every environment.
+_ARCHIVES = {"application/x-tar": "tar", "application/zip": "zip"}
+_READ = re.compile(r"\$\{runtime_params:\s*(\w+)")
+_RESOLVERS = RLock()  # they belong to the process: one loader at a time binds and uses them
 
-    Kedro 1.7 mixes command-line parameters into those of the environment before these replace the
-    base's by top-level key. In an environment with a parameters file of its own,
-    ``--params=pretrain.seed=1`` would so do away with every other parameter of ``pretrain``.
-    Kedro also reads and resolves the files each time that a hook asks for them; here once.
 
-    Attributes:
-        declared: Parameters that the configuration has, by top-level name.
+class ConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, with two additions.
+
+    Where the settings merge parameters softly, the blocks of ``REPLACED_WHOLE`` are still replaced.
+    In the catalog ``${param:NAME, DEFAULT}`` gives the value of a parameter, from whichever file or
+    the command line; the default stands in for null, too.
     """
-
-    declared: frozenset[str] = frozenset()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what Kedro's loader takes."""
-        self._read: set[str] = set()
-        super().__init__(*args, **kwargs)
+        with _RESOLVERS:
+            super().__init__(*args, **kwargs)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the configuration of a kind, with the resolvers bound to this loader."""
+        with _RESOLVERS:
+            if key != "globals":
+                _bind("globals", self["globals"])
+            if key == "catalog":
+                _bind("param", self["parameters"])
+            found = super().__getitem__(key)
+            return self._with_own_blocks(found) if key == "parameters" else found
 
     def unread(self) -> list[str]:
         """Return what the command line sets and nothing in the configuration reads."""
-        for kind in self.config_patterns:
-            with suppress(MissingConfigException):
-                self[kind]
-        known = self._read | self.declared | set(self["globals"])
+        known = self.known() | {
+            name
+            for environment in (self.base_env, self._environment)
+            for text in self._texts(environment, "**")
+            for name in _READ.findall(text)
+        }
         return [name for name in self.runtime_params or {} if name not in known]
 
-    def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return the configuration of a kind; of parameters, the command line's on top."""
-        if key not in self:
-            self[key] = self._load(key)
-        return deepcopy(super().__getitem__(key))  # Kedro writes into what it is given
+    def known(self) -> set[str]:
+        """Return the top-level names of the parameters and globals that the files have."""
+        files = (self._file_parameters(env) for env in (self.base_env, self._environment))
+        return {str(name) for parameters in files for name in parameters} | set(self["globals"])
 
-    def _load(self, key: str) -> dict[str, Any]:
-        loaded = super().__getitem__(key)
-        if key != "parameters":
-            return loaded
-        self.declared = frozenset(loaded)
-        merged = OmegaConf.merge(OmegaConf.create(loaded), self.runtime_params or {})
-        return cast(dict[str, Any], OmegaConf.to_container(merged))
+    @property
+    def _environment(self) -> str:
+        return self.env or self.default_run_env
 
-    def _merge_and_resolve(
-        self, key: str, config_per_file: dict[Path, DictConfig]
-    ) -> dict[str, Any]:
-        if not config_per_file:
-            return {}
-        configs = cast(DictConfig, OmegaConf.unsafe_merge(*config_per_file.values()))
-        own = set(configs)  # listed first: Kedro merges the command line into them
-        # What entries share, such as `_storage`, is worked out once and not at each use.
-        for name in own:
-            if str(name).startswith("_"):
-                configs[name] = configs[name]
-        read = set(self._runtime_params_hits)
-        merged = super()._merge_and_resolve(key, {Path(): configs})
-        self._read |= {name.partition(".")[0] for name in read | self._runtime_params_hits}
-        if key != "parameters":
-            return merged
-        return {name: value for name, value in merged.items() if name in own}
+    def _with_own_blocks(self, found: dict[str, Any]) -> dict[str, Any]:
+        in_file = self._file_parameters(self._environment)
+        own = OmegaConf.merge(in_file, self.runtime_params or {})
+        merged = OmegaConf.create(found)
+        for block in REPLACED_WHOLE:
+            if OmegaConf.select(in_file, block) is not None:
+                OmegaConf.update(merged, block, OmegaConf.select(own, block), merge=False)
+        return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+
+    def _file_parameters(self, environment: str) -> DictConfig:
+        texts = self._texts(environment, *self.config_patterns["parameters"])
+        return cast(DictConfig, OmegaConf.merge({}, *map(OmegaConf.create, texts)))
+
+    def _texts(self, environment: str, *patterns: str) -> Iterator[str]:
+        """Yield the texts of an environment's files, from a folder or an archive of it."""
+        archive = _ARCHIVES.get(guess_type(self.conf_source)[0] or "")
+        root = f"{archive}://*" if archive else self.conf_source
+        inside = f"::{self.conf_source}" if archive else ""
+        for pattern in patterns:
+            for file in fsspec.open_files(f"{root}/{environment}/{pattern}{inside}", "r"):
+                if file.path.endswith((".yml", ".yaml", ".json")):
+                    with file as stream:
+                        yield stream.read()
+
+
+def _bind(resolver: str, values: Mapping[str, Any]) -> None:
+    """Let ``${RESOLVER:NAME, DEFAULT}`` look names up in these values."""
+    known = OmegaConf.create(dict(values))
+    missing = object()
+
+    def look_up(name: str, default: Any = missing) -> Any:
+        found = OmegaConf.select(known, name, default=missing)
+        if found is missing and default is missing:
+            raise KeyError(f"${{{resolver}:{name}}}: there is no such value, and no default.")
+        return default if found in (None, missing) and default is not missing else found
+
+    OmegaConf.register_new_resolver(resolver, look_up, replace=True)

@@ -1,24 +1,25 @@
 """Project settings, read by Kedro."""
 
-import gc
-from operator import not_
-
-from clm_ler.config import ParameterLoader
-from clm_ler.engines.engine import connection, save_args
+from clm_ler.config import ConfigLoader
+from clm_ler.engines import engine
+from clm_ler.files.location import below
 from clm_ler.hooks import PROJECT_HOOKS
-
-# Table expressions are graphs of many small objects that live as long as their pipeline. Looking for
-# garbage among them as often as Python does by default takes half a second of a short run.
-gc.set_threshold(50_000)
 
 HOOKS = PROJECT_HOOKS
 # Both plugins write files into the project on every run.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
-CONFIG_LOADER_CLASS = ParameterLoader
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
-    "custom_resolvers": {"connection": connection, "save_args": save_args, "not": not_},
+    "custom_resolvers": {
+        "connection": lambda name: engine(str(name)).connection,
+        "save_args": lambda name: engine(str(name)).save_args,
+        "below": below,
+        "given": lambda value: value is not None,
+        "either": lambda condition, chosen, other: chosen if condition else other,
+    },
 }

@@ -14,7 +14,7 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import options, rows
+from tests.pipelines.preprocess.site import listed, options, rows
 
 RAW = {
     "patient": [(1, "1980-01-01", "FEMALE", "NJ"), (2, "1990-01-01", "other", None)],
@@ -116,7 +116,9 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     persons = nodes.select_demographics(raw["patient"], options())
     counted = count_codes(
         persons,
-        nodes.screen_coded_events(persons, options(), raw["diagnosis"], None, None),
+        nodes.screen_coded_events(
+            persons, options(tables=listed("diagnosis")), raw["diagnosis"], None, None
+        ),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )
     assert rows(counted) == [

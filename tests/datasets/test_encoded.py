@@ -8,7 +8,8 @@ import pytest
 
 from clm_ler.datasets.encoded import LAST_DAY, SCHEMA, EncodedSequencesDataset
 from clm_ler.datasets.person_table import PersonTableDataset
-from clm_ler.engines.engine import map_arrow
+from clm_ler.engines import engine_of
+from clm_ler.engines.duckdb import DuckDB
 from clm_ler.modeling.data.store import TokenStore
 from tests.engines import both_engines
 
@@ -55,7 +56,7 @@ def test_columns_come_back_narrow(dataset, tmp_path):
 
 
 def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(PersonTableDataset, "_suitable_buckets", lambda *_: 4)
+    monkeypatch.setattr(DuckDB, "bucket_count", lambda *_: 4)
     many = [(number, *ROWS[0][1:]) for number in range(50, 0, -1)]
     source = PersonTableDataset(filepath=str(tmp_path / "sequences"), connection=DUCKDB)
     source.save(as_table(source.connection, many, tmp_path / "rows.parquet"))
@@ -65,7 +66,9 @@ def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path, 
     def unchanged(ids):
         return pc.make_struct(ids, field_names=[*output])
 
-    made = map_arrow(source.load(), unchanged, ["input_ids"], output, digest="none")
+    made = engine_of(source.connection).map_arrow(
+        source.load(), unchanged, ["input_ids"], output, digest="none"
+    )
     dataset.save(made)
     rows = stored_rows(dataset.load())
     assert sorted(rows) == sorted(many)

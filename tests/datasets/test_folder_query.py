@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.folder_query import FolderQueryDataset
+from clm_ler.files.location import dataset_location
 from tests.engines import both_engines
 
 QUERY = """
@@ -79,9 +80,72 @@ def test_a_wrong_folder_is_named(tmp_path):
         load(tmp_path / "nowhere")
 
 
-def test_a_query_over_nothing_but_absent_tables_gives_nothing(folder):
+@both_engines
+def test_a_query_over_nothing_but_absent_tables_has_no_rows(folder, backend):
     query = "SELECT death.person_id FROM death"
-    assert FolderQueryDataset(folder=str(folder), query=query, optional=["death"]).load() is None
+    assert load(folder, query, ["death"], backend.name) == []
+
+
+def test_it_exists_where_one_of_its_tables_does(folder, tmp_path):
+    assert FolderQueryDataset(folder=str(folder), query=QUERY).exists()
+    assert not FolderQueryDataset(folder=str(tmp_path), query=QUERY).exists()
+    assert not FolderQueryDataset(folder=str(tmp_path / "nowhere"), query=QUERY).exists()
+
+
+# A quote that is never closed, a quoted name, an empty field.
+VOCABULARY = [
+    ("45769351", '6" nail', "ICD10CM", "J45.901", None),
+    ("317009", '"Asthma"', "SNOMED", "195967001", "S"),
+    ("8507", "MALE", "Gender", "M", "S"),
+]
+NAMES = ["concept_id", "concept_name", "vocabulary_id", "concept_code", "standard_concept"]
+
+
+def load_concepts(folder, columns=NAMES, backend="duckdb"):
+    arguments = {"table": "concept", "columns": columns, "connection": {"backend": backend}}
+    table = FolderQueryDataset(folder=str(folder), **arguments).load()
+    assert table.columns == tuple(columns)
+    return sorted(tuple(row.values()) for row in table.to_pyarrow().to_pylist())
+
+
+@pytest.fixture
+def vocabularies(tmp_path):
+    """The table ``concept`` as Athena delivers it and in a CDM."""
+    folders = tmp_path / "athena", tmp_path / "typed"
+    for folder in folders:
+        folder.mkdir()
+    lines = ["\t".join(value or "" for value in row) for row in (NAMES, *VOCABULARY)]
+    (folders[0] / "CONCEPT.csv").write_text("\n".join([*lines, ""]))
+    columns = dict(zip(NAMES, map(list, zip(*VOCABULARY, strict=True)), strict=True))
+    typed = pa.table({"CONCEPT_ID": list(map(int, columns.pop("concept_id"))), **columns})
+    pq.write_table(typed, folders[1] / "concept.parquet")
+    return folders
+
+
+@both_engines
+def test_a_vocabulary_as_athena_delivers_it_and_in_a_cdm_is_the_same(vocabularies, backend):
+    for folder in vocabularies:
+        assert load_concepts(folder, backend=backend.name) == sorted(VOCABULARY)
+
+
+def test_of_one_table_only_the_wanted_columns_are_read(vocabularies):
+    found = load_concepts(vocabularies[0], ["concept_code", "concept_id"])
+    assert found == sorted((row[3], row[0]) for row in VOCABULARY)
+    with pytest.raises(DatasetError, match=r"table concept has no column domain_id"):
+        load_concepts(vocabularies[0], ["domain_id"])
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"table": "person"}, {"query": QUERY, "table": "person", "columns": ["a"]}]
+)
+def test_either_a_query_or_a_table_and_its_columns(folder, given):
+    with pytest.raises(DatasetError, match="either a query, or a table and its columns"):
+        FolderQueryDataset(folder=str(folder), **given)
+
+
+def test_a_single_table_lies_in_its_folder(vocabularies):
+    entry = FolderQueryDataset(folder=str(vocabularies[0]), table="concept", columns=["concept_id"])
+    assert dataset_location(entry) == f"{vocabularies[0]}/concept"
 
 
 def test_nothing_is_written(folder):

@@ -4,7 +4,7 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.materialized import TransientTableDataset
-from clm_ler.engines.engine import configure, with_categories
+from clm_ler.engines import engine_of
 from tests.engines import both_engines
 
 CODES = pa.table({"n": [0, 1, 2], "code": ["b", None, "a"]})
@@ -15,7 +15,7 @@ def dataset(backend):
     duckdb = {"backend": "duckdb", "database": ":memory:"}
     connection = duckdb if backend.name == "duckdb" else {"backend": "pyspark"}
     held = TransientTableDataset(table_name="held", connection=connection)
-    configure(held.connection, "1GB", 1, "data")
+    engine_of(held.connection).configure("1GB", 1, "data")
     yield held
     held.release()
 
@@ -27,7 +27,7 @@ def numbers(dataset, count):
 @both_engines
 def test_what_is_held_is_what_was_saved_until_it_is_released(dataset):
     rows = numbers(dataset, 3)
-    dataset.save(rows.join(with_categories(CODES, ["code"], like=rows), "n"))
+    dataset.save(rows.join(engine_of(rows).with_categories(CODES, ["code"]), "n"))
     loaded = dataset.load()
     assert dict(loaded.schema()) == {"n": ibis.dtype("int64"), "code": ibis.dtype("string")}
     assert loaded.order_by("n").to_pyarrow().to_pylist() == CODES.to_pylist()

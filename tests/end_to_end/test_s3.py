@@ -1,5 +1,6 @@
 """The chain with all of its data in a bucket, over HTTP."""
 
+import os
 from pathlib import Path
 
 import boto3
@@ -9,7 +10,6 @@ from kedro.io import DatasetError
 from moto.server import ThreadedMotoServer
 
 from clm_ler.datasets.pretrained import PretrainedDataset
-from clm_ler.hooks.s3 import S3Hooks
 from tests.end_to_end.conftest import SMALL
 
 BUCKET = "records"
@@ -74,9 +74,9 @@ class Model:
 
 
 def test_a_killed_upload_of_a_model_leaves_no_half_of_one(store, monkeypatch):
-    S3Hooks().after_context_created()
     place = f"s3://{BUCKET}/model"
-    dataset = PretrainedDataset(filepath=place, loader=f"{__name__}.Model")
+    access = {"key": "test", "secret": "test", "endpoint_url": os.environ["CLM_AWS_ENDPOINT_URL"]}
+    dataset = PretrainedDataset(filepath=place, loader=f"{__name__}.Model", credentials=access)
     dataset.save(Model("old"))
     put_file = s3fs.S3FileSystem._put_file
 

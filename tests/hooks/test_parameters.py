@@ -2,19 +2,14 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from clm_ler.hooks.parameters import ParameterHooks
 from tests.end_to_end.conftest import ROOT
 
 
 def run(env: str | None = None, **parameters: object) -> None:
     """Start a run as Kedro does, up to the first node."""
     bootstrap_project(ROOT)
-    hooks = ParameterHooks()
     with KedroSession.create(ROOT, env=env, runtime_params=parameters) as session:
-        context = session.load_context()
-        assert context.catalog is not None
-        hooks.after_context_created(context)
-        hooks.before_pipeline_run()
+        assert session.load_context().catalog is not None
 
 
 @pytest.mark.parametrize("value", ["abc", -1, 1.5, 2**32])

@@ -17,7 +17,9 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
 from clm_ler import __version__
+from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.wandb import WandbHooks
+from tests.hooks.context import context
 
 SECRET = 987654321123
 
@@ -31,20 +33,16 @@ PIPELINE = Pipeline(
 )
 
 
-class Context:
-    def __init__(self, folder, mode):
-        self.config_loader = {
-            "wandb": {
-                "mode": mode,
-                "project": "clm-ler",
-                "entity": None,
-                "group": "trials",
-                "id": "run1",
-                "dir": str(folder),
-                "tags": ["tag"],
-            },
-            "parameters": {"seed": 42},
-        }
+def settings(folder, mode):
+    return {
+        "mode": mode,
+        "project": "clm-ler",
+        "entity": None,
+        "group": "trials",
+        "id": "run1",
+        "dir": str(folder),
+        "tags": ["tag"],
+    }
 
 
 def track(tmp_path, mode):
@@ -70,8 +68,8 @@ def track(tmp_path, mode):
     catalog.save("sequences", pd.DataFrame({"person_id": [SECRET]}))
     catalog.save("units", pd.DataFrame({"unit": ["mg/dL"]}))
     manager = _create_hook_manager()
-    _register_hooks(manager, (WandbHooks(),))
-    manager.hook.after_context_created(context=Context(tmp_path, mode))
+    _register_hooks(manager, (WandbHooks(), RunHooks()))
+    manager.hook.after_context_created(context=context(tmp_path, wandb=settings(tmp_path, mode)))
     run_params = {"env": None, "pipeline_names": ["vocab"]}
     manager.hook.before_pipeline_run(run_params=run_params, pipeline=PIPELINE, catalog=catalog)
     SequentialRunner().run(PIPELINE, catalog, hook_manager=manager)

@@ -18,7 +18,7 @@ from clm_ler.tokens import SPECIAL_TOKENS
 TOKENS = [*SPECIAL_TOKENS, "AGE:40", "AGE:41", "GENDER:F", *(f"ICD10CM:{n}" for n in range(20))]
 VOCABULARY = Vocabulary.from_tokens({token: i for i, token in enumerate(TOKENS)}, bins=10)
 FIRST_CODE = TOKENS.index("ICD10CM:0")
-WINDOW = WindowOptions(max_length=16)
+WINDOW = WindowOptions(override_maxlen=16)
 
 
 def make_table(histories: list[list[tuple[int, int, int]]]) -> pa.Table:

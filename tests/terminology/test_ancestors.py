@@ -21,3 +21,10 @@ def test_ancestors_of_counted_codes() -> None:
         ("SNOMED/7", "SNOMED/7"),
         ("SNOMED/7", "SNOMED/8"),
     ]
+
+
+def test_without_a_vocabulary_codes_have_no_ancestors() -> None:
+    tokens = ibis.memtable({"token": ["SNOMED/7"], "official": [True]})
+    found = token_ancestors(tokens, None, None)
+    assert found.columns == ("token", "ancestor")
+    assert found.to_pyarrow().num_rows == 0

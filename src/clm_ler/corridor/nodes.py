@@ -6,7 +6,7 @@ from ibis import _
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.engines.engine import map_arrow
+from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labs.results import (
@@ -46,7 +46,7 @@ NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit":
 
 
 def select_demographics(
-    patient: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+    patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
     """Return one row per person, with the vocabulary's values where there are translations."""
     return describe_persons(_screened_patients(patient, options), translations)
@@ -62,17 +62,20 @@ def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -
 def screen_coded_events(
     demographics: ir.Table, options: PreprocessOptions, *coded: ir.Table | None
 ) -> ir.Table:
-    """Return every row of the tables that there are, with the reason why it is lost.
+    """Return every row of the tables that are listed, with the reason why it is lost.
 
     Args:
         demographics: The persons.
         options: How the tables are read.
         coded: The raw tables of codes, in the order of CODED_TABLES.
+
+    Raises:
+        ValueError: If there is nothing of a listed table.
     """
     screened = [
         _screened_events(table, name, demographics, options)
         for name, table in zip(CODED_TABLES, coded, strict=True)
-        if table is not None
+        if name in options.tables
     ]
     return ibis.union(*screened) if screened else ibis.memtable([], schema=NO_CODED_EVENTS)
 
@@ -81,7 +84,7 @@ def screen_lab_events(
     lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return every laboratory result, as ``screen_coded_events`` does."""
-    if lab is None:
+    if "lab" not in options.tables:
         return ibis.memtable([], schema=NO_LAB_EVENTS)
     return _screened_events(lab, "lab", demographics, options)
 
@@ -99,7 +102,7 @@ def name_events(
 
 
 def count_raw_rows(
-    patient: ir.Table,
+    patient: ir.Table | None,
     named_coded_events: ir.Table,
     named_lab_events: ir.Table,
     options: PreprocessOptions,
@@ -186,7 +189,7 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
         is unknown, that is, where no ``AGE`` leads the baseline.
     """
     codec = TokenCodec.from_tokenizer(tokenizer)
-    encoded = map_arrow(
+    encoded = engine_of(sequences).map_arrow(
         sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
     )
     baseline = baseline_length(encoded)
@@ -202,16 +205,30 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
     )
 
 
-def _screened_patients(patient: ir.Table, options: PreprocessOptions) -> ir.Table:
-    rows = select(patient, options.tables["patient"], RAW_TABLES["patient"], "patient")
-    return screen_patients(rows, options.plausible_years)
+def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    return screen_patients(_rows(patient, "patient", options), options.plausible_years)
 
 
 def _screened_events(
-    table: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
+    table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    rows = select(table, options.tables[name], RAW_TABLES[name], name, options.event_date_filter)
+    rows = _rows(table, name, options, options.event_date_filter)
     return screen_events(rows, demographics, name, options.plausible_years)
+
+
+def _rows(
+    table: ir.Table | None,
+    name: str,
+    options: PreprocessOptions,
+    event_date_filter: str | None = None,
+) -> ir.Table:
+    """Return the rows of a table that ``preprocess.tables`` lists, under the project's names."""
+    if table is None:
+        raise ValueError(
+            f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
+            f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
+        )
+    return select(table, options.tables[name], RAW_TABLES[name], name, event_date_filter)
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, ClassVar
@@ -13,14 +11,16 @@ import fsspec
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.utils import get_protocol
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
+
+from clm_ler.engines import engine_of
+from clm_ler.files.atomic import write_bytes, writing
+from clm_ler.files.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 Cells = Mapping[str, Callable[[], pa.Table]]
-_SECONDS_BETWEEN_REPORTS = 20
 
 
 class CellsDataset(FileDataset):
@@ -43,27 +43,25 @@ class CellsDataset(FileDataset):
         """
         super().__init__(filepath=filepath, **kwargs)
         self._path = self._fs_prefix + str(self._filepath)
-        self._files = fsspec.filesystem(get_protocol(self._path))
+        self._files, self._folder = fsspec.url_to_fs(self._path, **self._fs_args)
 
     def load(self) -> ir.Table:
         """Return the rows of all cells."""
         if not self._exists():
             raise DatasetError(f"{self._path} has no {self.MANIFEST}: it was never fully written.")
-        names = json.loads(self._files.cat_file(f"{self._path}/{self.MANIFEST}"))
+        names = json.loads(self._files.cat_file(f"{self._folder}/{self.MANIFEST}"))
         paths = [f"{self._path}/{name}.parquet" for name in names]
-        if self.connection.name == "pyspark":
-            view = f"cells_{uuid.uuid4().hex}"
-            self.connection._session.read.parquet(*paths).createOrReplaceTempView(view)
-            return self.connection.table(view)
-        return self.connection.read_parquet(paths)
+        return engine_of(self.connection).read_parquet(paths)
 
     def save(self, data: Cells) -> None:
         """Compute and write the missing cells."""
         if not data:
             raise DatasetError(f"There is no cell to write to {self._path}.")
-        self._files.makedirs(self._path, exist_ok=True)
+        self._files.makedirs(self._folder, exist_ok=True)
         # A bucket has no empty folders, so there may be nothing to list.
-        present = {path.rpartition("/")[2] for path in self._files.glob(f"{self._path}/*.parquet")}
+        present = {
+            path.rpartition("/")[2] for path in self._files.glob(f"{self._folder}/*.parquet")
+        }
         missing = [name for name in data if f"{name}.parquet" not in present]
         logger.info("%s: %d of %d cells to compute", self._name, len(missing), len(data))
         self._compute({name: data[name] for name in missing})
@@ -74,42 +72,28 @@ class CellsDataset(FileDataset):
         return self._path.rpartition("/")[2]
 
     def _compute(self, cells: Cells) -> None:
-        started = reported = time.monotonic()
+        progress = Progress(self._name, len(cells), "cells")
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             futures = [threads.submit(self._write, *cell) for cell in cells.items()]
             try:
-                for done, future in enumerate(as_completed(futures), start=1):
+                for future in as_completed(futures):
                     future.result()
-                    now = time.monotonic()
-                    if now - reported > _SECONDS_BETWEEN_REPORTS:
-                        reported = now
-                        left = (now - started) / done * (len(cells) - done)
-                        logger.info(
-                            "%s: cell %d of %d, about %.0f s left",
-                            self._name,
-                            done,
-                            len(cells),
-                            left,
-                        )
+                    progress.step()
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _write(self, name: str, compute: Callable[[], pa.Table]) -> None:
-        target = f"{self._path}/{name}.parquet"
-        aside = f"{self._path}/.{name}.part"
-        with self._files.open(aside, "wb") as stream:
-            pq.write_table(compute(), stream, compression="zstd")
-        self._files.mv(aside, target)
+        table = compute()
+        with writing(self._files, f"{self._folder}/{name}.parquet") as stream:
+            pq.write_table(table, stream, compression="zstd")
 
     def _publish(self, names: list[str]) -> None:
-        manifest = f"{self._path}/{self.MANIFEST}"
-        self._files.pipe_file(f"{manifest}.part", json.dumps(names).encode())
-        self._files.mv(f"{manifest}.part", manifest)
+        write_bytes(self._files, f"{self._folder}/{self.MANIFEST}", json.dumps(names).encode())
         listed = {f"{name}.parquet" for name in names} | {self.MANIFEST}
-        for path in self._files.ls(self._path, detail=False):
+        for path in self._files.ls(self._folder, detail=False):
             if path.rpartition("/")[2] not in listed:
                 self._files.rm_file(path)
 
     def _exists(self) -> bool:
-        return bool(self._files.exists(f"{self._path}/{self.MANIFEST}"))
+        return bool(self._files.exists(f"{self._folder}/{self.MANIFEST}"))

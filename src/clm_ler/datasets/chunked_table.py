@@ -1,19 +1,18 @@
 """A table that is written chunk after chunk and read back as an Ibis table."""
 
-import uuid
 from itertools import chain
-from typing import Any
 
 import fsspec
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
+from fsspec import AbstractFileSystem
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
-_COMPLETE = "_SUCCESS"  # the mark that Spark leaves too
+from clm_ler.engines import engine_of
+from clm_ler.files.atomic import COMPLETE, replacing
 
 
 class ChunkedTableDataset(FileDataset):
@@ -30,13 +29,11 @@ class ChunkedTableDataset(FileDataset):
         path = self._fs_prefix + str(self._get_load_path())
         if self._file_format == "parquet":
             filesystem, folder = fsspec.core.url_to_fs(path, **self._fs_args)
-            if not filesystem.exists(f"{folder}/{_COMPLETE}"):
-                raise DatasetError(f"{path} has no {_COMPLETE}: it was never fully written.")
+            if not filesystem.exists(f"{folder}/{COMPLETE}"):
+                raise DatasetError(f"{path} has no {COMPLETE}: it was never fully written.")
             return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
-        text = (
-            {"inferSchema": False} if self.connection.name == "pyspark" else {"all_varchar": True}
-        )
-        return self.connection.read_csv(path, **text, **self._load_args)
+        options = engine_of(self.connection).csv_as_text | self._load_args
+        return self.connection.read_csv(path, **options)
 
     def save(self, data: pa.RecordBatchReader | pa.Table) -> None:
         """Write every batch, then replace what was there before."""
@@ -44,44 +41,23 @@ class ChunkedTableDataset(FileDataset):
         write = _write_parquet if self._file_format == "parquet" else _write_csv
         target = self._fs_prefix + str(self._get_save_path())
         filesystem, path = fsspec.core.url_to_fs(target, **self._fs_args)
-        aside = _beside(path)
-        try:
+        with replacing(filesystem, path) as aside:
             write(batches, filesystem, aside)
-            if filesystem.exists(path):
-                filesystem.rm(path, recursive=True)
-            _put_in_place(filesystem, aside, path)
-        except BaseException:
-            if filesystem.exists(aside):
-                filesystem.rm(aside, recursive=True)
-            raise
 
 
-def _beside(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}-{uuid.uuid4().hex}"
-
-
-def _put_in_place(filesystem: Any, aside: str, path: str) -> None:
-    """Rename a file or folder; object by object where the store has no folders, the mark last."""
-    if isinstance(filesystem, LocalFileSystem):
-        filesystem.mv(aside, path, recursive=True)
-        return
-    for file in sorted(filesystem.find(aside), key=lambda file: (file.endswith(_COMPLETE), file)):
-        filesystem.mv(file, path + file.removeprefix(aside))
-
-
-def _write_parquet(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
+def _write_parquet(
+    batches: pa.RecordBatchReader, filesystem: AbstractFileSystem, path: str
+) -> None:
     filesystem.makedirs(path)
     # A stream without batches is an empty table, and has a schema all the same.
     none = pa.RecordBatch.from_pylist([], batches.schema)
     for number, batch in enumerate(chain([next(batches, none)], batches)):
         with filesystem.open(f"{path}/part-{number:06d}.parquet", "wb") as file:
             pq.write_table(pa.Table.from_batches([batch]), file, compression="zstd")
-    filesystem.touch(f"{path}/{_COMPLETE}")
+    filesystem.touch(f"{path}/{COMPLETE}")
 
 
-def _write_csv(batches: pa.RecordBatchReader, filesystem: Any, path: str) -> None:
-    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+def _write_csv(batches: pa.RecordBatchReader, filesystem: AbstractFileSystem, path: str) -> None:
     options = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
     with (
         filesystem.open(path, "wb") as file,

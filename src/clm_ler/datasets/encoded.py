@@ -1,7 +1,6 @@
 """Encoded sequences as Arrow files by person bucket, which training maps into memory."""
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any, ClassVar
 
 import ibis.expr.types as ir
@@ -12,6 +11,8 @@ import pyarrow.parquet as pq
 
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.files.arrow import map_files
+from clm_ler.files.digests import unique_name
+from clm_ler.storage.buckets import Files
 
 LAST_DAY = int(np.iinfo(np.uint16).max)  # 179 years: only broken dates are beyond it
 ROWS_PER_BATCH = 20_000  # bounds the memory of writing
@@ -39,36 +40,39 @@ class EncodedSequencesDataset(PersonTableDataset):
 
     def load(self) -> pa.Table:
         """Return the whole table; no token is read yet where the storage is local."""
-        paths = list(chain.from_iterable(self._stored().files))
+        paths = self._stored().addresses()
         if paths and not self._fs_prefix:
             return map_files(paths)
-        streams = (self._files.open(path, "rb") for path in paths)
+        streams = (self._folder.filesystem.open(path, "rb") for path in paths)
         tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
         return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
-    def _write_bucket(self, data: ir.Table, path: str) -> None:
+    def _write(self, data: ir.Table, path: str) -> None:
         ordered = data.order_by("person_id")
         self._write_batches(
             self.connection.to_pyarrow_batches(ordered, chunk_size=ROWS_PER_BATCH), path
         )
 
-    def _partitioned_files(self, data: ir.Table, target: str, buckets: int) -> list[list[str]]:
+    def _partition(self, data: ir.Table) -> Files:
         """Rewrite the Parquet files that an engine has partitioned, one bucket at a time."""
-        files = super()._partitioned_files(data, target, buckets)
-        return [[self._rewrite(names, target, bucket)] for bucket, names in enumerate(files)]
+        target, files = unique_name("rows"), super()._partition(data)
+        self._folder.filesystem.makedirs(f"{self._folder.path}/{target}")
+        written = [f"{target}/{bucket}{self.SUFFIX}" for bucket in range(len(files))]
+        for names, name in zip(files, written, strict=True):
+            self._rewrite(names, name)
+        return [[name] for name in written]
 
-    def _rewrite(self, names: list[str], target: str, bucket: int) -> str:
+    def _rewrite(self, names: list[str], target: str) -> None:
         tables = []
         for name in names:
-            with self._files.open(f"{self._path}/{name}", "rb") as stream:
+            with self._folder.filesystem.open(f"{self._folder.path}/{name}", "rb") as stream:
                 tables.append(pq.read_table(stream).select(SCHEMA.names))
-        path = f"{target}/bucket={bucket}{self.SUFFIX}"
         table = pa.concat_tables(tables).sort_by("person_id") if tables else SCHEMA.empty_table()
-        self._write_batches(table.to_batches(ROWS_PER_BATCH), f"{self._path}/{path}")
-        return path
+        self._write_batches(table.to_batches(ROWS_PER_BATCH), f"{self._folder.path}/{target}")
 
     def _write_batches(self, batches: Iterable[pa.RecordBatch], path: str) -> None:
-        with self._files.open(path, "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
+        filesystem = self._folder.filesystem
+        with filesystem.open(path, "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
             for batch in batches:
                 writer.write_batch(_narrow(batch))
 

@@ -15,12 +15,11 @@ from kedro_datasets.ibis import FileDataset
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from clm_ler.engines.engine import read_csv, read_literal_text, read_parquet
-from clm_ler.tables.sources import engine_text
+from clm_ler.engines import engine_of
 
 logger = logging.getLogger(__name__)
 
-_READERS = {".parquet": read_parquet, ".csv": read_csv, ".csv.gz": read_csv}
+_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 class FolderQueryDataset(FileDataset):
@@ -35,7 +34,12 @@ class FolderQueryDataset(FileDataset):
       type: clm_ler.datasets.folder_query.FolderQueryDataset
       folder: s3://bucket/cdm
       query: SELECT c.person_id, c.condition_start_date FROM condition_occurrence c
-      optional: [condition_occurrence]
+      connection: ${_connection}
+    omop_concept:           # columns of one table, as strings
+      type: clm_ler.datasets.folder_query.FolderQueryDataset
+      folder: /somewhere/vocabulary
+      table: concept
+      columns: [concept_id, vocabulary_id, concept_code]
       connection: ${_connection}
     ```
     """
@@ -44,7 +48,9 @@ class FolderQueryDataset(FileDataset):
         self,
         *,
         folder: str,
-        query: str,
+        query: str | None = None,
+        table: str | None = None,
+        columns: list[str] | None = None,
         optional: list[str] | None = None,
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -54,40 +60,48 @@ class FolderQueryDataset(FileDataset):
         Args:
             folder: Where the tables lie: a local folder or a URL.
             query: Spark SQL; each column stands with its table, ``person.gender_concept_id``.
+            table: In place of a query, the one table to read, in lower case.
+            columns: The columns to read of it as strings, in lower case; an empty field is null.
             optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
                 table has no rows, such a column only nulls.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
-        super().__init__(folder, "parquet", connection=connection, metadata=metadata)
+        place = folder if table is None else f"{folder}/{table}"
+        super().__init__(place, "parquet", connection=connection, metadata=metadata)
+        if (query is None) == (table is None or columns is None):
+            raise DatasetError(f"{folder}: give either a query, or a table and its columns.")
         self._folder = folder
-        self._query = query
+        self._query = query or _select(table, columns)
         self._optional = set(optional or ())
 
-    def load(self) -> ir.Table | None:
-        """Return the query's result, lazily; ``None`` where all its tables are absent and may be.
+    def load(self) -> ir.Table:
+        """Return the query's result, lazily.
 
         Raises:
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
-        query = sqlglot.parse_one(self._query, read="spark")
-        columns = _columns_by_table(query)
-        files = {name: sorted(self._files(name)) for name in columns}
-        if not any(files.values()) and self._optional.issuperset(files):
-            return None
-        for name, wanted in columns.items():
+        query = self._parsed()
+        for name, wanted in _columns_by_table(query).items():
             view = f"{name}_{uuid.uuid4().hex}"
-            table = self._table(name, files[name], wanted)
+            table = self._table(name, sorted(self._files(name)), wanted)
             self.connection.create_view(view, table, overwrite=True)
             for node in query.find_all(exp.Table):
                 if node.name == name:
                     alias = node.alias_or_name
                     node.replace(exp.alias_(exp.to_table(view), alias, table=True))
-        return self.connection.sql(engine_text(query, self.connection))
+        return self.connection.sql(engine_of(self.connection).sql(query))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
         raise DatasetError(f"{self._folder} is read only")
+
+    def _exists(self) -> bool:
+        """Return whether any of the query's tables is there."""
+        return any(any(self._files(name)) for name in _columns_by_table(self._parsed()))
+
+    def _parsed(self) -> exp.Expr:
+        return sqlglot.parse_one(self._query, read="spark")
 
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
@@ -114,7 +128,7 @@ class FolderQueryDataset(FileDataset):
             base = posixpath.basename(entry["name"]).lower()
             if entry["type"] == "directory" and base.removesuffix(".parquet") == name:
                 inside = filesystem.find(entry["name"])
-            elif base in {f"{name}{ending}" for ending in _READERS}:
+            elif base in {f"{name}{ending}" for ending in _ENDINGS}:
                 inside = [entry["name"]]
             else:
                 continue
@@ -131,14 +145,21 @@ class FolderQueryDataset(FileDataset):
         endings = {_ending(file) for file in files}
         if len(endings) > 1:
             raise DatasetError(f"A table has files of several formats: {', '.join(files[:2])} ...")
+        engine = engine_of(self.connection)
         if endings != {".parquet"} and len(files) == 1 and _is_tab_separated(files[0]):
-            return read_literal_text(self.connection, files[0], "\t")
-        return _READERS[endings.pop()](self.connection, files)
+            return engine.read_literal_text(files[0], "\t")
+        read = engine.read_parquet if endings == {".parquet"} else engine.read_csv
+        return read(files)
+
+
+def _select(table: str | None, columns: list[str] | None) -> str:
+    texts = (f"CAST({table}.{name} AS STRING) AS {name}" for name in columns or ())
+    return f"SELECT {', '.join(texts)} FROM {table}"
 
 
 def _ending(file: str) -> str:
     """Return the ending that names the file's format, nothing where it is none of ours."""
-    return next((ending for ending in _READERS if file.lower().endswith(ending)), "")
+    return next((ending for ending in _ENDINGS if file.lower().endswith(ending)), "")
 
 
 def _is_tab_separated(file: str) -> bool:

@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 from kedro.io import DatasetError
 from kedro_datasets.ibis import TableDataset
 
-from clm_ler.engines.engine import hold, let_go
+from clm_ler.engines import engine_of
 
 
 class TransientTableDataset(TableDataset):
@@ -26,7 +26,7 @@ class TransientTableDataset(TableDataset):
     def save(self, data: ir.Table) -> None:
         """Evaluate the expression."""
         self._release()
-        self._table = hold(self.connection, self._table_name, data)
+        self._table = engine_of(self.connection).materialize(self._table_name, data)
 
     def load(self) -> ir.Table:
         """Return the table."""
@@ -41,5 +41,5 @@ class TransientTableDataset(TableDataset):
 
     def _release(self) -> None:
         if self._exists():
-            let_go(self.connection, self._table_name)
+            engine_of(self.connection).drop(self._table_name)
         self._table = None

@@ -1,23 +1,22 @@
 """A Hugging Face directory (model or tokenizer) as a catalog entry."""
 
 import importlib
-import shutil
 import tempfile
-import uuid
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
 
+from clm_ler.files.atomic import COMPLETE, replacing
+
 
 class PretrainedDataset(AbstractDataset[Any, Any]):
     """Save with ``save_pretrained``, load with ``from_pretrained``.
 
     Anything with the two methods fits: a model, a tokenizer, a configuration. A reader never sees
-    half a model: the directory is written aside and renamed, and where the storage is remote and
-    cannot rename, a last empty file says that it is whole.
+    half a model: in an object store, a last empty file says that it is whole.
     """
 
     def __init__(
@@ -63,30 +62,21 @@ class PretrainedDataset(AbstractDataset[Any, Any]):
 
     def save(self, data: Any) -> None:
         """Write the directory, replacing an earlier one."""
-        if self._protocol != "file":
-            with tempfile.TemporaryDirectory() as directory:
-                data.save_pretrained(directory)
-                if self._filesystem.exists(str(self._filepath)):
-                    if self._exists():
-                        self._filesystem.rm(self._complete)
-                    self._filesystem.rm(str(self._filepath), recursive=True)
-                self._filesystem.put(f"{directory}/", str(self._filepath), recursive=True)
-                self._filesystem.pipe_file(self._complete, b"")
-            return
-        target = Path(self._filepath)
-        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-        data.save_pretrained(aside)
-        if target.exists():
-            shutil.rmtree(target)
-        aside.rename(target)
+        with replacing(self._filesystem, str(self._filepath)) as aside:
+            if self._protocol == "file":
+                data.save_pretrained(aside)
+            else:
+                self._upload(data, aside)
 
-    @property
-    def _complete(self) -> str:
-        return f"{self._filepath}/_SUCCESS"
+    def _upload(self, data: Any, folder: str) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            data.save_pretrained(directory)
+            self._filesystem.put(f"{directory}/", folder, recursive=True)
+        self._filesystem.pipe_file(f"{folder}/{COMPLETE}", b"")
 
     def _exists(self) -> bool:
-        whole = str(self._filepath) if self._protocol == "file" else self._complete
-        return bool(self._filesystem.exists(whole))
+        mark = "" if self._protocol == "file" else f"/{COMPLETE}"
+        return bool(self._filesystem.exists(f"{self._filepath}{mark}"))
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -1,12 +1,11 @@
 """A file of a UMLS release (Rich Release Format) as a catalog entry."""
 
-import logging
+import gzip
 import posixpath
-import uuid
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, BinaryIO
 
 import fsspec
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
@@ -14,9 +13,8 @@ import pyarrow.compute as pc
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.engines.engine import read_literal_text
-
-logger = logging.getLogger(__name__)
+from clm_ler.engines import engine_of
+from clm_ler.files.atomic import writing
 
 # MRFILES.RRF says which columns every file has; its own have to be known to read it.
 MRFILES_COLUMNS = ("FIL", "DES", "FMT", "CLS", "RWS", "BTS")
@@ -43,7 +41,6 @@ class RRFDataset(FileDataset):
         *,
         filepath: str,
         columns: list[str] | None = None,
-        optional: bool = False,
         connection: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -53,7 +50,6 @@ class RRFDataset(FileDataset):
         Args:
             filepath: A local path or URL; compressed where it ends in ``.gz``.
             columns: The columns to read, all where not given.
-            optional: Give an empty table of ``columns`` where the file is not there.
             connection: The Ibis connection that reads the file.
             fs_args: Passed on to the fsspec file system.
             metadata: Free-form; ignored here.
@@ -61,35 +57,28 @@ class RRFDataset(FileDataset):
         super().__init__(filepath, "csv", connection=connection, fs_args=fs_args, metadata=metadata)
         self._files, self._path = fsspec.core.url_to_fs(filepath, **(fs_args or {}))
         self._columns = columns
-        self._optional = optional
 
     def load(self) -> ir.Table:
         """Return the wanted columns, all strings, lazily; an empty field is null."""
-        if self._optional and self._columns and not self._exists():
-            logger.info("There is no %s: going on without", self._path)
-            return ibis.memtable([], schema=dict.fromkeys(self._columns, "string"))
         names = self._column_names()
         wanted = self._columns or names
         if absent := sorted(set(wanted) - set(names)):
             raise DatasetError(f"{self._path} has no column {absent}; MRFILES.RRF lists {names}")
         path = self._fs_prefix + self._plain_or_gzip(self._path)
         # The pipe at the end of each line makes one empty column more.
-        return read_literal_text(self.connection, path, "|", [*names, "line_end"]).select(wanted)
+        return (
+            engine_of(self.connection)
+            .read_literal_text(path, "|", [*names, "line_end"])
+            .select(wanted)
+        )
 
     def save(self, data: pa.Table | pd.DataFrame) -> None:
         """Write the table's columns in their order; a value with a pipe or line end is an error."""
         table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, None, False)
-        folder, name = posixpath.split(self._path)
-        aside = posixpath.join(folder, f".{uuid.uuid4().hex}-{name}")
-        self._files.makedirs(folder, exist_ok=True)
-        try:
-            with self._files.open(aside, "wb", compression=_compression(name)) as stream:
-                for batch in table.to_batches(ROWS_PER_WRITE):
-                    stream.write(_lines(batch, name))
-            self._files.mv(aside, self._path)
-        except BaseException:
-            self._files.rm(aside)
-            raise
+        name = posixpath.basename(self._path)
+        with writing(self._files, self._path) as file, _compressed(file, name) as stream:
+            for batch in table.to_batches(ROWS_PER_WRITE):
+                stream.write(_lines(batch, name))
 
     def _column_names(self) -> list[str]:
         name = posixpath.basename(self._path).removesuffix(".gz")
@@ -113,8 +102,8 @@ class RRFDataset(FileDataset):
         return any(self._files.exists(path) for path in (self._path, f"{self._path}.gz"))
 
 
-def _compression(name: str) -> str | None:
-    return "gzip" if name.endswith(".gz") else None
+def _compressed(file: BinaryIO, name: str) -> AbstractContextManager[Any]:
+    return gzip.open(file, "wb") if name.endswith(".gz") else nullcontext(file)
 
 
 def _lines(batch: pa.RecordBatch, name: str) -> bytes:

@@ -2,27 +2,20 @@
 
 A reader sees what was there before or what is there now, never a part. Where a folder lies in an object
 store, which renames nothing, its objects are put in place one by one, a last empty one (``_SUCCESS``)
-at the end: without it the folder does not count.
+at the end: without it the folder does not count. A writer that was killed leaves ``.NAME.part`` behind,
+which the next one of the same name replaces.
 """
 
 import json
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 COMPLETE = "_SUCCESS"  # the mark that Spark leaves too
-
-
-def name_aside(path: str) -> str:
-    """Return a new hidden name in the folder of a path."""
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}.{name}-{uuid.uuid4().hex}"
 
 
 @contextmanager
@@ -35,22 +28,29 @@ def replacing(filesystem: AbstractFileSystem, path: str) -> Iterator[str]:
         filesystem: Where the path lies.
         path: Without the scheme of a URL.
     """
-    aside = name_aside(path)
+    aside = _hidden(path, ".part")
     filesystem.makedirs(path.rpartition("/")[0] or ".", exist_ok=True)
+    remove(filesystem, aside)
     try:
         yield aside
         _put_in_place(filesystem, aside, path)
     except BaseException:
-        if filesystem.exists(aside):
-            filesystem.rm(aside, recursive=True)
+        remove(filesystem, aside)
         raise
+
+
+@contextmanager
+def writing(filesystem: AbstractFileSystem, path: str) -> Iterator[BinaryIO]:
+    """Give a stream into a file that is there as a whole when the block ends, or not at all."""
+    with replacing(filesystem, path) as aside, filesystem.open(aside, "wb") as stream:
+        yield stream
 
 
 def write_bytes(filesystem: AbstractFileSystem, path: str, content: bytes) -> None:
     """Write a small file that is there as a whole or not at all."""
     if isinstance(filesystem, LocalFileSystem):
-        with replacing(filesystem, path) as aside:
-            filesystem.pipe_file(aside, content)
+        with writing(filesystem, path) as stream:
+            stream.write(content)
     else:  # an object appears when its upload is complete
         filesystem.pipe_file(path, content)
 
@@ -62,9 +62,8 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
         target: Where it shall be; an earlier one is replaced.
         write: Writes the content into the empty folder it is given.
     """
-
     with replacing(LocalFileSystem(), str(target)) as aside:
-        Path(aside).mkdir(parents=True)
+        Path(aside).mkdir()
         write(Path(aside))
 
 
@@ -79,16 +78,42 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(LocalFileSystem(), str(path), text.encode())
 
 
+def remove(filesystem: AbstractFileSystem, path: str) -> None:
+    """Remove a file or a folder where there is one; of a folder, the mark that it is whole first."""
+    if filesystem.exists(f"{path}/{COMPLETE}"):
+        filesystem.rm_file(f"{path}/{COMPLETE}")
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
+
+
+def _hidden(path: str, ending: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}{ending}"
+
+
 def _put_in_place(filesystem: AbstractFileSystem, aside: str, path: str) -> None:
     if isinstance(filesystem, LocalFileSystem):
-        if Path(path).is_dir():
-            shutil.rmtree(path)
-        Path(aside).replace(path)
+        _rename(Path(aside), Path(path))
         return
-    if filesystem.exists(path):
-        # The mark first: from now on, the folder does not count.
-        if filesystem.exists(f"{path}/{COMPLETE}"):
-            filesystem.rm(f"{path}/{COMPLETE}")
-        filesystem.rm(path, recursive=True)
-    for file in sorted(filesystem.find(aside), key=lambda file: (file.endswith(COMPLETE), file)):
+    remove(filesystem, path)
+    filesystem.invalidate_cache()  # an engine may have written, not this file system
+    if not (files := filesystem.find(aside)):
+        raise FileNotFoundError(f"Nothing was written to {aside}.")
+    for file in sorted(files, key=lambda file: (file.endswith(COMPLETE), file)):
         filesystem.mv(file, path + file.removeprefix(aside))
+
+
+def _rename(aside: Path, target: Path) -> None:
+    """Rename a local file or folder; a folder that was there before is moved away first."""
+    if not target.is_dir():
+        aside.rename(target)
+        return
+    old = Path(_hidden(str(target), ".old"))
+    remove(LocalFileSystem(), str(old))
+    target.rename(old)
+    try:
+        aside.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    remove(LocalFileSystem(), str(old))

@@ -8,7 +8,11 @@ WORKSPACES = "data/tmp/work"
 
 
 def dataset_location(dataset: Any) -> str | None:
-    """Return the path or URL of a catalog entry, None where it has none (memory, a database table)."""
+    """Return the path or URL of a catalog entry, None where it has none (memory, a database table).
+
+    An optional one lies where the dataset lies that it wraps.
+    """
+    dataset = getattr(dataset, "wrapped", dataset)
     path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
     if path is None:
         return None
@@ -30,3 +34,8 @@ def local_folder(place: str) -> str:
     if is_remote(place):
         return f"{WORKSPACES}/{digest(place)}"
     return place.removeprefix("file://")
+
+
+def below(folder: str | None, path: str) -> str | None:
+    """Return a path below a folder, None where no folder is named."""
+    return None if folder is None else f"{folder}/{path}"

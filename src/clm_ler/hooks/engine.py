@@ -1,24 +1,134 @@
-"""Bound what the table engine may use."""
+"""Open what a run reads and writes with: the table engine, the store, and the storage for itself."""
 
+import os
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.engines.engine import configure, connection
+from clm_ler.engines import Engine, engine, engine_of
+from clm_ler.engines.s3 import check_bucket, s3_buckets
+from clm_ler.engines.spark import start_session
+from clm_ler.files.location import dataset_location, is_remote, local_folder
+from clm_ler.files.locks import lock_folder
+from clm_ler.hooks.current import Run, current_run
+
+_PREFIX = "CLM_AWS_"
 
 
 class EngineHooks:
-    """Apply ``memory_limit``, ``threads`` and ``storage`` to the connection that all entries share."""
+    """Start the engine with the context, open the store with the catalog, lock the storage with the run.
+
+    Credentials for ``s3://`` are in the ``s3`` block of ``credentials.yml``, or where AWS tools look
+    for them: ``AWS_*`` variables, ``AWS_PROFILE``, ``~/.aws``, a machine's role. ``CLM_AWS_*``
+    variables stand in for ``AWS_*`` ones.
+    """
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Open and configure the connection; command line before ``globals.yml``."""
-        loader = context.config_loader
-        values = loader["globals"] | (loader.runtime_params or {})
-        shared = FileDataset(filepath="any", connection=connection(values["engine"]))
-        configure(
-            shared.connection,
-            values["memory_limit"],
-            int(values["threads"]),
-            str(values["storage"]),
-        )
+        """Take the credentials, start Spark where the environment has ``spark.yml``, set the limits."""
+        _take_credentials(_optional(context, "credentials").get("s3", {}))
+        if options := _optional(context, "spark"):
+            start_session(options)
+        if run := current_run():
+            limits = run.settings["memory_limit"], int(run.settings["threads"])
+            _shared_engine(run).configure(*limits, str(run.settings["storage"]))
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
+        """Open the store to the engine where an entry lies in one; nothing is asked of it yet."""
+        if s3_buckets(_texts(conf_catalog)):
+            _open_store()
+
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(
+        self, pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> Generator[None, Any, Any]:
+        """Look at the buckets and lock the storage before any other hook does something."""
+        for bucket in sorted(s3_buckets(_places(pipeline.datasets(), catalog))):
+            check_bucket(bucket)
+        _lock_storage()
+        try:
+            return (yield)
+        except BaseException:  # a hook refuses the run, which then neither ends nor fails for Kedro
+            _unlock_storage()
+            raise
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: CatalogProtocol) -> None:
+        """Renew what may have expired: a role's credentials live for an hour or so."""
+        if s3_buckets(_places([*node.inputs, *node.outputs], catalog)):
+            _open_store()
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Give the storage free."""
+        _unlock_storage()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Give the storage free."""
+        _unlock_storage()
+
+
+def _optional(context: KedroContext, kind: str) -> dict[str, Any]:
+    """Return a kind of configuration, empty where there is none."""
+    try:
+        return dict(context.config_loader[kind])
+    except MissingConfigException:
+        return {}
+
+
+def _take_credentials(s3: dict[str, Any]) -> None:
+    """Make the credentials those of every file system, and the project's variables AWS's own."""
+    if s3:
+        fsspec.config.conf["s3"] = s3
+    for name, value in list(os.environ.items()):
+        if name.startswith(_PREFIX):
+            os.environ[name.removeprefix("CLM_")] = value
+
+
+def _shared_engine(run: Run) -> Engine:
+    """Return the engine on the connection that all entries share."""
+    connection = engine(run.settings["engine"]).connection
+    return engine_of(FileDataset(filepath="any", connection=connection).connection)
+
+
+def _open_store() -> None:
+    if run := current_run():
+        _shared_engine(run).open_store(fsspec.config.conf.get("s3", {}))
+
+
+def _texts(conf: Any) -> Iterator[str]:
+    """Yield every text in a configuration."""
+    if isinstance(conf, str):
+        yield conf
+    elif isinstance(conf, dict | list):
+        for part in conf.values() if isinstance(conf, dict) else conf:
+            yield from _texts(part)
+
+
+def _places(names: Iterable[str], catalog: CatalogProtocol) -> Iterator[str]:
+    """Yield the paths and URLs of entries that have one."""
+    return filter(None, (dataset_location(catalog.get(name)) for name in names))
+
+
+def _lock_storage() -> None:
+    run = current_run()
+    if run and not is_remote(storage := str(run.settings["storage"])):
+        run.lock = lock_folder(Path(run.context.project_path, local_folder(storage)))
+
+
+def _unlock_storage() -> None:
+    run = current_run()
+    if run and run.lock:
+        run.lock.release()
+        run.lock = None

@@ -7,7 +7,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from pydantic import Field, TypeAdapter, ValidationError
 
-from clm_ler.config import ParameterLoader
+from clm_ler.config import ConfigLoader
 
 SHARED: dict[str, TypeAdapter[Any]] = {
     "seed": TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)]),
@@ -20,24 +20,27 @@ class ParameterHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Check the shared parameters."""
-        self._loader = cast(ParameterLoader, context.config_loader)
-        parameters = self._loader["parameters"]
-        for name, kind in SHARED.items():
-            try:
-                kind.validate_python(parameters[name])
-            except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                raise ValueError(f"Parameter '{name}': {reason}.") from error
+        """Check the shared parameters, and that everything on the command line is read."""
+        loader = cast(ConfigLoader, context.config_loader)
+        check_shared(loader["parameters"])
+        check_read(loader)
 
-    @hook_impl
-    def before_pipeline_run(self) -> None:
-        """Refuse what nothing reads."""
-        for name in self._loader.unread():
-            known = {*self._loader.declared, *self._loader["globals"]}
-            close = get_close_matches(name, known, 1)
-            meant = f" Did you mean '{close[0]}'?" if close else ""
-            raise ValueError(
-                f"--params: nothing here reads '{name}'.{meant} See docs/parameters.md, and "
-                "--env for parameters of another environment."
-            )
+
+def check_shared(parameters: dict[str, Any]) -> None:
+    """Raise ``ValueError`` where a parameter that all pipelines share has a wrong type."""
+    for name, kind in SHARED.items():
+        try:
+            kind.validate_python(parameters[name])
+        except ValidationError as error:
+            raise ValueError(f"Parameter '{name}': {error.errors()[0]['msg']}.") from error
+
+
+def check_read(loader: ConfigLoader) -> None:
+    """Raise ``ValueError`` where the command line sets what nothing in the configuration reads."""
+    for name in loader.unread():
+        close = get_close_matches(name, loader.known(), 1)
+        meant = f" Did you mean '{close[0]}'?" if close else ""
+        raise ValueError(
+            f"--params: nothing here reads '{name}'.{meant} See docs/parameters.md, and "
+            "--env for parameters of another environment."
+        )

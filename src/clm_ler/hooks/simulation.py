@@ -1,89 +1,114 @@
 """Keep the simulated hospital away from anything it did not make."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from clm_ler.files.atomic import write_bytes
 from clm_ler.files.location import dataset_location
+from clm_ler.hooks.current import Run, current_run
 
 SIMULATION_TAG = "simulation"
+_REMEDY = "Run the other pipelines only: --pipelines=split,preprocess,vocab,pretrain"
+
+
+@dataclass
+class Simulation:
+    """What a run simulates.
+
+    Attributes:
+        locations: Of the datasets that it writes.
+        nodes: Names of the nodes that are still to run.
+    """
+
+    locations: list[str]
+    nodes: set[str]
 
 
 class SimulationGuard:
     """Refuse to simulate over a user's tables, whatever environment is active.
 
-    Beside each dataset that a node tagged ``simulation`` writes lies a receipt: the files it wrote,
-    with sizes and times. A file that is not on its receipt was made by somebody else. What does not
-    lie below ``storage`` is the user's in any case: ``umls_root``, or entries of an environment.
+    Beside each dataset that a node tagged ``simulation`` writes lies a receipt: the files that are
+    there, with sizes and times. A file that is not on its receipt was made by somebody else. What does
+    not lie below ``storage`` is the user's in any case: ``umls_root``, or entries of an environment.
     """
-
-    def __init__(self) -> None:
-        self._storage: str | None = None
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Read where everything derived goes."""
-        loader = context.config_loader
-        storage = str((loader["globals"] | (loader.runtime_params or {}))["storage"])
-        root = storage if "://" in storage else str(context.project_path / storage)
-        self._storage = fsspec.url_to_fs(root)[1]
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Check every simulated dataset before the first is written."""
-        names = sorted(pipeline.only_nodes_with_tags(SIMULATION_TAG).all_outputs())
-        remedy = "Run the other pipelines only: --pipelines=split,preprocess,vocab,pretrain"
-        foreign = [name for name in names if _holds_foreign_files(catalog[name])]
-        if foreign:
-            raise RuntimeError(
-                f"The simulated hospital would overwrite {', '.join(foreign)}: what lies there was "
-                f"not simulated. {remedy}, or give another --params=storage=DIR."
-            )
-        outside = [name for name in names if self._lies_outside(catalog[name])]
-        if outside:
-            raise RuntimeError(
-                f"The simulated hospital would write {', '.join(outside)} outside of the storage. "
-                f"{remedy}, or leave out the parameter or the entries that say so."
-            )
-        self._locations = [place for name in names if (place := dataset_location(catalog[name]))]
-        self._running = {node.name for node in pipeline.only_nodes_with_tags(SIMULATION_TAG).nodes}
-        for location in self._locations:
+        simulated = pipeline.only_nodes_with_tags(SIMULATION_TAG)
+        run = current_run()
+        if not simulated.nodes or run is None:
+            return
+        datasets = {name: catalog[name] for name in sorted(simulated.all_outputs())}
+        _refuse_foreign(datasets)
+        _refuse_outside(datasets, _root(run))
+        locations = [place for each in datasets.values() if (place := dataset_location(each))]
+        run.simulation = Simulation(locations, {node.name for node in simulated.nodes})
+        for location in locations:
             _write_receipt(location, finished=False)
 
     @hook_impl
     def before_node_run(self) -> None:
         """Note what the simulation wrote once its last node, and the saving after it, is done."""
-        if not self._running:
-            self._finish()
+        _finish(only_if_done=True)
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
         """Count the simulation nodes that are left."""
-        self._running.discard(node.name)
+        if (run := current_run()) and run.simulation:
+            run.simulation.nodes.discard(node.name)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
         """Note what the simulation wrote where nothing ran after it."""
-        self._finish()
+        _finish(only_if_done=False)
 
-    def _lies_outside(self, dataset: Any) -> bool:
-        location = dataset_location(dataset)
-        if location is None or self._storage is None:
-            return False
-        return not PurePosixPath(fsspec.url_to_fs(location)[1]).is_relative_to(self._storage)
 
-    def _finish(self) -> None:
-        for location in self._locations:
-            _write_receipt(location, finished=True)
-        self._locations = []
+def _finish(only_if_done: bool) -> None:
+    run = current_run()
+    if run is None or run.simulation is None or (only_if_done and run.simulation.nodes):
+        return
+    for location in run.simulation.locations:
+        _write_receipt(location, finished=True)
+    run.simulation = None
+
+
+def _refuse_foreign(datasets: dict[str, Any]) -> None:
+    foreign = [name for name, dataset in datasets.items() if _holds_foreign_files(dataset)]
+    if foreign:
+        raise RuntimeError(
+            f"The simulated hospital would overwrite {', '.join(foreign)}: what lies there was "
+            f"not simulated. {_REMEDY}, or give another --params=storage=DIR."
+        )
+
+
+def _refuse_outside(datasets: dict[str, Any], root: str) -> None:
+    places = {name: dataset_location(dataset) for name, dataset in datasets.items()}
+    outside = [name for name, place in places.items() if place and not _is_below(place, root)]
+    if outside:
+        raise RuntimeError(
+            f"The simulated hospital would write {', '.join(outside)} outside of the storage. "
+            f"{_REMEDY}, or leave out the parameter or the entries that say so."
+        )
+
+
+def _root(run: Run) -> str:
+    storage = str(run.settings["storage"])
+    return storage if "://" in storage else str(run.context.project_path / storage)
+
+
+def _is_below(place: str, root: str) -> bool:
+    path, folder = (fsspec.url_to_fs(each)[1] for each in (place, root))
+    return PurePosixPath(path).is_relative_to(folder)
 
 
 def _receipt_path(path: str) -> str:
@@ -91,26 +116,26 @@ def _receipt_path(path: str) -> str:
     return str(place.with_name(f".{place.name}.simulated.json"))
 
 
-def _files(filesystem: fsspec.AbstractFileSystem, path: str) -> dict[str, tuple[int, datetime]]:
+def _files(filesystem: fsspec.AbstractFileSystem, path: str) -> dict[str, list[float]]:
+    """Return size and time of change of each file."""
     filesystem.invalidate_cache()
     return {
-        str(PurePosixPath(file)): (info["size"], filesystem.modified(file))
+        str(PurePosixPath(file)): [info["size"], filesystem.modified(file).timestamp()]
         for file, info in filesystem.find(path, detail=True).items()
         if not file.endswith(".simulated.json")
     }
 
 
 def _write_receipt(location: str, finished: bool) -> None:
+    """List the files that are there, all of them simulated; and when more are being written, since when."""
     filesystem, path = fsspec.url_to_fs(location)
-    files = _files(filesystem, path) if finished else {}
     receipt = {
         "note": "Written by the simulated hospital; it may be overwritten by it.",
         "started": None if finished else datetime.now(UTC).timestamp(),
-        "files": {file: [size, time.timestamp()] for file, (size, time) in files.items()},
+        "files": _files(filesystem, path),
     }
     filesystem.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-    with filesystem.open(_receipt_path(path), "w") as stream:
-        json.dump(receipt, stream)
+    write_bytes(filesystem, _receipt_path(path), json.dumps(receipt).encode())
 
 
 def _holds_foreign_files(dataset: Any) -> bool:
@@ -123,12 +148,10 @@ def _holds_foreign_files(dataset: Any) -> bool:
         return bool(dataset.exists())  # a compressed copy beside it, for one
     if not filesystem.exists(_receipt_path(path)):
         return True
-    with filesystem.open(_receipt_path(path)) as stream:
-        receipt = json.load(stream)
+    receipt = json.loads(filesystem.cat_file(_receipt_path(path)))
     started = receipt["started"]
     # A run that was killed has left files that are on no list but younger than its receipt.
     return any(
-        receipt["files"].get(file) != [size, time.timestamp()]
-        and (started is None or time.timestamp() < started - 1)
+        receipt["files"].get(file) != [size, time] and (started is None or time < started - 1)
         for file, (size, time) in files.items()
     )

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 from clm_ler import __version__
 from clm_ler.files.location import dataset_location
+from clm_ler.hooks.current import current_run
 
 if TYPE_CHECKING:
-    from wandb import Artifact, Run
+    import wandb
+
+
+@dataclass
+class Tracking:
+    """What is being recorded of one run.
+
+    Attributes:
+        run: The open W&B run.
+        recorded: Names of the datasets that are artifacts of it.
+        inputs: Checksums of what it read, where W&B is offline.
+    """
+
+    run: wandb.Run
+    recorded: set[str] = field(default_factory=set)
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 class WandbHooks:
@@ -24,97 +40,97 @@ class WandbHooks:
     by reference: address, sizes and checksums are recorded, the content stays where it is.
     """
 
-    def __init__(self) -> None:
-        self._run: Run | None = None
-
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Read the settings of ``wandb.yml`` and the parameters that a run records."""
-        self._settings = dict(context.config_loader["wandb"])
-        self._parameters = context.config_loader["parameters"]
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Open the run, unless tracking is off."""
-        if self._settings["mode"] == "disabled":
+        run = current_run()
+        options = dict(run.context.config_loader["wandb"]) if run else {"mode": "disabled"}
+        if run is None or options["mode"] == "disabled":
             return
         try:
             import wandb
         except ImportError as error:
             raise RuntimeError("Tracking needs W&B: pip install 'clm-ler[wandb]'") from error
-        self._catalog = catalog
-        self._seen: set[str] = set()
-        self._inputs: dict[str, str] = {}
-        self._run = wandb.init(
+        opened = wandb.init(
             job_type=",".join(run_params["pipeline_names"] or ["__default__"]),
             resume="allow",
             settings=wandb.Settings(console="off"),
-            **self._settings,
+            **options,
         )
         told = {"environment": run_params["env"], "clm_ler": __version__}
         # Values may change where an earlier run goes on.
-        self._run.config.update({**self._parameters, **told}, allow_val_change=True)
+        opened.config.update({**run.parameters, **told}, allow_val_change=True)
+        run.tracking = Tracking(opened)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Record an output."""
-        kind = self._kind(dataset_name)
-        if self._run is None or kind is None:
-            return
-        if kind == "metrics":
-            self._run.summary.update({dataset_name: data})
-        elif kind == "figure":
-            import wandb
-
-            self._run.log({dataset_name: wandb.Plotly(data)})
-        else:
-            self._seen.add(dataset_name)
-            self._run.log_artifact(self._reference(dataset_name, kind))
+        if (run := current_run()) and run.tracking:
+            _record_output(run.tracking, run.catalog, dataset_name, data)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
         """Record an input that an earlier run made, so that a model leads back to its data."""
-        kind = self._kind(dataset_name)
-        if self._run is None or kind not in ("dataset", "model") or dataset_name in self._seen:
-            return
-        self._seen.add(dataset_name)
-        artifact = self._reference(dataset_name, kind)
-        if self._run.offline:  # W&B resolves inputs on its server only
-            self._inputs[dataset_name] = artifact.digest
-            self._run.config.update({"inputs": self._inputs}, allow_val_change=True)
-        else:
-            self._run.use_artifact(artifact)
+        if (run := current_run()) and run.tracking:
+            _record_input(run.tracking, run.catalog, dataset_name)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
         """Close the run."""
-        self._close(0)
+        _close(0)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Close the run as failed."""
-        self._close(1)
+        _close(1)
 
-    def _close(self, exit_code: int) -> None:
-        if self._run is not None:
-            self._run.finish(exit_code=exit_code)
-            self._run = None
 
-    def _kind(self, dataset_name: str) -> str | None:
-        if self._run is None or dataset_name not in self._catalog:
-            return None
-        metadata = getattr(self._catalog[dataset_name], "metadata", None) or {}
-        return metadata.get("wandb")
+def _close(exit_code: int) -> None:
+    if (run := current_run()) and run.tracking:
+        run.tracking.run.finish(exit_code=exit_code)
+        run.tracking = None
 
-    def _reference(self, dataset_name: str, kind: str) -> Artifact:
+
+def _record_output(tracking: Tracking, catalog: CatalogProtocol, name: str, data: Any) -> None:
+    kind = _kind(catalog, name)
+    if kind == "metrics":
+        tracking.run.summary.update({name: data})
+    elif kind == "figure":
         import wandb
 
-        address = dataset_location(self._catalog[dataset_name])
-        if address is None:
-            raise ValueError(f"{dataset_name} lies nowhere that W&B could refer to")
-        artifact = wandb.Artifact(dataset_name, type=kind)
-        # Without limit: a table of many persons has many files.
-        artifact.add_reference(
-            address if "://" in address else f"file://{address}", max_objects=sys.maxsize
-        )
-        return artifact
+        tracking.run.log({name: wandb.Plotly(data)})
+    elif kind:
+        tracking.recorded.add(name)
+        tracking.run.log_artifact(_reference(catalog, name, kind))
+
+
+def _record_input(tracking: Tracking, catalog: CatalogProtocol, name: str) -> None:
+    kind = _kind(catalog, name)
+    if kind not in ("dataset", "model") or name in tracking.recorded:
+        return
+    tracking.recorded.add(name)
+    artifact = _reference(catalog, name, kind)
+    if tracking.run.offline:  # W&B resolves inputs on its server only
+        tracking.inputs[name] = artifact.digest
+        tracking.run.config.update({"inputs": tracking.inputs}, allow_val_change=True)
+    else:
+        tracking.run.use_artifact(artifact)
+
+
+def _kind(catalog: CatalogProtocol, name: str) -> str | None:
+    metadata = getattr(catalog[name], "metadata", None) if name in catalog else None
+    return (metadata or {}).get("wandb")
+
+
+def _reference(catalog: CatalogProtocol, name: str, kind: str) -> wandb.Artifact:
+    import wandb
+
+    address = dataset_location(catalog[name])
+    if address is None:
+        raise ValueError(f"{name} lies nowhere that W&B could refer to")
+    artifact = wandb.Artifact(name, type=kind)
+    # Without limit: a table of many persons has many files.
+    artifact.add_reference(
+        address if "://" in address else f"file://{address}", max_objects=sys.maxsize
+    )
+    return artifact

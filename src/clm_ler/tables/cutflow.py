@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
-from clm_ler.engines.engine import small_table, whole_sum
+from clm_ler.engines.portable import small_table, sum_int64
 from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH, TABLES
 from clm_ler.tables.sequences import baseline_length
 
@@ -133,7 +133,7 @@ def count_lab_tokens(classified: ir.Table) -> ir.Table:
         .group_by([*told_apart, "person_id"])
         .agg(rows=_.count())
     )
-    return by_person.group_by(told_apart).agg(rows=lambda t: whole_sum(t.rows), persons=_.count())
+    return by_person.group_by(told_apart).agg(rows=lambda t: sum_int64(t.rows), persons=_.count())
 
 
 def lab_losses(lab_token_counts: ir.Table) -> tuple[list[Row], Row]:

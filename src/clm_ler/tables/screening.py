@@ -7,7 +7,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.engine import trim, whole_sum, with_categories
+from clm_ler.engines import engine_of
+from clm_ler.engines.portable import sum_int64, trim
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.translation import tokens_by_code
@@ -104,7 +105,7 @@ def name_codes(screened: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
         **({"named_unit": codes.unit} if "unit" in spelt else {}),
     )
     named = [f"named_{name}" for name in spelt]
-    names = with_categories(names.to_pyarrow(), named, like=screened)
+    names = engine_of(screened).with_categories(names.to_pyarrow(), named)
     same = [screened[name].identical_to(names[name]) for name in spelt]  # null, too
     columns = {name: f"named_{name}" if name in spelt else name for name in screened.columns}
     return screened.join(names, same).select(**columns)
@@ -166,12 +167,12 @@ def count_rows(*screened: ir.Table) -> ir.Table:
     """
     by_person = ibis.union(*(_count_by_person(rows) for rows in screened))
     by_reason = by_person.group_by(["table", "reason", *_TOLD_APART]).agg(
-        rows=lambda t: whole_sum(t.rows), persons=_.person_id.count()
+        rows=lambda t: sum_int64(t.rows), persons=_.person_id.count()
     )
     whole = by_person.group_by("table").agg(
         reason=ibis.literal("all"),
         **{name: ibis.null("string") for name in _TOLD_APART},
-        rows=lambda t: whole_sum(t.rows),
+        rows=lambda t: sum_int64(t.rows),
         persons=_.person_id.nunique(),
     )
     by_reason = by_reason.mutate(reason=by_reason.reason.cases(*enumerate(REASONS)))

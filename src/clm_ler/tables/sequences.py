@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.engines.engine import look_up, map_arrow
+from clm_ler.engines import engine_of
 from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
 from clm_ler.tokens import BASELINE, DAYS_PER_YEAR, age_token, code_token
@@ -48,9 +48,11 @@ def build_sequences(
     histories = numbered.group_by("person_id").agg(events=event.collect())
     persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")
     columns = ["events", "birth_date", *BASELINE.values()]
-    made = map_arrow(persons, texts.build_sequences, columns, SEQUENCE, texts.digest)
+    made = engine_of(persons).map_arrow(
+        persons, texts.build_sequences, columns, SEQUENCE, texts.digest
+    )
     sequences = made.select("person_id", "split", *SEQUENCE)
-    return look_up(sequences, "sorted_event_tokens", texts.texts)
+    return engine_of(sequences).look_up(sequences, "sorted_event_tokens", texts.texts)
 
 
 def baseline_length(sequences: ir.Table) -> ir.IntegerColumn:

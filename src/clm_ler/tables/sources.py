@@ -1,14 +1,13 @@
 """A user's own tables through SQL expressions in configuration."""
 
-import re
 from collections.abc import Mapping
 
-import ibis
 import ibis.expr.types as ir
 import sqlglot
-from ibis import BaseBackend
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
+
+from clm_ler.engines import engine_of
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -34,8 +33,6 @@ RAW_TABLES = {
         "lx_result_unit": "unit",
     },
 }
-# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
-_PLAIN = re.compile(r"[\w :/,;-]+")
 
 
 class TableSource(BaseModel):
@@ -94,8 +91,7 @@ def select(
         _check_columns(expression, table.columns, name)
     view = f"{name}_rows"
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
-    backend = ibis.get_backend(table)
-    return table.alias(view).sql(engine_text(query, backend))
+    return table.alias(view).sql(engine_of(table).sql(query))
 
 
 def unfiltered(rows: ir.Table) -> ir.Table:
@@ -154,18 +150,3 @@ def _check_columns(expression: exp.Expr, columns: tuple[str, ...], name: str) ->
                 f"{name}: there is no column {column.name!r} in the table; "
                 f"its columns are {', '.join(columns)}."
             )
-
-
-def engine_text(query: exp.Expr, backend: BaseBackend) -> str:
-    """Return the query in the engine's dialect; what cannot be parsed becomes null on both."""
-    for time in query.find_all(exp.StrToTime):
-        time.set("safe", True)
-    for cast in query.find_all(exp.Cast):
-        if cast.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
-            cast.set("to", exp.DataType.build("timestamp"))
-    if backend.name != "duckdb":
-        return query.sql(dialect="spark")
-    for split in list(query.find_all(exp.RegexpSplit)):
-        if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
-            split.replace(exp.Split(this=split.this, expression=split.expression))
-    return query.sql(dialect="duckdb")

@@ -3,17 +3,22 @@
 import ibis.expr.types as ir
 from ibis import _
 
+from clm_ler.engines.portable import or_empty
+from clm_ler.terminology.omop import CONCEPT, CONCEPT_ANCESTOR
+
 
 def token_ancestors(
-    count_tokens: ir.Table, concept: ir.Table, concept_ancestor: ir.Table
+    count_tokens: ir.Table, concept: ir.Table | None, concept_ancestor: ir.Table | None
 ) -> ir.Table:
     """Return the ancestors of the counted codes: ``token``, ``ancestor``, itself among them.
 
     Args:
         count_tokens: ``token`` (``SNOMED/44054006``) and ``official``: whether ancestors count.
-        concept: OMOP ``concept``; a table without rows where there is no vocabulary.
-        concept_ancestor: OMOP ``concept_ancestor``.
+        concept: OMOP ``concept``, where there is a vocabulary.
+        concept_ancestor: OMOP ``concept_ancestor``, where there is one.
     """
+    concept = or_empty(concept, CONCEPT)
+    concept_ancestor = or_empty(concept_ancestor, CONCEPT_ANCESTOR)
     names = concept.select(
         concept_id=concept.concept_id.cast("int64"),
         name=concept.vocabulary_id + "/" + concept.concept_code.cast("string"),

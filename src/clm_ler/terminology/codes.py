@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from clm_ler.engines.engine import trim
+from clm_ler.engines.portable import trim
 
 
 def ndc_product(code: ir.StringValue) -> ir.StringValue:

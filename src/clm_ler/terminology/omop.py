@@ -8,6 +8,11 @@ import ibis.expr.types as ir
 
 from clm_ler.terminology.codes import canonical_code
 
+# The columns that are read of each table.
+CONCEPT = ("concept_id", "vocabulary_id", "concept_code", "standard_concept")
+CONCEPT_RELATIONSHIP = ("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason")
+CONCEPT_ANCESTOR = ("ancestor_concept_id", "descendant_concept_id")
+
 # The OMOP vocabularies whose name differs from that of their UMLS source.
 UMLS_SOURCES = {
     "CPT4": "CPT",

@@ -11,12 +11,17 @@ import ibis.expr.types as ir
 
 from clm_ler.terminology.codes import canonical_code
 
+# The columns that are read of each file.
+MRCONSO = ("CUI", "LAT", "SAB", "CODE", "SUPPRESS")
+MRSAT = ("CUI", "SAB", "ATN", "ATV", "SUPPRESS")
+MRREL = ("CUI1", "REL", "CUI2", "RELA", "SAB", "SUPPRESS")
+
 
 def concept_codes(conso: ir.Table, languages: Sequence[str], suppressed: bool) -> ir.Table:
     """Return which codes stand for which concept, from MRCONSO.
 
     Args:
-        conso: MRCONSO with CUI, LAT, SAB, CODE, SUPPRESS.
+        conso: MRCONSO with these columns.
         languages: The languages (LAT) whose atoms count.
         suppressed: Whether obsolete and suppressible atoms count too.
 
@@ -35,7 +40,7 @@ def drug_codes(sat: ir.Table, sources: Sequence[str], suppressed: bool) -> ir.Ta
     """Return the NDC product codes of drug concepts, from the attributes in MRSAT.
 
     Args:
-        sat: MRSAT with CUI, SAB, ATN, ATV, SUPPRESS.
+        sat: MRSAT with these columns.
         sources: The sources (SAB) whose NDC attributes count, such as RXNORM and MTHSPL.
         suppressed: Whether suppressed attributes count too.
 
@@ -58,7 +63,7 @@ def concept_links(rel: ir.Table, relations: Sequence[str], suppressed: bool) -> 
     CUI1 is an ingredient of CUI2.
 
     Args:
-        rel: MRREL with CUI1, REL, CUI2, RELA, SAB, SUPPRESS.
+        rel: MRREL with these columns.
         relations: The relation attributes (RELA) to keep besides the parents.
         suppressed: Whether suppressed relations count too.
 

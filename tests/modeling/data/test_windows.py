@@ -15,7 +15,7 @@ AGES = {index for token, index in IDS.items() if token.startswith("AGE:")}
 
 def reference(person, start, stop, size):
     """The window of the events from ``start`` to ``stop``, as the text says it."""
-    baseline, events = person.baseline[: size.max_length - 1], person.events[start:stop]
+    baseline, events = person.baseline[: size.override_maxlen - 1], person.events[start:stop]
     # Cut from the left until the last day has a position.
     while events and events[-1][0] - events[0][0] + 1 > size.max_position_embeddings - 1:
         events = events[1:]
@@ -31,7 +31,7 @@ def reference(person, start, stop, size):
 
 
 def room(person, size):
-    return max(size.max_length - 1 - len(person.baseline), 0)
+    return max(size.override_maxlen - 1 - len(person.baseline), 0)
 
 
 def recent(person, size, visible=None):
@@ -73,7 +73,7 @@ def test_evaluation_windows_end_where_they_are_told(data, people, size):
 
 def test_every_full_stretch_is_drawn_about_equally_often():
     person = Person([(0, IDS["AGE:5"], 0)], [(day, 110, 0) for day in range(1, 9)], 5 * 365)
-    store, size = make_store([person]), WindowOptions(max_length=6)
+    store, size = make_store([person]), WindowOptions(override_maxlen=6)
     rows = np.zeros(5000, int)
     windows = train_windows(store, rows, size, np.random.default_rng(0))
     assert set(windows.events) == {4}

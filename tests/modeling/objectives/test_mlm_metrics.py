@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -6,33 +7,26 @@ import torch
 
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.model.modeling_clm_ler import MaskedCodesOutput
-from clm_ler.modeling.objectives.mlm import MaskingOptions, maskable_tokens
+from clm_ler.modeling.objectives.mlm import MlmOptions, maskable_tokens
 from clm_ler.modeling.objectives.mlm_metrics import (
     CodeSystems,
-    context_free_baselines,
+    context_free_predictors,
     count_unigrams,
-    measure,
+    results_table,
     score,
     summarise,
 )
 from tests.modeling.records import BINS, WORDS, records, tokenizer
 
 SYSTEMS = CodeSystems.from_tokens(["[PAD]", "A:1", "A:2", "B:1"])
-BATCH = {
-    "input_ids": torch.tensor([[3, 1, 2, 0]]),
-    "masked_index": torch.tensor([0, 1, 2]),
-    "labels": torch.tensor([1, 2, 3]),
-    "bin_labels": torch.tensor([-100, 2, 4]),
-}
+TARGETS = {"labels": torch.tensor([1, 2, 3]), "bin_labels": torch.tensor([-100, 2, 4])}
 LOGITS = torch.tensor([[0.0, 3.0, 1.0, 2.0], [0.0, 3.0, 1.0, 2.0], [9.0, 0.0, 0.0, 8.0]])
 BIN_LOGITS = torch.tensor([[9.0, 0, 0, 0], [0, 0, 9.0, 0], [0, 0, 0, 9.0]])
 
 
 def test_the_summary_is_that_of_counting_by_hand() -> None:
-    output = MaskedCodesOutput(logits=LOGITS, bin_logits=BIN_LOGITS)
-    result = summarise(score(BATCH, output, SYSTEMS), SYSTEMS)
-    nll = -LOGITS.log_softmax(-1)[torch.arange(3), BATCH["labels"]].double()
+    result = summarise(score(TARGETS, LOGITS, BIN_LOGITS, SYSTEMS), SYSTEMS)
+    nll = -LOGITS.log_softmax(-1)[torch.arange(3), TARGETS["labels"]].double()
     bin_nll = -BIN_LOGITS.log_softmax(-1)[[1, 2], [1, 3]].double()
     assert result["n"] == 3
     assert result["loss"] == pytest.approx(nll.mean().item(), abs=1e-6)
@@ -46,28 +40,30 @@ def test_the_summary_is_that_of_counting_by_hand() -> None:
 
 
 def test_logits_that_tell_nothing_hit_nothing_by_themselves() -> None:
-    labels = torch.arange(100)
-    batch = {"labels": labels, "masked_index": labels}
+    targets = {"labels": torch.arange(100)}
     systems = CodeSystems.from_tokens([f"A:{number}" for number in range(100)])
     for value in (0.0, math.nan):
-        output = MaskedCodesOutput(logits=torch.full((100, 100), value))
-        accuracy = summarise(score(batch, output, systems), systems)["accuracy"]
+        logits = torch.full((100, 100), value)
+        accuracy = summarise(score(targets, logits, None, systems), systems)["accuracy"]
         assert accuracy == pytest.approx({"top1": 0.01, "top5": 0.05, "top10": 0.1})
 
 
-def test_batches_add_up() -> None:
-    output = MaskedCodesOutput(logits=LOGITS, bin_logits=BIN_LOGITS)
-    whole = score(BATCH, output, SYSTEMS)
+def test_sums_add_up() -> None:
     parts = [
-        {**BATCH, **{n: BATCH[n][i : i + 1] for n in ("labels", "bin_labels")}} for i in range(3)
+        score({n: v[i : i + 1] for n, v in TARGETS.items()}, LOGITS[[i]], BIN_LOGITS[[i]], SYSTEMS)
+        for i in range(3)
     ]
-    outputs = iter(
-        [
-            MaskedCodesOutput(logits=LOGITS[i : i + 1], bin_logits=BIN_LOGITS[i : i + 1])
-            for i in range(3)
-        ]
-    )
-    torch.testing.assert_close(measure(lambda _: next(outputs), parts, SYSTEMS), whole)
+    torch.testing.assert_close(sum(parts), score(TARGETS, LOGITS, BIN_LOGITS, SYSTEMS))
+
+
+def test_the_table_takes_figures_by_name_whatever_their_order() -> None:
+    """As they come back from JSON with sorted keys: top1, top10, top5."""
+    result = summarise(score(TARGETS, LOGITS, BIN_LOGITS, SYSTEMS), SYSTEMS) | {"baselines": {}}
+    result["accuracy"] = {"top1": 0.1, "top5": 0.5, "top10": 0.9}
+    again = json.loads(json.dumps(result, sort_keys=True))
+    assert list(again["accuracy"]) == ["top1", "top10", "top5"]
+    assert results_table(again) == results_table(result)
+    assert "| 0.100 | 0.500 | 0.900 |" in results_table(result)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +73,7 @@ def store() -> TokenStore:
 
 def test_unigrams_are_the_counts_of_what_may_be_masked(store: TokenStore) -> None:
     vocabulary = Vocabulary.from_tokenizer(tokenizer())
-    maskable = maskable_tokens(vocabulary, MaskingOptions())
+    maskable = maskable_tokens(vocabulary, MlmOptions())
     counts = count_unigrams(store, maskable, BINS)
     tokens = store.gather(np.arange(len(store)))
     expected = np.bincount(tokens.input_ids, minlength=len(WORDS)) * maskable
@@ -92,18 +88,16 @@ def test_unigrams_are_the_counts_of_what_may_be_masked(store: TokenStore) -> Non
 
 def test_baselines_are_distributions_and_know_what_they_are_told(store: TokenStore) -> None:
     vocabulary = Vocabulary.from_tokenizer(tokenizer())
-    counts = count_unigrams(store, maskable_tokens(vocabulary, MaskingOptions()), BINS)
+    counts = count_unigrams(store, maskable_tokens(vocabulary, MlmOptions()), BINS)
     systems = CodeSystems.from_tokens(WORDS)
     lab, code = WORDS.index("LOINC:4548-4"), WORDS.index("ICD10CM:0")
     batch = {
         "input_ids": torch.tensor([[2, 3, code, code, code], [2, 3, code + 1, code + 2, 0]]),
-        "masked_index": torch.tensor([1, 6]),
-        "labels": torch.tensor([lab, code]),
-        "bin_labels": torch.tensor([1, -100]),
+        "targets": {"masked_index": torch.tensor([1, 6]), "labels": torch.tensor([lab, code])},
     }
     probability = {
-        name: predict(batch).logits.exp()
-        for name, predict in context_free_baselines(counts, systems).items()
+        name: predict(batch).exp()
+        for name, predict in context_free_predictors(counts, systems).items()
     }
     for values in probability.values():
         torch.testing.assert_close(values.sum(dim=1), torch.ones(2), rtol=0, atol=1e-4)

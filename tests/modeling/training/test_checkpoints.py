@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from clm_ler.modeling.training.checkpoints import (
@@ -7,12 +8,13 @@ from clm_ler.modeling.training.checkpoints import (
     INITIAL,
     RESULT,
     ChangedRunError,
+    describe_data,
     differences,
     is_finished,
     last_checkpoint,
     open_run,
-    save_directory,
 )
+from tests.modeling.records import records
 
 RUN = {"data": {"tokens": 10, "sha256": "a"}, "seed": 1}
 
@@ -84,14 +86,16 @@ def test_differences_are_named_leaf_by_leaf() -> None:
     ]
 
 
-def test_a_directory_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    def fail(directory: Path) -> None:
-        (directory / "half").touch()
-        raise RuntimeError
-
-    save_directory(tmp_path / "model", lambda directory: (directory / "old").touch())
-    with pytest.raises(RuntimeError):
-        save_directory(tmp_path / "model", fail)
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
-    save_directory(tmp_path / "model", lambda directory: (directory / "new").touch())
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["new"]
+def test_content_is_what_is_described_not_its_chunks() -> None:
+    table = records(20)
+    described = describe_data(table)
+    assert described["persons"] == {"train": 12, "valid": 4, "test": 4}
+    assert describe_data(pa.concat_tables([table.slice(0, 7), table.slice(7)])) == described
+    for name in table.column_names:
+        other = records(20, seed=1)[name]
+        if name == "split":
+            other = table[name].take(list(range(19, -1, -1)))
+        if name == "person_id":
+            other = pa.chunked_array([pa.array(range(1, 21), pa.int64())])
+        changed = table.set_column(table.column_names.index(name), name, other)
+        assert describe_data(changed)["digest"] != described["digest"], name

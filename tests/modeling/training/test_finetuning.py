@@ -16,11 +16,10 @@ import pytest
 import torch
 
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
-from clm_ler.modeling.model.published import build_masked_lm
 from clm_ler.modeling.training.finetuning import (
-    FineTuning,
     FineTuningData,
     auroc_score,
     classification_loss,
@@ -28,6 +27,7 @@ from clm_ler.modeling.training.finetuning import (
     fine_tune,
     load_result,
 )
+from clm_ler.modeling.training.options import FineTuning
 from tests.modeling.test_inference import FIRST_CODE, TOKENS, VOCABULARY, WINDOW, make_store
 
 FAST = FineTuning(
@@ -48,8 +48,8 @@ def pretrained() -> ClmLerForMaskedLM:
     return make_pretrained()
 
 
-def make_pretrained() -> ClmLerForMaskedLM:
-    torch.manual_seed(0)
+def make_pretrained(seed: int = 0) -> ClmLerForMaskedLM:
+    torch.manual_seed(seed)
     config = ClmLerConfig(
         vocab_size=len(TOKENS),
         hidden_size=16,
@@ -84,13 +84,11 @@ def make_data(classes: int = 2, tasks: int = 1) -> FineTuningData:
     )
 
 
-def run(directory, pretrained, data, settings):
-    return fine_tune(directory, {"settings": str(settings)}, pretrained, data, settings)
-
-
 @pytest.mark.parametrize("method", ["full", "last_layers", "frozen"])
 def test_every_method_learns_what_decides_the_label(tmp_path, pretrained, method):
-    result = run(tmp_path, pretrained, make_data(), replace(FAST, method=method, probe_first=True))
+    result = fine_tune(
+        tmp_path, pretrained, make_data(), replace(FAST, method=method, probe_first=True)
+    )
     assert result["validation_auroc"] > 0.85
 
 
@@ -99,9 +97,9 @@ def test_every_method_learns_what_decides_the_label(tmp_path, pretrained, method
 def test_the_published_flavours_are_fine_tuned_too(tmp_path, model_type, method):
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     torch.manual_seed(0)
-    pretrained = build_masked_lm(model_type, len(TOKENS), 4, sizes | {"attention_window": 4})
+    pretrained = build_model(model_type, len(TOKENS), 4, sizes | {"attention_window": 4})
     settings = replace(FAST, method=method, probe_first=True)
-    assert run(tmp_path, pretrained, make_data(), settings)["validation_auroc"] > 0.85
+    assert fine_tune(tmp_path, pretrained, make_data(), settings)["validation_auroc"] > 0.85
     before, after = (
         pretrained.base_model.state_dict(),
         load_result(tmp_path).base_model.state_dict(),
@@ -112,7 +110,7 @@ def test_the_published_flavours_are_fine_tuned_too(tmp_path, model_type, method)
 
 
 def test_only_the_last_layers_change(tmp_path, pretrained):
-    run(tmp_path, pretrained, make_data(), replace(FAST, method="last_layers"))
+    fine_tune(tmp_path, pretrained, make_data(), replace(FAST, method="last_layers"))
     before, after = pretrained.clm_ler, load_result(tmp_path).clm_ler
     same = {
         name
@@ -124,7 +122,7 @@ def test_only_the_last_layers_change(tmp_path, pretrained):
 
 
 def test_several_classes(tmp_path, pretrained):
-    result = run(tmp_path, pretrained, make_data(classes=3), replace(FAST, probe_first=True))
+    result = fine_tune(tmp_path, pretrained, make_data(classes=3), replace(FAST, probe_first=True))
     assert result["validation_auroc"] > 0.8
     assert load_result(tmp_path).config.problem_type == "single_label_classification"
 
@@ -132,19 +130,36 @@ def test_several_classes(tmp_path, pretrained):
 def test_several_tasks_with_unknown_labels(tmp_path, pretrained):
     data = make_data(tasks=2)
     data.train.labels[::3, 1] = UNKNOWN
-    result = run(tmp_path, pretrained, data, replace(FAST, probe_first=True))
+    result = fine_tune(tmp_path, pretrained, data, replace(FAST, probe_first=True))
     assert result["validation_auroc"] > 0.8
     assert load_result(tmp_path).config.problem_type == "multi_label_classification"
 
 
 def test_a_finished_training_is_kept_and_a_changed_one_replaced(tmp_path, pretrained):
     data, settings = make_data(), replace(FAST, num_train_epochs=1)
-    first = run(tmp_path, pretrained, data, settings)
+    first = fine_tune(tmp_path, pretrained, data, settings)
     weights = (tmp_path / "result" / "model.safetensors").stat().st_mtime_ns
-    assert run(tmp_path, pretrained, data, settings) == first
+    assert fine_tune(tmp_path, pretrained, data, settings) == first
     assert (tmp_path / "result" / "model.safetensors").stat().st_mtime_ns == weights
-    run(tmp_path, pretrained, data, replace(settings, learning_rate=1e-3))
+    fine_tune(tmp_path, pretrained, data, replace(settings, learning_rate=1e-3))
     assert (tmp_path / "result" / "model.safetensors").stat().st_mtime_ns != weights
+
+
+@pytest.mark.parametrize("changed", ["model", "labels", "history"])
+def test_a_training_is_of_a_model_and_of_data_too(tmp_path, pretrained, changed):
+    """With the same settings, in the same directory: nothing goes on from another's weights."""
+    settings, data = replace(FAST, num_train_epochs=1), make_data()
+    first = fine_tune(tmp_path / "one", pretrained, data, settings)
+    other, others = pretrained, data
+    if changed == "model":
+        other = make_pretrained(seed=1)
+    elif changed == "labels":
+        train = replace(data.train, labels=1 - data.train.labels)
+        others = replace(data, train=train)
+    else:
+        others = replace(data, train=replace(data.train, ends=data.train.ends - 1))
+    fresh = fine_tune(tmp_path / "two", other, others, settings)
+    assert fine_tune(tmp_path / "one", other, others, settings) == fresh != first
 
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
@@ -168,7 +183,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
 
 def test_the_initial_head_is_kept_where_training_makes_it_worse(tmp_path, pretrained):
     settings = replace(FAST, probe_first=True, learning_rate=10.0)
-    result = run(tmp_path, pretrained, make_data(), settings)
+    result = fine_tune(tmp_path, pretrained, make_data(), settings)
     assert result["validation_auroc"] == result["history"][0]["auroc"]
     assert json.loads((tmp_path / "result" / "training.json").read_text()) == result
 
@@ -212,4 +227,4 @@ def test_loss_weighs_classes_and_ignores_unknown_labels():
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), make_pretrained(), make_data(), LONG)
+    fine_tune(Path(sys.argv[1]), make_pretrained(), make_data(), LONG)

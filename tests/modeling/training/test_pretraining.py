@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,12 @@ import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import safe_globals
 
-from clm_ler.modeling.model.published import load_masked_lm
+from clm_ler.modeling.loading import load_model
 from clm_ler.modeling.training.checkpoints import RESULT, last_checkpoint
+from clm_ler.modeling.training.launch import launch
 from clm_ler.modeling.training.pretraining import (
     DelayedEarlyStopping,
     build_trainer,
-    launch,
     pretrain,
     training_arguments,
 )
@@ -66,7 +65,7 @@ def test_it_learns(undisturbed: Path) -> None:
 def test_the_best_model_is_kept(undisturbed: Path, data: pa.Table) -> None:
     task = toy_task(undisturbed, data)
     trainer = build_trainer(task, training_arguments(task))
-    trainer.model.load_state_dict(load_masked_lm(undisturbed / RESULT).state_dict())
+    trainer.model.load_state_dict(load_model(undisturbed / RESULT).state_dict())
     assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses(undisturbed, "eval_loss")))
 
 
@@ -115,7 +114,7 @@ def test_two_ranks_see_what_one_sees_in_twice_the_batches(tmp_path: Path) -> Non
     batches = len(build_trainer(task, arguments).get_train_dataloader())
     assert batches % 2 == 0, "else one rank has other batches than two"
     pretrain(task)
-    launch(toy_task(together, data, ddp_backend="gloo", **common), ranks=2)
+    launch(pretrain, toy_task(together, data, **common), ranks=2)
     assert len(losses(together)) == batches
     np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-4)
     np.testing.assert_allclose(losses(together, "eval_loss"), losses(alone, "eval_loss"), rtol=1e-4)
@@ -129,8 +128,9 @@ def test_an_accumulated_step_is_the_mean_over_all_its_masked_codes(
     model = trainer.model.eval()
     loader = iter(trainer.get_train_dataloader())
     batches = [next(loader) for _ in range(3)]
-    sums = [model(**batch, num_items_in_batch=1).loss.item() for batch in batches]
-    masked = sum(len(batch["labels"]) for batch in batches)
+    loss = task.recipe.objective.loss
+    sums = [model(**batch, read_out=loss).item() for batch in batches]
+    masked = sum(len(batch["targets"]["labels"]) for batch in batches)
     pretrain(task)
     assert losses(tmp_path)[0] == pytest.approx(sum(sums) / masked, rel=1e-5)
 
@@ -168,8 +168,7 @@ def test_early_stopping_waits_for_its_delay(tmp_path: Path) -> None:
 
 
 def test_a_stopped_training_ends_with_a_result(tmp_path: Path, data: pa.Table) -> None:
-    task = toy_task(tmp_path, data, learning_rate=1e-9, eval_steps=1)
-    pretrain(replace(task, early_stopping_patience=2))
+    pretrain(toy_task(tmp_path, data, learning_rate=0.0, eval_steps=1, early_stopping_patience=2))
     assert len(losses(tmp_path)) < 10
     assert (tmp_path / RESULT / "model.safetensors").exists()
     assert last_checkpoint(tmp_path) is not None

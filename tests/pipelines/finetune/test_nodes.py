@@ -150,14 +150,15 @@ def trained(tmp_path_factory):
     """Everything up to the predictions, and the tables it came from."""
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
-    options = FinetuneOptions(checkpoints=str(checkpoints), **OPTIONS)
+    options = FinetuneOptions(checkpoints="", **OPTIONS)
     labels = nodes.select_labels(data["raw_labels"], options)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = ClmLerConfig(vocab_size=len(tokenizer), intermediate_size=32, **sizes)
     pretrained = ClmLerForMaskedLM(config)
-    model, grid = nodes.train_classifier(samples, encoded, tokenizer, pretrained, options, 1)
+    inputs = (samples, encoded, tokenizer, pretrained, checkpoints, options, 1)
+    model, grid = nodes.train_classifier(*inputs)
     return {
         "data": data,
         "options": options,
@@ -167,6 +168,7 @@ def trained(tmp_path_factory):
         "candidates": candidates,
         "samples": samples,
         "pretrained": pretrained,
+        "workspace": checkpoints,
         "model": model,
         "grid": grid,
     }
@@ -254,10 +256,8 @@ def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):
         "clm_ler.modeling.training.finetuning.initial_classifier",
         lambda *_: pytest.fail("a finished grid point was trained again"),
     )
-    arguments = (
-        trained[name] for name in ("samples", "encoded", "tokenizer", "pretrained", "options")
-    )
-    _, grid = nodes.train_classifier(*arguments, 1)
+    names = ("samples", "encoded", "tokenizer", "pretrained", "workspace", "options")
+    _, grid = nodes.train_classifier(*(trained[name] for name in names), 1)
     assert grid == trained["grid"]
 
 

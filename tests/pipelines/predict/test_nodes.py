@@ -50,7 +50,11 @@ class Tokenizer:
 def make_model(**changes):
     torch.manual_seed(0)
     model = ClmLerForSequenceClassification(ClmLerConfig(**SIZES, num_labels=2))
-    settings = {"tasks": ["t"], "window_length": WINDOW.max_length, "calibration_temperature": 2.0}
+    settings = {
+        "tasks": ["t"],
+        "window_length": WINDOW.override_maxlen,
+        "calibration_temperature": 2.0,
+    }
     for name, value in (settings | changes).items():
         setattr(model.config, name, value)
     return model
@@ -107,7 +111,7 @@ def test_one_vector_per_sample_of_what_it_may_see():
     samples = ibis.duckdb.connect().create_table("samples", samples)
     torch.manual_seed(0)
     pretrained = ClmLerForMaskedLM(ClmLerConfig(**SIZES))
-    options = FinetuneOptions(checkpoints="", override_maxlen=WINDOW.max_length)
+    options = FinetuneOptions(checkpoints="", override_maxlen=WINDOW.override_maxlen)
     table = embed_samples(samples, make_table(PEOPLE), Tokenizer(), pretrained, options).read_all()
     expected = embed(
         pretrained.clm_ler,

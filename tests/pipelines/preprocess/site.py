@@ -7,7 +7,7 @@ import yaml
 
 from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.engines.engine import hold
+from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
@@ -61,8 +61,16 @@ EVENT = {"person_id": "int64", "start": "string", "source": "string"}
 LAB = EVENT | {"value": "string", "unit": "string"}
 
 
+SCHEMAS = {"patient": PATIENT, "diagnosis": EVENT, "prescription": EVENT, "lab": LAB}
+
+
 def options(**changes):
     return PreprocessOptions(**(PUBLISHED | changes))
+
+
+def listed(*names):
+    """The part of the published ``tables`` that a site has."""
+    return {name: PUBLISHED["tables"][name] for name in names}
 
 
 def preprocess(as_table, raw, options):
@@ -73,12 +81,9 @@ def preprocess(as_table, raw, options):
 
     def held(table):
         """As ``TransientTableDataset`` does."""
-        return hold(tables["patient"].get_backend(), f"held_{uuid.uuid4().hex}", table)
+        return engine_of(tables["patient"]).materialize(f"held_{uuid.uuid4().hex}", table)
 
-    tables = {
-        name: as_table(rows, {"patient": PATIENT, "lab": LAB}.get(name, EVENT))
-        for name, rows in raw.items()
-    }
+    tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
     raw_table = partial(dict.get, tables)
     made = {"demographics": stored(corridor.select_demographics(tables["patient"], options))}
     births = made["demographics"]
@@ -102,9 +107,9 @@ def preprocess(as_table, raw, options):
     )
     fitted = [made["unit_conversions"], made["lab_percentiles"]]
     events = [made["coded_events"], made["lab_events"]]
-    made["lab_token_counts"] = stored(nodes.count_lab_tokens(made["lab_events"], *fitted))
+    made["lab_token_counts"] = stored(corridor.count_lab_tokens(made["lab_events"], *fitted))
     made["person_spans"] = stored(
-        nodes.measure_persons(
+        corridor.measure_persons(
             *events, *fitted, made["lab_token_counts"], made["person_splits"], options
         )
     )

@@ -3,9 +3,10 @@ from itertools import pairwise
 
 import pytest
 
+from clm_ler.corridor import nodes as corridor
 from clm_ler.pipelines.preprocess import nodes
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import options, preprocess, rows
+from tests.pipelines.preprocess.site import SCHEMAS, listed, options, preprocess, rows
 
 BIRTH = datetime(1980, 1, 1)
 # One person, every rule, worked out by hand.
@@ -153,14 +154,31 @@ def test_the_figure_carries_every_row_that_was_read(made):
 
 
 def test_any_table_of_events_may_be_absent(as_table):
-    made = preprocess(
-        as_table, {"patient": RAW["patient"], "diagnosis": RAW["diagnosis"]}, options()
-    )
+    present = ("patient", "diagnosis")
+    raw = {name: RAW[name] for name in present}
+    made = preprocess(as_table, raw, options(tables=listed(*present)))
     assert made["lab_events"].count().execute() == 0
     tokens = [row for (row,) in rows(made["sequences"], "sorted_event_tokens")]
     assert tokens == [
         ["AGE:40", "GENDER:F", "REGION:NJ", "ICD10CM:J45.901", "ICD9CM:493.9", "ICD9CM:36.01"]
     ]
+
+
+def test_a_table_that_is_not_listed_is_not_read_although_it_is_there(as_table):
+    alone = listed("patient", "diagnosis")
+    counts = preprocess(as_table, RAW, options(tables=alone))["raw_row_counts"]
+    assert {table for (table,) in rows(counts, "table")} == set(alone)
+
+
+@pytest.mark.parametrize("name", ["patient", "prescription", "lab"])
+def test_a_listed_table_that_is_not_there_is_named(as_table, name):
+    raw = {table: as_table(rows, SCHEMAS[table]) for table, rows in RAW.items() if table != name}
+    with pytest.raises(ValueError, match=f"^{name} is listed in preprocess.tables, and there is"):
+        births = corridor.select_demographics(raw.get("patient"), options())
+        corridor.screen_lab_events(raw.get("lab"), births, options())
+        corridor.screen_coded_events(
+            births, options(), raw.get("diagnosis"), raw.get("prescription"), None
+        )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +201,7 @@ def test_a_loss_stops_the_run_before_the_step_that_builds_on_it(made):
     fitted = [made[name] for name in ("unit_conversions", "lab_percentiles")]
     splits, counts = made["person_splits"], made["lab_token_counts"]
     with pytest.raises(ValueError, match="lab: step 'lab_tokens' loses 4 of 8 rows"):
-        nodes.measure_persons(*events, *fitted, counts, splits, strict)
+        corridor.measure_persons(*events, *fitted, counts, splits, strict)
     with pytest.raises(ValueError, match="history spans too few days"):
         nodes.build_pretraining_sequences(
             made["demographics"], *events, *fitted, splits, made["person_spans"], strict

@@ -1,19 +1,17 @@
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from kedro.io import DataCatalog
-from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from clm_ler.modeling.training.checkpoints import ChangedRunError
 from clm_ler.pipelines.pretrain import nodes
-from clm_ler.pipelines.pretrain.fingerprint import hash_content
-from clm_ler.pipelines.pretrain.nodes import local_directory, plot_curves, pretrain_model
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 from clm_ler.pipelines.pretrain.pipeline import create_pipeline
+from clm_ler.pipelines.pretrain.report import plot_curves
 from tests.modeling.records import records, tokenizer
 
 TINY = {
@@ -36,8 +34,27 @@ TINY = {
 }
 
 
-def options(directory: Path, **changes: Any) -> PretrainOptions:
-    return PretrainOptions(**(TINY | {"checkpoints": str(directory)} | changes))
+def options(**changes: Any) -> PretrainOptions:
+    return PretrainOptions(**(TINY | {"checkpoints": ""} | changes))
+
+
+def run(
+    directory: Path, data: pa.Table, inputs: Mapping[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return inputs and outputs of all nodes, run one after the other; changes are of the options."""
+    values = {
+        "encoded_sequences": data,
+        "tokenizer": tokenizer(),
+        "parent_model": None,
+        "parent_tokenizer": None,
+        "pretrain_workspace": directory,
+        "params:pretrain": options(**changes),
+        "params:seed": 1,
+        **(inputs or {}),
+    }
+    for node in create_pipeline().nodes:
+        values |= node.run({name: values[name] for name in node.inputs})
+    return values
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +63,18 @@ def data() -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory, data: pa.Table) -> dict[str, Any]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkpoints")
+
+
+@pytest.fixture(scope="module")
+def outputs(directory: Path, data: pa.Table) -> dict[str, Any]:
     """The pipeline, run once."""
-    directory = tmp_path_factory.mktemp("checkpoints")
-    catalog = DataCatalog.from_config({})
-    inputs = {"encoded_sequences": data, "tokenizer": tokenizer(), "params:seed": 1}
-    for name, value in (inputs | {"params:pretrain": options(directory)}).items():
-        catalog[name] = value
-    results = SequentialRunner().run(create_pipeline(), catalog)
-    return {name: dataset.load() for name, dataset in results.items()} | {"directory": directory}
+    return run(directory, data)
 
 
-def run_again(outputs: dict[str, Any], data: pa.Table, seed: int = 1, **changes: Any) -> Any:
-    return pretrain_model(data, tokenizer(), options(outputs["directory"], **changes), seed)
-
-
-def test_the_metrics_say_how_good_against_what_and_how_fast(data: pa.Table, tmp_path: Path) -> None:
-    _, metrics, history = pretrain_model(data, tokenizer(), options(tmp_path), 1)
+def test_the_metrics_say_how_good_against_what_and_how_fast(outputs: dict[str, Any]) -> None:
+    metrics, history = outputs["pretrain_metrics"], outputs["pretrain_history"]
     for split in ("valid", "test"):
         result = metrics[split]
         assert result["persons"] == 12
@@ -78,6 +90,12 @@ def test_the_metrics_say_how_good_against_what_and_how_fast(data: pa.Table, tmp_
     assert metrics["valid"]["joint_loss"] == pytest.approx(best)
 
 
+def test_masked_language_modelling_has_no_targets_of_its_own(outputs: dict[str, Any]) -> None:
+    targets = outputs["pretrain_targets"].to_pyarrow()
+    assert targets.num_rows == 0
+    assert targets.column_names == ["target", "token_id", "kind", "events"]
+
+
 def test_the_pipeline_ends_with_a_figure(outputs: dict[str, Any]) -> None:
     assert [trace.name for trace in outputs["pretrain_curves"].data] == [
         "loss",
@@ -86,53 +104,62 @@ def test_the_pipeline_ends_with_a_figure(outputs: dict[str, Any]) -> None:
     ]
 
 
-def test_a_finished_training_is_not_repeated(
-    outputs: dict[str, Any], data: pa.Table, monkeypatch: pytest.MonkeyPatch
+def test_a_finished_training_is_measured_anew_but_not_repeated(
+    outputs: dict[str, Any], directory: Path, data: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_again(outputs, data)
     monkeypatch.setattr(nodes, "launch", lambda *_: pytest.fail("it trained again"))
-    monkeypatch.setattr(nodes, "measure_model", lambda *_: pytest.fail("it measured again"))
-    described, metrics, history = run_again(outputs, data, save_total_limit=7)
-    assert (metrics, history, described.card) == (first[1], first[2], first[0].card)
+    again = run(directory, data, save_total_limit=7)
+    for name in ("pretrain_metrics", "pretrain_history"):
+        assert again[name] == outputs[name]
+    assert again["pretrained_model"].card == outputs["pretrained_model"].card
+    fewer = run(directory, data, eval_persons=3)
+    assert fewer["pretrain_metrics"]["valid"]["persons"] == 3
 
 
 def test_a_site_without_laboratory_results_has_no_lab_bins(data: pa.Table, tmp_path: Path) -> None:
     place = data.schema.get_field_index("token_type_ids")
     none = pa.array([[0] * len(ids) for ids in data["input_ids"].to_pylist()], pa.list_(pa.uint8()))
     without = data.set_column(place, "token_type_ids", none)
-    _, metrics, _ = pretrain_model(without, tokenizer(bins=0), options(tmp_path), 1)
+    metrics = run(tmp_path, without, {"tokenizer": tokenizer(bins=0)})["pretrain_metrics"]
     assert "lab_bins" not in metrics["valid"]
     assert metrics["valid"]["joint_loss"] == metrics["valid"]["loss"]
 
 
 def test_another_training_in_its_place_has_its_own_metrics(data: pa.Table, tmp_path: Path) -> None:
-    _, first, _ = pretrain_model(data, tokenizer(), options(tmp_path), 1)
+    first = run(tmp_path, data)["pretrain_metrics"]
     changes = {"learning_rate": 0.001, "overwrite": True}
-    _, second, _ = pretrain_model(data, tokenizer(), options(tmp_path, **changes), 1)
-    _, alone, _ = pretrain_model(data, tokenizer(), options(tmp_path / "other", **changes), 1)
+    second = run(tmp_path, data, **changes)["pretrain_metrics"]
+    alone = run(tmp_path / "other", data, **changes)["pretrain_metrics"]
     assert second["valid"] == alone["valid"] != first["valid"]
 
 
-def test_what_changed_is_refused_with_the_way_out(outputs: dict[str, Any], data: pa.Table) -> None:
+def test_what_changed_is_refused_with_the_way_out(
+    outputs: dict[str, Any], directory: Path, data: pa.Table
+) -> None:
     with pytest.raises(
         ChangedRunError, match=r"learning_rate: 0.01 -> 0.02.*pretrain\.overwrite=true"
     ):
-        run_again(outputs, data, learning_rate=0.02)
-    with pytest.raises(ChangedRunError, match=r"data\.sha256.*pretrain\.checkpoints=DIRECTORY"):
-        run_again(outputs, records(seed=9))
+        run(directory, data, learning_rate=0.02)
+    with pytest.raises(ChangedRunError, match=r"data\.digest.*pretrain\.checkpoints=DIRECTORY"):
+        run(directory, records(seed=9))
     with pytest.raises(ChangedRunError, match="seed: 1 -> 2"):
-        run_again(outputs, data, seed=2)
+        run(directory, data, {"params:seed": 2})
+    parent = {"parent_model": outputs["trained_model"], "parent_tokenizer": tokenizer()}
+    with pytest.raises(ChangedRunError, match="parent: None -> "):
+        run(directory, data, parent)
 
 
-def test_the_model_directory_explains_itself(data: pa.Table, outputs, tmp_path: Path) -> None:
-    described, _, _ = run_again(outputs, data, license="apache-2.0")
-    described.save_pretrained(tmp_path)
+def test_the_model_directory_explains_itself(
+    outputs: dict[str, Any], directory: Path, data: pa.Table, tmp_path: Path
+) -> None:
+    run(directory, data, license="apache-2.0")["pretrained_model"].save_pretrained(tmp_path)
     assert AutoModelForMaskedLM.from_pretrained(tmp_path).config.vocab_size == len(tokenizer())
     assert AutoTokenizer.from_pretrained(tmp_path).get_vocab() == tokenizer().get_vocab()
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\n") and "\nlicense: apache-2.0\n" in card.split("---")[1]
     for text in (
         "36 persons in `train`",
+        "masked language modelling",
         "own_history",
         "| `learning_rate` | 0.01 |",
         "## Intended use",
@@ -146,62 +173,42 @@ def test_the_model_directory_explains_itself(data: pa.Table, outputs, tmp_path: 
 def test_the_published_flavours_go_through_the_same_pipeline(
     model_type: str, data: pa.Table, tmp_path: Path
 ) -> None:
-    chosen = options(tmp_path / "run", model_type=model_type, max_steps=2, eval_steps=2)
-    described, metrics, _ = pretrain_model(data, tokenizer(), chosen, 1)
-    assert "lab_bins" not in metrics["valid"]
-    described.save_pretrained(tmp_path / "model")
+    found = run(tmp_path / "run", data, model_type=model_type, max_steps=2, eval_steps=2)
+    assert "lab_bins" not in found["pretrain_metrics"]["valid"]
+    found["pretrained_model"].save_pretrained(tmp_path / "model")
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / "model").config.model_type == model_type
 
 
 def test_a_model_is_continued_with_a_vocabulary_that_grew(
     outputs: dict[str, Any], data: pa.Table, tmp_path: Path
 ) -> None:
-    described, metrics, _ = run_again(outputs, data)
-    described.save_pretrained(tmp_path / "earlier")
-    chosen = options(
-        tmp_path / "run", input_model=str(tmp_path / "earlier"), max_steps=1, learning_rate=1e-9
-    )
-    again, later, _ = pretrain_model(data, tokenizer(("ICD10CM:new",)), chosen, 1)
-    assert again.model.config.vocab_size == len(tokenizer()) + 1
-    assert later["valid"]["loss"] == pytest.approx(metrics["valid"]["loss"], abs=0.05)
+    inputs = {
+        "parent_model": outputs["trained_model"],
+        "parent_tokenizer": tokenizer(),
+        "tokenizer": tokenizer(("ICD10CM:new",)),
+    }
+    later = run(tmp_path, data, inputs, max_steps=1, learning_rate=1e-9)
+    assert later["trained_model"].config.vocab_size == len(tokenizer()) + 1
+    before = outputs["pretrain_metrics"]["valid"]["loss"]
+    assert later["pretrain_metrics"]["valid"]["loss"] == pytest.approx(before, abs=0.05)
 
 
-def test_content_is_what_is_hashed_not_its_chunks() -> None:
-    table = records(20)
-    assert hash_content(pa.concat_tables([table.slice(0, 7), table.slice(7)])) == hash_content(
-        table
-    )
-    for name in table.column_names:
-        other = (
-            records(20, seed=1)[name]
-            if name != "split"
-            else table[name].take(list(range(19, -1, -1)))
-        )
-        if name == "person_id":
-            other = pa.chunked_array([pa.array(range(1, 21), pa.int64())])
-        changed = table.set_column(table.column_names.index(name), name, other)
-        assert hash_content(changed) != hash_content(table), name
-
-
-def test_a_preset_gives_what_is_not_set(tmp_path: Path) -> None:
-    assert options(tmp_path).hidden_size == 16
-    assert options(tmp_path, hidden_size=32).hidden_size == 32
+def test_a_preset_gives_what_is_not_set() -> None:
+    assert options().hidden_size == 16
+    assert options(hidden_size=32).hidden_size == 32
     with pytest.raises(ValidationError, match="preset must be one of toy"):
-        options(tmp_path, preset="huge")
+        options(preset="huge")
     with pytest.raises(ValidationError, match="relative_key_query"):
-        options(tmp_path, position_embedding_type="relative_key_query")
+        options(position_embedding_type="relative_key_query")
     with pytest.raises(ValidationError, match="at most 1"):
-        options(tmp_path, masking_fraction=0.95)
+        options(masking_fraction=0.95)
     with pytest.raises(ValidationError, match="varlen is for model_type clm_ler"):
-        options(tmp_path, attention="varlen", model_type="bert")
-
-
-def test_checkpoints_stay_local_where_the_storage_is_not() -> None:
-    assert local_directory("s3://bucket/06_models/checkpoints") == Path(
-        "data/06_models/checkpoints"
-    )
-    assert local_directory("/somewhere") == Path("/somewhere")
+        options(attention="varlen", model_type="bert")
+    with pytest.raises(ValidationError, match="objective must be one of mlm"):
+        options(objective="unknown")
+    with pytest.raises(ValidationError, match="unknown_name"):
+        options(unknown_name=1)
 
 
 def test_curves_need_no_history() -> None:
-    assert len(plot_curves([], {"valid": {"baselines": {}}}).data) == 3
+    assert len(plot_curves([], {"valid": {"baselines": {}}}, options()).data) == 3

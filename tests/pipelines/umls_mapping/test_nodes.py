@@ -310,3 +310,13 @@ def test_a_report_on_nothing(as_table):
     )
     assert made["all"]["share_of_events"] is None
     assert nodes.plot_translations(made).data == ()
+
+
+def test_without_vocabularies_nothing_is_known_of_any_code(as_table):
+    none = [nodes.extract_concepts, nodes.extract_drug_codes, nodes.extract_links]
+    concepts, drugs, links = (extract(None, options()) for extract in none)
+    codes = as_table([("SNOMED", "1")], {"system": "string", "code": "string"})
+    targets = nodes.translation.name_targets(nodes.vocabulary_codes({"SNOMED:1": 3}), {})
+    sources = nodes.translation.name_sources(codes.mutate(events=ibis.literal(1)), {})
+    found = nodes.find_concepts(sources, targets, concepts, drugs, None, None)
+    assert [rows_of(table) for table in (*found, links)] == [[], [], []]

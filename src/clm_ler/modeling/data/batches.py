@@ -5,8 +5,7 @@ nothing but their own description (`BatchIndex`), so that it does not matter whi
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from clm_ler.modeling.data.store import Tokens, TokenStore
+from clm_ler.modeling.data.random_streams import ORDER, random_stream
+from clm_ler.modeling.data.store import Tokens
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.data.windows import (
-    WindowOptions,
-    Windows,
-    cut,
-    evaluation_windows,
-    train_windows,
-)
-from clm_ler.modeling.objectives.mlm import MaskingOptions, mask_tokens
+from clm_ler.modeling.data.windows import Windows
 
-Batch = dict[str, torch.Tensor]
-# What a random stream is for: the second word of its seed.
-WINDOWS, ORDER, MASKS, EVALUATION_MASKS = range(4)
-ROWS_PER_BLOCK = 4_000_000
+Batch = dict[str, Any]  # the model's arguments by name: tensors, or `targets`: tensors by name
 
 
 @dataclass(frozen=True)
@@ -68,11 +58,6 @@ class BatchIndex:
     number: int
     positions: npt.NDArray[np.int64]
     windows: Windows
-
-
-def random_stream(*words: int) -> np.random.Generator:
-    """Return the generator of a seed and what it is for, the same on every machine."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
 
 
 def plan_batches(
@@ -264,98 +249,3 @@ def collate(tokens: Tokens, vocabulary: Vocabulary) -> Batch:
         "position_ids": padded(tokens.position_ids, 0),
         "attention_mask": torch.from_numpy(real),
     }
-
-
-def mlm_batch(
-    index: BatchIndex,
-    store: TokenStore,
-    vocabulary: Vocabulary,
-    options: MaskingOptions,
-    seed: int,
-    fixed_masks: bool = False,
-) -> Batch:
-    """Return the tensors of a batch for masked language modelling.
-
-    Beside those of `collate`: ``masked_index`` [M] (flat index into B * T), ``labels`` [M] (token
-    ids) and ``bin_labels`` [M] (token types 1 to B; -100 where no bin), all int64; and, where the
-    options ask for it, ``bin_only_index`` and ``bin_only_labels`` [K] of the labs whose bin alone is
-    masked.
-
-    Args:
-        index: The batch.
-        store: The sequences.
-        vocabulary: The special ids.
-        options: How tokens are masked.
-        seed: Of the masks, together with the epoch and the batch's number.
-        fixed_masks: Mask the same in every epoch, for evaluation.
-    """
-    words = (EVALUATION_MASKS, index.number) if fixed_masks else (MASKS, index.epoch, index.number)
-    tokens = cut(store, index.windows, vocabulary)
-    tokens, targets = mask_tokens(tokens, vocabulary, options, random_stream(seed, *words))
-    batch = collate(tokens, vocabulary)
-    places = np.flatnonzero(batch["attention_mask"].numpy())
-    batch |= {
-        "masked_index": torch.from_numpy(places[targets.index]),
-        "labels": torch.from_numpy(targets.labels),
-        "bin_labels": torch.from_numpy(targets.bin_labels),
-    }
-    if options.bin_masking_fraction:
-        batch |= {
-            "bin_only_index": torch.from_numpy(places[targets.bin_only_index]),
-            "bin_only_labels": torch.from_numpy(targets.bin_only_labels),
-        }
-    return batch
-
-
-def mlm_train_loader(
-    store: TokenStore,
-    vocabulary: Vocabulary,
-    window: WindowOptions,
-    masking: MaskingOptions,
-    tokens_per_batch: int,
-    *,
-    seed: int,
-    epochs: int,
-    processes: int = 1,
-    workers: int = 0,
-) -> DataLoader[Batch]:
-    """Return the pre-training batches: random windows, shuffled, masked anew in each epoch."""
-
-    def windows_of(epoch: int) -> Windows:
-        rng = random_stream(seed, WINDOWS, epoch)
-        blocks = np.split(np.arange(len(store)), range(ROWS_PER_BLOCK, len(store), ROWS_PER_BLOCK))
-        return Windows.concatenate([train_windows(store, rows, window, rng) for rows in blocks])
-
-    batches = PlannedBatches(
-        windows_of, tokens_per_batch, seed=seed, epochs=epochs, processes=processes
-    )
-    make = partial(mlm_batch, store=store, vocabulary=vocabulary, options=masking, seed=seed)
-    return make_loader(make, batches, len(store), workers)
-
-
-def mlm_evaluation_loader(
-    store: TokenStore,
-    vocabulary: Vocabulary,
-    window: WindowOptions,
-    masking: MaskingOptions,
-    tokens_per_batch: int,
-    *,
-    seed: int,
-    processes: int = 1,
-    workers: int = 0,
-    rows: npt.NDArray[np.integer] | None = None,
-) -> DataLoader[Batch]:
-    """Return the evaluation batches of all or some rows: latest windows, fixed order and masks.
-
-    No bin is masked alone: the loss of a masked lab is that of the pair (code, bin).
-    """
-    masking = replace(masking, bin_masking_fraction=0.0)
-    rows = np.arange(len(store)) if rows is None else rows
-    windows = evaluation_windows(store, rows, window)
-    batches = PlannedBatches(
-        lambda epoch: windows, tokens_per_batch, seed=seed, shuffle=False, processes=processes
-    )
-    make = partial(
-        mlm_batch, store=store, vocabulary=vocabulary, options=masking, seed=seed, fixed_masks=True
-    )
-    return make_loader(make, batches, len(rows), workers)

@@ -6,35 +6,27 @@ from its own first event (day 1), with ``AGE`` the age at that event.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, doc
 
-from clm_ler.modeling.data.store import (
-    BIRTH_UNKNOWN,
-    Tokens,
-    TokenStore,
-)
+from clm_ler.modeling.data.store import BIRTH_UNKNOWN, Tokens, TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.tokens import DAYS_PER_YEAR
 
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """How large a window may be.
+    """How large a window may be: earlier events are cut off."""
 
-    Attributes:
-        max_length: Tokens of a window, ``[CLS]`` and baseline included.
-        max_position_embeddings: Day positions 0 to this minus 1 exist; earlier events are cut off.
-    """
-
-    max_length: int = 512
-    max_position_embeddings: int = 1825
+    override_maxlen: Annotated[int, Ge(2), doc("Tokens of a window, [CLS] included")] = 512
+    max_position_embeddings: Annotated[int, Ge(2), doc("Days of a window")] = 1825
 
     def __post_init__(self) -> None:
-        if self.max_length < 2 or self.max_position_embeddings < 2:
-            raise ValueError("max_length and max_position_embeddings must be at least 2.")
+        if self.override_maxlen < 2 or self.max_position_embeddings < 2:
+            raise ValueError("override_maxlen and max_position_embeddings must be at least 2.")
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ def train_windows(
     """
     baseline = _baseline_lengths(store, rows, store.lengths[rows])
     history = store.lengths[rows] - baseline
-    events = np.minimum(history, np.maximum(options.max_length - 1 - baseline, 0))
+    events = np.minimum(history, np.maximum(options.override_maxlen - 1 - baseline, 0))
     firsts = baseline + (rng.random(len(rows)) * (history - events + 1)).astype(np.int32)
     return _fit_days(store, _windows(rows, baseline, firsts, events, options), options)
 
@@ -109,7 +101,7 @@ def evaluation_windows(
     """
     ends = store.lengths[rows] if ends is None else np.minimum(ends, store.lengths[rows])
     baseline = _baseline_lengths(store, rows, ends)
-    events = np.minimum(ends - baseline, np.maximum(options.max_length - 1 - baseline, 0))
+    events = np.minimum(ends - baseline, np.maximum(options.override_maxlen - 1 - baseline, 0))
     return _fit_days(store, _windows(rows, baseline, ends - events, events, options), options)
 
 
@@ -167,7 +159,7 @@ def _windows(
     events: npt.NDArray[np.integer],
     options: WindowOptions,
 ) -> Windows:
-    baseline = np.minimum(baseline, options.max_length - 1)
+    baseline = np.minimum(baseline, options.override_maxlen - 1)
     small = (field.astype(np.int32) for field in (baseline, firsts, events))
     return Windows(np.asarray(rows, np.int64), *small)
 

@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
-METRICS = ("auroc", "auprc", "brier")
+OFFICIAL_METRICS = ("auroc", "auprc", "brier")
 BLOCK_ELEMENTS = 1 << 20  # weights that one core works on at a time
 
 

@@ -72,18 +72,21 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / weights.sum())
 
 
+# What is measured beside AUROC, AUPRC and the Brier score: of labels, probabilities and weights of rows.
+METRICS: dict[str, Callable[[Array, Array, Array], float]] = {
+    "log_loss": log_loss,
+    "calibration_slope": calibration_slope,
+    "calibration_intercept": calibration_intercept,
+    "ece": expected_calibration_error,
+}
+
+
 def all_metrics(labels: Array, probabilities: Array, weights: PatientWeights) -> dict[str, Array]:
     """Return every binary metric in each replicate, ``[replicates]``; NaN where it is not defined."""
-    one_by_one = {
-        "log_loss": log_loss,
-        "calibration_slope": calibration_slope,
-        "calibration_intercept": calibration_intercept,
-        "ece": expected_calibration_error,
-    }
     drawn = weights.counts.astype(np.float64)
     return weighted_metrics(labels, probabilities, weights) | {
         name: np.array([metric(labels, probabilities, row[weights.patient]) for row in drawn])
-        for name, metric in one_by_one.items()
+        for name, metric in METRICS.items()
     }
 
 

@@ -73,7 +73,7 @@ def fit_probe(
     if len(np.unique(train[1])) < 2:
         raise ValueError("The training rows have one class only.")
     best, best_auroc = None, -np.inf
-    for settings, predict in _CANDIDATES[estimator](train, grid, seed):
+    for settings, predict in ESTIMATORS[estimator](train, grid, seed):
         auroc = _auroc(validation[1], predict(validation[0]))
         if best is None or auroc > best_auroc:
             best, best_auroc = (settings, predict), auroc
@@ -168,7 +168,7 @@ def _auroc(labels: Labels, scores: NDArray[np.float64]) -> float:
     return float(roc_auc_score(labels, scores)) if len(np.unique(labels)) == 2 else float("nan")
 
 
-_CANDIDATES: dict[str, Callable[[tuple[Matrix, Labels], Grid, int], Iterable[Candidate]]] = {
+ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int], Iterable[Candidate]]] = {
     "logistic": _logistic_candidates,
     "gbm": _gbm_candidates,
     "forest": _forest_candidates,

@@ -1,10 +1,14 @@
 """The configuration of the model."""
 
+from typing import Literal, get_args
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-TIME_ENCODINGS = ("rope_days", "day_embedding", "order")
-POOLINGS = ("cls", "mean", "last")
+TimeEncoding = Literal["rope_days", "day_embedding", "order"]
+Pooling = Literal["cls", "mean", "last"]
+TIME_ENCODINGS: tuple[str, ...] = get_args(TimeEncoding)
+POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
 @strict

@@ -8,27 +8,21 @@ from transformers import PreTrainedConfig
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
 
 
-def training_flops_per_token(
-    config: PreTrainedConfig, lengths: np.ndarray, prediction_fraction: float
-) -> float:
-    """Return the FLOPs of forward and backward pass per token that is not padding.
+def encoder_flops_per_token(config: PreTrainedConfig, lengths: np.ndarray) -> float:
+    """Return the FLOPs of the encoder, forward and backward, per token that is not padding.
 
     6 per weight of the layers; 12 x layers x hidden x length for the two products of attention
     (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), the length being the mean that a token
-    sees; and 6 per weight of the code head, for the masked tokens only. Embeddings and softmax are
-    left out.
+    sees. Embeddings are left out.
 
     Args:
         config: Of any flavour.
         lengths: Tokens of each window, ``[persons]``.
-        prediction_fraction: Share of the tokens that are masked.
     """
     hidden, layers = config.hidden_size, config.num_hidden_layers
     layer_weights = 4 * hidden**2 + 2 * hidden * config.intermediate_size
     length = float(np.square(lengths, dtype=np.float64).sum() / lengths.sum())
-    head_weights = hidden * (hidden + config.vocab_size)
-    body = layers * (6 * layer_weights + 12 * hidden * length)
-    return body + prediction_fraction * 6 * head_weights
+    return layers * (6 * layer_weights + 12 * hidden * length)
 
 
 def model_flops_utilisation(tokens_per_second: float, flops_per_token: float) -> float | None:

@@ -6,17 +6,18 @@ A batch comes in one of two forms, and both give the same numbers:
 * **packed**: all sequences behind one another as ``[1, tokens]``, with their borders in
   ``cu_seq_lens``. Nothing is spent on padding; this is the form for GPUs.
 
-Logits are computed at the masked positions only: with a vocabulary of 160,000 the head would
-otherwise take more than half of all the work.
+In training, logits are computed at the masked positions only (see :class:`ReadOut`): with a vocabulary
+of 160,000 the head would otherwise take more than half of all the work.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import create_bidirectional_mask
@@ -27,101 +28,57 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.auto.modeling_auto import (
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-)
 
+from clm_ler.modeling.model.attention import attention_name, rotary_angles, rotate
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
-
-IGNORED = -100  # the label of a position that has no target, as in Hugging Face
 
 
 @dataclass
 class MaskedCodesOutput(ModelOutput):
-    """What masked language modelling returns.
+    """What is predicted at each position.
 
     Attributes:
-        loss: Cross entropy of the codes plus ``bin_loss_weight`` times that of the lab bins, those
-            masked alone included, all summed and divided by the number of masked codes.
-        logits: Code logits ``[masked, vocab_size]``, or ``[..., vocab_size]`` for every position
-            where no ``masked_index`` is given.
-        bin_logits: Lab-bin logits ``[masked, num_lab_bins]``; column 0 is bin 1.
+        logits: Code logits ``[..., vocab_size]``.
+        bin_logits: Lab-bin logits ``[..., num_lab_bins]``, given the code; column 0 is bin 1.
     """
 
-    loss: Tensor | None = None
     logits: Tensor | None = None
     bin_logits: Tensor | None = None
 
 
-def varlen_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    cu_seq_lens_q: Tensor | None = None,
-    max_length_q: int | None = None,
-    **_: object,
-) -> tuple[Tensor, None]:
-    """Attend within each sequence of a packed batch, without a mask.
+class ReadOut(Protocol):
+    """Something other than logits that is read off a model's states.
 
-    On CUDA in half precision this is PyTorch's variable-length flash kernel; elsewhere each
-    sequence is attended on its own, which gives the same numbers.
-
-    Args:
-        module: The calling layer (unused; part of the attention interface).
-        query: ``[1, heads, tokens, head_dim]``, as are ``key`` and ``value``.
-        key: See ``query``.
-        value: See ``query``.
-        attention_mask: Unused; part of the attention interface.
-        dropout: Must be 0: the kernel has no attention dropout.
-        scaling: Factor of the scores before the softmax.
-        cu_seq_lens_q: Where each sequence starts, and the end, ``[sequences + 1]``, int32.
-        max_length_q: The longest sequence.
-
-    Returns:
-        ``[1, tokens, heads, head_dim]`` and ``None`` in the place of the weights.
+    It is computed within the model's forward pass, where mixed precision, compilation and data
+    parallelism are.
     """
-    if cu_seq_lens_q is None or max_length_q is None or dropout:
-        raise ValueError("varlen attention needs cu_seq_lens and attention_probs_dropout_prob=0")
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        from torch.nn.attention.varlen import varlen_attn
 
-        q, k, v = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
-        borders, longest = cu_seq_lens_q, max_length_q
-        out = varlen_attn(q, k, v, borders, borders, longest, longest, scale=scaling)
-        return cast(Tensor, out).unsqueeze(0), None
-    sizes = cu_seq_lens_q.diff().tolist()
-    pieces = zip(*(states.split(sizes, dim=2) for states in (query, key, value)), strict=True)
-    attended = [F.scaled_dot_product_attention(q, k, v, scale=scaling) for q, k, v in pieces]
-    return torch.cat(attended, dim=2).transpose(1, 2), None
+    def __call__(
+        self, model: Any, states: Tensor, input_ids: Tensor, targets: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return what is read.
 
-
-AttentionInterface.register("varlen", varlen_attention)
+        Args:
+            model: For its heads: ``code_logits``, ``bin_logits``.
+            states: ``[positions, hidden_size]``, those of all sequences behind one another.
+            input_ids: ``[positions]``.
+            targets: What is to be predicted, and where.
+        """
+        ...
 
 
-def pack(batch: dict[str, Tensor]) -> dict[str, Tensor | int]:
-    """Return the packed form of a padded batch: ``[1, tokens]`` and the borders of its sequences.
-
-    The indices of targets are renumbered; everything else that has no position axis is passed on.
-    """
-    real = batch["attention_mask"].bool()
-    lengths = real.sum(dim=1)
-    packed: dict[str, Tensor | int] = {
-        name: values[real].unsqueeze(0) if values.shape == real.shape else values
-        for name, values in batch.items()
-        if name != "attention_mask"
-    }
-    packed["cu_seq_lens"] = F.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
-    packed["max_seq_len"] = int(lengths.max())
-    new_index = real.flatten().cumsum(0) - 1
-    for name in {"masked_index", "bin_only_index"} & batch.keys():
-        packed[name] = new_index[batch[name]]
-    return packed
+def read_states(
+    model: Any,
+    states: Tensor,
+    input_ids: Tensor,
+    read_out: ReadOut | None,
+    targets: Mapping[str, Tensor] | None,
+) -> MaskedCodesOutput | Tensor:
+    """Return what ``read_out`` reads off states ``[batch, length, hidden_size]``; without it, logits."""
+    if read_out is not None:
+        return read_out(model, states.flatten(0, 1), input_ids.flatten(), targets or {})
+    logits = model.code_logits(states)
+    return MaskedCodesOutput(logits, model.bin_logits(states, logits.argmax(dim=-1)))
 
 
 class ClmLerEmbeddings(nn.Module):
@@ -146,27 +103,6 @@ class ClmLerEmbeddings(nn.Module):
         if self.time_encoding == "day_embedding":
             embedded = embedded + self.days(position_ids)
         return self.dropout(self.norm(embedded))
-
-
-def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of the rotary angles, ``[batch, length, 1, 1, head_dim / 2]``, in fp32.
-
-    Pair ``i`` of a head turns by ``position / theta^(2i / head_dim)`` (arXiv:2104.09864, eq. 15).
-    """
-    exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
-    angles = positions[:, :, None, None, None].float() * theta ** -(exponents / head_dim)
-    return angles.cos(), angles.sin()
-
-
-def rotate(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Return the states turned by the angles; dimension ``i`` pairs with ``i + head_dim / 2``."""
-    cos, sin = (part.to(states.dtype) for part in angles)
-    left, right = states.chunk(2, dim=-1)
-    turned = (
-        torch.addcmul(left * cos, right, sin, value=-1),
-        torch.addcmul(right * cos, left, sin),
-    )
-    return torch.cat(turned, dim=-1)
 
 
 class ClmLerAttention(nn.Module):
@@ -215,12 +151,6 @@ class ClmLerAttention(nn.Module):
             max_length_k=max_seq_len,
         )
         return self.output(attended.reshape(batch, length, -1))
-
-
-def attention_name(config: ClmLerConfig, cu_seq_lens: Tensor | None) -> str:
-    """Return the attention function for this form: ``varlen`` is for packed batches only."""
-    name: str = config._attn_implementation
-    return "sdpa" if name == "varlen" and cu_seq_lens is None else name
 
 
 class ClmLerLayer(GradientCheckpointingLayer):
@@ -392,12 +322,9 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
 
     A masked lab result is a pair (code, bin). Its probability is modelled as p(code) p(bin | code):
     the bin head reads the hidden state *and* the embedding of the code, so the two losses add up to
-    the loss of the pair, comparable to that of a vocabulary with one token per code and bin. A lab
-    bin that is masked alone is read by the same head, with the code that stands there.
+    the loss of the pair, comparable to that of a vocabulary with one token per code and bin.
     """
 
-    # The loss is divided by num_items_in_batch here, so Trainer must not divide it again.
-    accepts_loss_kwargs = True
     _tied_weights_keys = {"code_head.decoder.weight": "clm_ler.embeddings.codes.weight"}
     _keys_to_ignore_on_save = ["code_head.decoder.weight"]
 
@@ -416,10 +343,19 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         """Replace the decoder."""
         self.code_head.decoder = value
 
-    def bin_logits(self, hidden: Tensor, codes: Tensor) -> Tensor:
-        """Return the logits of the lab bins at states ``[n, hidden_size]``, given the codes ``[n]``."""
-        assert self.bin_head is not None
-        logits: Tensor = self.bin_head(hidden + self.get_input_embeddings()(codes))
+    def code_logits(self, states: Tensor) -> Tensor:
+        """Return the logits of the codes at states ``[..., hidden_size]``."""
+        logits: Tensor = self.code_head(states)
+        return logits
+
+    def bin_logits(self, states: Tensor, codes: Tensor) -> Tensor | None:
+        """Return the logits of the lab bins at states ``[..., hidden_size]``, given the codes ``[...]``.
+
+        Column 0 is bin 1. ``None`` where the model does not predict bins.
+        """
+        if self.bin_head is None:
+            return None
+        logits: Tensor = self.bin_head(states + self.get_input_embeddings()(codes))
         return logits
 
     def forward(
@@ -430,14 +366,10 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         attention_mask: Tensor | None = None,
         cu_seq_lens: Tensor | None = None,
         max_seq_len: int | None = None,
-        masked_index: Tensor | None = None,
-        labels: Tensor | None = None,
-        bin_labels: Tensor | None = None,
-        bin_only_index: Tensor | None = None,
-        bin_only_labels: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> MaskedCodesOutput:
-        """Predict the codes at the masked positions.
+        read_out: ReadOut | None = None,
+        targets: Mapping[str, Tensor] | None = None,
+    ) -> MaskedCodesOutput | Tensor:
+        """Predict the code at every position, and its lab bin; or read something else off the states.
 
         Args:
             input_ids: As the next five, see :meth:`ClmLerModel.forward`.
@@ -446,55 +378,13 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
             attention_mask: 1 for tokens.
             cu_seq_lens: Borders of packed sequences.
             max_seq_len: The longest packed sequence.
-            masked_index: Positions to predict, into the flattened ``input_ids``, ``[masked]``.
-                Left out: every position.
-            labels: The true codes there, -100 = no target.
-            bin_labels: The true lab bins there (1..bins), -100 = no target.
-            bin_only_index: Positions where only the lab bin is masked, likewise, ``[bins masked]``.
-            bin_only_labels: The true lab bins there.
-            num_items_in_batch: What the summed loss is divided by: the masked codes of the whole
-                optimizer step, all accumulated batches and ranks. Left out: those of this batch.
+            read_out: What is returned in the place of logits, such as the loss of an objective.
+            targets: Passed on to ``read_out``.
         """
         outputs = self.clm_ler(
             input_ids, token_type_ids, position_ids, attention_mask, cu_seq_lens, max_seq_len
         )
-        states = outputs.last_hidden_state
-        hidden = states if masked_index is None else states.flatten(0, 1)[masked_index]
-        logits = self.code_head(hidden)
-        bin_logits = None
-        if self.bin_head is not None:
-            codes = logits.argmax(dim=-1) if labels is None else labels.clamp(min=0)
-            bin_logits = self.bin_logits(hidden, codes)
-        loss = None
-        if labels is not None:
-            loss = summed_cross_entropy(logits, labels)
-            if bin_logits is not None and bin_labels is not None:
-                bin_loss = summed_bin_loss(bin_logits, bin_labels)
-                if bin_only_index is not None and bin_only_labels is not None:
-                    codes = input_ids.flatten()[bin_only_index]
-                    alone = self.bin_logits(states.flatten(0, 1)[bin_only_index], codes)
-                    bin_loss = bin_loss + summed_bin_loss(alone, bin_only_labels)
-                loss = loss + self.config.bin_loss_weight * bin_loss
-            loss = loss / (
-                count_targets(labels) if num_items_in_batch is None else num_items_in_batch
-            )
-        return MaskedCodesOutput(loss=loss, logits=logits, bin_logits=bin_logits)
-
-
-def summed_bin_loss(logits: Tensor, bins: Tensor) -> Tensor:
-    """Return the summed cross entropy of lab bins counted from 1, -100 = no target."""
-    return summed_cross_entropy(logits, bins - (bins > 0).long())
-
-
-def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross entropy in fp32 over all positions whose label is not -100."""
-    flat = logits.flatten(0, -2).float()
-    return F.cross_entropy(flat, labels.flatten(), ignore_index=IGNORED, reduction="sum")
-
-
-def count_targets(labels: Tensor) -> Tensor:
-    """Return how many labels are targets, at least 1."""
-    return (labels != IGNORED).sum().clamp(min=1)
+        return read_states(self, outputs.last_hidden_state, input_ids, read_out, targets)
 
 
 class ClmLerForSequenceClassification(ClmLerPreTrainedModel):
@@ -534,10 +424,3 @@ class ClmLerForSequenceClassification(ClmLerPreTrainedModel):
         elif labels is not None:
             loss = F.cross_entropy(logits.float(), labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
-
-
-AutoModel.register(ClmLerConfig, ClmLerModel, exist_ok=True)
-AutoModelForMaskedLM.register(ClmLerConfig, ClmLerForMaskedLM, exist_ok=True)
-AutoModelForSequenceClassification.register(
-    ClmLerConfig, ClmLerForSequenceClassification, exist_ok=True
-)

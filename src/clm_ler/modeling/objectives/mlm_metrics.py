@@ -4,7 +4,7 @@ Everything is a sum over masked positions, one row per code system, so that batc
 exactly. Models and baselines are scored by the same function on the same masks.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Any
@@ -15,15 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.model.modeling_clm_ler import IGNORED, MaskedCodesOutput
+from clm_ler.modeling.objectives.base import Batch, Sums
 from clm_ler.tokens import system_of
-
-Batch = dict[str, Tensor]
-Predict = Callable[[Batch], MaskedCodesOutput]
 
 TOP = (1, 5, 10)
 COLUMNS = ("n", "nll", "top1", "top5", "top10", "bins", "bin_nll", "bin_exact", "bin_within_one")
 ROWS_PER_BLOCK = 65_536
+NO_BIN = -100  # the bin label of a token without one; ignored by torch's cross entropy
 
 
 @dataclass(frozen=True)
@@ -47,19 +45,25 @@ class CodeSystems:
         return cls(names, torch.tensor([number[system] for system in systems]))
 
 
-def score(batch: Batch, output: MaskedCodesOutput, systems: CodeSystems) -> Tensor:
+def score(
+    targets: Mapping[str, Tensor], logits: Tensor, bin_logits: Tensor | None, systems: CodeSystems
+) -> Tensor:
     """Return the sums of :data:`COLUMNS` over the masked positions, ``[systems, columns]``, fp64.
 
     A top-k hit is a true code among the k highest logits; a bin is judged given the true code.
+
+    Args:
+        targets: ``labels`` and ``bin_labels``, ``[masked]``.
+        logits: Of the codes, ``[masked, vocab_size]``.
+        bin_logits: Of the lab bins, ``[masked, num_lab_bins]``, if they are predicted.
+        systems: The code system of each token.
     """
-    assert output.logits is not None
-    logits = output.logits
-    labels = batch["labels"].to(logits.device)
+    labels = targets["labels"].to(logits.device)
     ranked = logits.topk(min(max(TOP), logits.shape[-1]), dim=-1).indices
     hits = ranked == labels[:, None]
     columns = [torch.ones_like(labels), F.cross_entropy(logits.float(), labels, reduction="none")]
     columns += [hits[:, :k].any(dim=-1) for k in TOP]
-    columns += _bin_columns(batch.get("bin_labels"), output.bin_logits, labels)
+    columns += _bin_columns(targets.get("bin_labels"), bin_logits, labels)
     values = torch.stack([column.double() for column in columns], dim=1).cpu()
     sums = values.new_zeros(len(systems.names), len(COLUMNS))
     return sums.index_add(0, systems.of_token[labels.cpu()], values)
@@ -69,20 +73,11 @@ def _bin_columns(truth: Tensor | None, logits: Tensor | None, labels: Tensor) ->
     if truth is None or logits is None or not logits.shape[-1]:  # a site without laboratory results
         return [torch.zeros_like(labels)] * 4
     truth = truth.to(logits.device)
-    known = truth != IGNORED
+    known = truth != NO_BIN
     classes = torch.where(known, truth - 1, 0)
     nll = F.cross_entropy(logits.float(), classes, reduction="none")
     distance = (logits.argmax(dim=-1) - classes).abs()
     return [known, nll * known, known & (distance == 0), known & (distance <= 1)]
-
-
-def measure(predict: Predict, batches: Iterable[Batch], systems: CodeSystems) -> Tensor:
-    """Return the sums of :func:`score` over all batches."""
-    sums = torch.zeros(len(systems.names), len(COLUMNS), dtype=torch.float64)
-    with torch.no_grad():
-        for batch in batches:
-            sums += score(batch, predict(batch), systems)
-    return sums
 
 
 def summarise(sums: Tensor, systems: CodeSystems) -> dict[str, Any]:
@@ -155,36 +150,78 @@ def count_unigrams(store: TokenStore, maskable: np.ndarray, num_lab_bins: int) -
     return UnigramCounts(codes=table.sum(dim=1), bins=table[:, 1:])
 
 
-def context_free_baselines(counts: UnigramCounts, systems: CodeSystems) -> dict[str, Predict]:
-    """Return predictors that use no co-occurrence of codes.
+def context_free_baselines(counts: UnigramCounts, systems: CodeSystems) -> dict[str, Sums]:
+    """Return the sums of predictors that use no co-occurrence of codes.
 
     ``unigram``: the training frequency of each code. ``unigram_in_system``: the same, told the code
     system. ``own_history``: half the unigram, half the frequency among the person's other tokens in
     the window: what repeats will repeat. Lab bins: their training frequency given the code.
     Frequencies have one added to each count.
     """
+    bins = (counts.bins + 1).float().log()
+
+    def scored(predict: Callable[[Batch], Tensor]) -> Sums:
+        def sums(batch: Batch) -> Tensor:
+            targets = batch["targets"]
+            return score(targets, predict(batch), bins[targets["labels"]], systems)
+
+        return sums
+
+    predictors = context_free_predictors(counts, systems)
+    return {name: scored(predict) for name, predict in predictors.items()}
+
+
+def context_free_predictors(
+    counts: UnigramCounts, systems: CodeSystems
+) -> dict[str, Callable[[Batch], Tensor]]:
+    """Return the code logits of each baseline as a function of a batch, ``[masked, vocab_size]``."""
     codes = (counts.codes + (counts.codes > 0)).clamp(min=1e-3).double()
     unigram = (codes / codes.sum()).float()
-    bins = (counts.bins + 1).float().log()
     in_system = torch.full((len(systems.names), len(codes)), -torch.inf)
     tokens = torch.arange(len(codes))
     in_system[systems.of_token, tokens] = unigram.log()
 
-    def output(batch: Batch, logits: Tensor) -> MaskedCodesOutput:
-        return MaskedCodesOutput(logits=logits, bin_logits=bins[batch["labels"]])
-
-    def own_history(batch: Batch) -> MaskedCodesOutput:
+    def own_history(batch: Batch) -> Tensor:
         ids, width = batch["input_ids"], batch["input_ids"].shape[1]
-        seen = ids[batch["masked_index"] // width]
+        seen = ids[batch["targets"]["masked_index"] // width]
         known = (counts.codes[seen] > 0).float()
         own = torch.zeros(len(seen), len(codes)).scatter_add(1, seen, known)
         own = own / known.sum(dim=1, keepdim=True).clamp(min=1)
-        return output(batch, (0.5 * unigram + 0.5 * own).log())
+        return (0.5 * unigram + 0.5 * own).log()
+
+    def labels(batch: Batch) -> Tensor:
+        found: Tensor = batch["targets"]["labels"]
+        return found
 
     return {
-        "unigram": lambda batch: output(batch, unigram.log().expand(len(batch["labels"]), -1)),
-        "unigram_in_system": lambda batch: output(
-            batch, in_system[systems.of_token[batch["labels"]]].log_softmax(dim=-1)
+        "unigram": lambda batch: unigram.log().expand(len(labels(batch)), -1),
+        "unigram_in_system": lambda batch: in_system[systems.of_token[labels(batch)]].log_softmax(
+            dim=-1
         ),
         "own_history": own_history,
     }
+
+
+def results_table(result: Mapping[str, Any]) -> str:
+    """Return what a model and its baselines reach on masked codes, in Markdown."""
+    rows = [("**this model**", result), *result["baselines"].items()]
+    lines = [
+        "Loss is in nats per masked code.",
+        "",
+        "| | loss | perplexity | top 1 | top 5 | top 10 |",
+        "|---|---|---|---|---|---|",
+        *(_row(name, values) for name, values in rows),
+    ]
+    if bins := result.get("lab_bins"):
+        lines += [
+            "",
+            f"Lab bins, the code being known: {bins['exact']:.3f} exact, "
+            f"{bins['within_one']:.3f} within one bin.",
+        ]
+    return "\n".join(lines)
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    """Return a line; figures are taken by name, because JSON keeps no order."""
+    accuracy = " | ".join(f"{result['accuracy'][f'top{k}']:.3f}" for k in TOP)
+    return f"| {name} | {result['loss']:.3f} | {result['perplexity']:.1f} | {accuracy} |"

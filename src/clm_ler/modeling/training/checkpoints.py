@@ -1,6 +1,6 @@
 """A directory in which a training can be killed at any moment and continued.
 
-    fingerprint.json    what is trained: data, tokenizer, parameters, seed
+    fingerprint.json    what is trained: data, model to start from, tokenizer, parameters, seed
     initial/            the weights it starts from
     checkpoint-100/     Trainer's files, and ``complete`` once all of them are written
     result/             the best model and the history; there once training is over
@@ -10,14 +10,19 @@ Checkpoints are working files: Trainer writes optimizer, scheduler and random st
 weights and moments, no rows of data. Nothing of them goes into an artifact.
 """
 
-import json
 import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from transformers import PreTrainedModel
 from transformers.trainer_utils import sort_checkpoints
+
+from clm_ler.files.atomic import read_json, write_json
+from clm_ler.files.digests import digest
+from clm_ler.modeling.data.store import TOKEN_COLUMNS
 
 COMPLETE = "complete"
 FINGERPRINT = "fingerprint.json"
@@ -78,27 +83,26 @@ def is_finished(directory: Path) -> bool:
     return (directory / RESULT).is_dir()
 
 
-def save_directory(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a directory that is there as a whole or not at all.
-
-    Args:
-        target: Where it shall be; an earlier one is replaced.
-        write: Writes the content into the empty directory it is given.
-    """
-    aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    aside.mkdir(parents=True)
-    write(aside)
-    shutil.rmtree(target, ignore_errors=True)
-    aside.replace(target)
+def describe_data(encoded_sequences: pa.Table) -> dict[str, Any]:
+    """Return what :func:`count_data` does, and the digest of the content."""
+    columns = ("person_id", "split", "birth_to_start", *TOKEN_COLUMNS)
+    content = digest(*(encoded_sequences[name] for name in columns))
+    return count_data(encoded_sequences) | {"digest": content}
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file, ``None`` where there is none."""
-    return json.loads(path.read_text()) if path.exists() else None
+def count_data(encoded_sequences: pa.Table) -> dict[str, Any]:
+    """Return the persons of each split, and the tokens of all."""
+    splits = pc.value_counts(encoded_sequences["split"].combine_chunks()).to_pylist()
+    lengths = pc.list_value_length(encoded_sequences["input_ids"])
+    return {
+        "persons": {entry["values"]: entry["counts"] for entry in splits},
+        "tokens": pc.sum(lengths).as_py(),
+    }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that is there as a whole or not at all."""
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    aside.write_text(json.dumps(content, indent=2, sort_keys=True))
-    aside.replace(path)
+def weights_digest(model: PreTrainedModel | None) -> str | None:
+    """Return the digest of a model's weights, ``None`` of none."""
+    if model is None:
+        return None
+    weights = {name: values.cpu().float().numpy() for name, values in model.state_dict().items()}
+    return digest(weights)

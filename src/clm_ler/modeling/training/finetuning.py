@@ -1,10 +1,11 @@
 """Fine-tuning: from a pre-trained encoder to a classifier, on samples that see only their past."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,76 +17,37 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
+from clm_ler.files.atomic import read_json, replace_folder, write_json
+from clm_ler.files.digests import digest
 from clm_ler.modeling.data.batches import (
     Batch,
     BatchIndex,
     PlannedBatches,
     collate,
     make_loader,
-    random_stream,
 )
+from clm_ler.modeling.data.random_streams import SAMPLING, random_stream
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
 from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.inference import embed, predict_logits
-from clm_ler.modeling.model.published import CodesClassifier, classifier_on, encoder_layers
+from clm_ler.modeling.loading import CodesClassifier, classifier_on, encoder_layers
 from clm_ler.modeling.training.checkpoints import (
+    FINGERPRINT,
     RESULT,
     is_finished,
     last_checkpoint,
     open_run,
-    read_json,
-    save_directory,
-    write_json,
+    weights_digest,
 )
+from clm_ler.modeling.training.options import FineTuning
 from clm_ler.modeling.training.trainer import BatchTrainer, batch_arguments
 
 Integers = NDArray[np.integer]
 
 CHECKPOINTS_KEPT = 2  # the best and the last
-SAMPLING = 7  # what a random stream is for: the second word of its seed
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How one model is fine-tuned.
-
-    Attributes:
-        method: ``full``: all weights; ``last_layers``: the last ``trainable_layers`` and what follows;
-            ``frozen``: a logistic regression on the frozen embeddings.
-        trainable_layers: See ``method``.
-        pooling: Embedding of a sequence; ``None`` takes the pre-trained model's.
-        probe_first: Start from the frozen method's head, so that the first steps do not spoil the
-            encoder (Kumar et al., ICLR 2022).
-        probe_strengths: Inverse L2 strengths of the logistic regression; the best on validation.
-        proportions_per_label: Relative size of each class in an epoch; the rest waits for the next.
-        max_proportion: The most samples of a class in an epoch, as a multiple of the smallest class.
-        class_weights: ``balanced`` weighs each class by its inverse frequency in the loss.
-        learning_rate, num_train_epochs, weight_decay, warmup_steps, hidden_dropout_prob: As usual;
-            ``warmup_steps`` below 1 is a share of all steps, no dropout keeps the model's own.
-        tokens_per_batch: Positions of a batch, padding included.
-        eval_step_fraction: Evaluations are this share of an epoch apart.
-        early_stopping_patience: Evaluations without a better AUROC before it stops.
-    """
-
-    method: Literal["full", "last_layers", "frozen"] = "full"
-    trainable_layers: int = 1
-    pooling: str | None = None
-    probe_first: bool = True
-    probe_strengths: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
-    proportions_per_label: tuple[float, ...] | None = None
-    max_proportion: float | None = None
-    class_weights: Literal["none", "balanced"] = "none"
-    learning_rate: float = 1e-4
-    num_train_epochs: float = 3
-    weight_decay: float = 0.01
-    warmup_steps: float = 0.1
-    hidden_dropout_prob: float | None = None
-    tokens_per_batch: int = 4096
-    eval_step_fraction: float = 0.5
-    early_stopping_patience: int = 3
 
 
 @dataclass(frozen=True)
@@ -107,20 +69,17 @@ class FineTuningData:
 
 
 def fine_tune(
-    directory: Path,
-    fingerprint: Mapping[str, Any],
-    pretrained: PreTrainedModel,
-    data: FineTuningData,
-    settings: FineTuning,
+    directory: Path, pretrained: PreTrainedModel, data: FineTuningData, settings: FineTuning
 ) -> dict[str, Any]:
     """Fine-tune in a directory that remembers; return ``validation_auroc`` and the history.
 
     The model is in ``result/`` of the directory, see :mod:`clm_ler.modeling.training.checkpoints`. A training
-    of the same fingerprint is not repeated, and goes on where it was killed; one of another
-    fingerprint is replaced.
+    of the same model, data and settings is not repeated, and goes on where it was killed; one of
+    others is replaced.
     """
     disable_progress_bar()  # a line of their own for each model saved
-    changed = read_json(directory / "fingerprint.json") not in (None, dict(fingerprint))
+    fingerprint = describe_run(pretrained, data, settings)
+    changed = read_json(directory / FINGERPRINT) not in (None, fingerprint)
     open_run(directory, fingerprint, overwrite=changed)
     if not is_finished(directory):
         model = initial_classifier(pretrained, data, settings)
@@ -128,8 +87,25 @@ def fine_tune(
         if settings.method != "frozen":
             model, history = _train(directory, model, data, settings, history)
         result = {"validation_auroc": max(step["auroc"] for step in history), "history": history}
-        save_directory(directory / RESULT, partial(_write_result, model, result))
+        replace_folder(directory / RESULT, partial(_write_result, model, result))
     return dict(read_json(directory / RESULT / "training.json"))
+
+
+def describe_run(
+    pretrained: PreTrainedModel, data: FineTuningData, settings: FineTuning
+) -> dict[str, Any]:
+    """Return everything that decides the outcome of a training, as JSON has it."""
+    parts = [asdict(data.window), data.num_labels, data.seed]
+    for samples in (data.train, data.valid):
+        tokens = data.store.gather(samples.rows, 0, samples.ends)
+        parts += [samples.ends, samples.labels, data.store.birth_to_start[samples.rows]]
+        parts += [tokens.input_ids, tokens.token_type_ids, tokens.position_ids]
+    described = {
+        "model": weights_digest(pretrained),
+        "data": digest(*parts),
+        "settings": asdict(settings),
+    }
+    return dict(json.loads(json.dumps(described)))
 
 
 def load_result(directory: Path) -> PreTrainedModel:

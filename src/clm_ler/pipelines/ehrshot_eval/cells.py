@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clm_ler.files.digests import digest
 from clm_ler.modeling.evaluation.bootstrap import (
-    METRICS,
+    OFFICIAL_METRICS,
     PatientWeights,
     patient_weights,
     unit_weights,
@@ -154,8 +154,8 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
         "model_hparams": probe.settings,
         "validation_auroc": probe.validation_auroc,
         "probability": probability,
-        **{name: values[name][0] for name in METRICS},
-        **{f"{name}_bootstrap": replicates[name] for name in METRICS},
+        **{name: values[name][0] for name in OFFICIAL_METRICS},
+        **{f"{name}_bootstrap": replicates[name] for name in OFFICIAL_METRICS},
     }
     return pa.Table.from_pylist([row], schema=CELL)
 
@@ -171,8 +171,8 @@ CELL = pa.schema(
         "model_hparams": pa.string(),
         "validation_auroc": pa.float64(),
         "probability": pa.list_(pa.float64()),
-        **{name: pa.float64() for name in METRICS},
-        **{f"{name}_bootstrap": pa.list_(pa.float64()) for name in METRICS},
+        **{name: pa.float64() for name in OFFICIAL_METRICS},
+        **{f"{name}_bootstrap": pa.list_(pa.float64()) for name in OFFICIAL_METRICS},
     }
 )
 

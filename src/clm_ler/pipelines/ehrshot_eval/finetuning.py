@@ -63,9 +63,7 @@ class FineTuner:
         with _ONE_AT_A_TIME:
             for number, settings in enumerate(ParameterGrid(grid)):
                 place = folder / str(number)
-                result = finetuning.fine_tune(
-                    place, {"settings": settings}, self.model, data, self._settings(settings)
-                )
+                result = finetuning.fine_tune(place, self.model, data, self._settings(settings))
                 if best is None or result["validation_auroc"] > best[1]:
                     best = settings, result["validation_auroc"], finetuning.load_result(place)
         if best is None:

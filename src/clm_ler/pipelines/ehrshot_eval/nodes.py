@@ -17,7 +17,7 @@ from clm_ler.corridor import samples as corridor
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.model.published import encoder_of
+from clm_ler.modeling.loading import encoder_of
 from clm_ler.pipelines.ehrshot_eval import figures, results
 from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
 from clm_ler.pipelines.ehrshot_eval.features import (

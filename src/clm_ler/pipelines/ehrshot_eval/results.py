@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clm_ler.modeling.evaluation.bootstrap import (
-    METRICS,
+    OFFICIAL_METRICS,
     patient_weights,
     percentile_interval,
     unit_weights,
@@ -39,7 +39,7 @@ def official_rows(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for cell in cells.to_dict("records"):
-        for score in METRICS:
+        for score in OFFICIAL_METRICS:
             values = np.asarray(cell[f"{score}_bootstrap"])
             lower, upper = percentile_interval(values)
             row = {name: cell[name] for name in [*KEY, "model_hparams"]}
@@ -59,7 +59,7 @@ def mean_over_draws(cells: pd.DataFrame) -> pd.DataFrame:
     keys = ["labeling_function", "sub_task", *CLASSIFIER]
     rows = []
     for key, draws in cells.groupby(keys, sort=True):
-        for score in METRICS:
+        for score in OFFICIAL_METRICS:
             bootstrap = np.mean(np.stack(draws[f"{score}_bootstrap"].to_list()), axis=0)
             row = dict(zip(keys, key, strict=True)) | {"score": score, "bootstrap": bootstrap}
             rows.append(row | {"value": draws[score].mean()})
@@ -162,7 +162,7 @@ def truth_rows(truth: pd.DataFrame, samples: pd.DataFrame, bootstraps: int) -> p
         rows += [
             key
             | {"k": -1, "score": score, "value": values[score][0], "bootstrap": replicates[score]}
-            for score in METRICS
+            for score in OFFICIAL_METRICS
         ]
     return pd.DataFrame(rows)
 

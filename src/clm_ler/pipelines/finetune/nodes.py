@@ -1,10 +1,7 @@
 """Labels to samples, samples to a classifier, and what it is worth."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +74,13 @@ def train_classifier(
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
     pretrained_model: PreTrainedModel,
+    workspace: Path,
     options: FinetuneOptions,
     seed: int,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Fine-tune at every point of the grid; return the model that is best on validation, calibrated.
+
+    The trainings are kept in folders of their own below ``workspace``, a local folder.
 
     Returns:
         The model, its temperature fitted on the validation samples, and the grid: the settings,
@@ -89,13 +89,10 @@ def train_classifier(
     frame = wide_samples(samples)
     store = TokenStore.from_arrow(labelled_encoded)
     data = _fine_tuning_data(frame, store, tokenizer, pretrained_model, options, seed)
-    content = _content_digest(data, pretrained_model)
     trainings = []
     for number, point in enumerate(options.grid()):
-        settings = options.settings(point)
-        fingerprint = {"content": content, "settings": json.loads(json.dumps(asdict(settings)))}
-        directory = Path(options.checkpoints) / _point_name(point)
-        result = fine_tune(directory, fingerprint, pretrained_model, data, settings)
+        directory = workspace / _point_name(point)
+        result = fine_tune(directory, pretrained_model, data, options.settings(point))
         trainings.append({"settings": point, **result})
         logger.info(
             "Grid point %d of %d: validation AUROC %.4f",
@@ -104,7 +101,7 @@ def train_classifier(
             result["validation_auroc"],
         )
     best = int(np.argmax([training["validation_auroc"] for training in trainings]))
-    model = load_result(Path(options.checkpoints) / _point_name(trainings[best]["settings"]))
+    model = load_result(workspace / _point_name(trainings[best]["settings"]))
     calibrate(model, data)
     model.config.tasks = tasks_of(frame)
     return model, {"best": best, "trainings": trainings}
@@ -133,19 +130,6 @@ def _fine_tuning_data(
     )
 
 
-def _content_digest(data: FineTuningData, pretrained: PreTrainedModel) -> str:
-    """Return a digest of all that a training depends on beside its settings."""
-    digest = hashlib.sha256(repr((data.window, data.num_labels, data.seed)).encode())
-    for part in (data.train, data.valid):
-        tokens = data.store.gather(part.rows, 0, part.ends)
-        columns = (tokens.input_ids, tokens.token_type_ids, tokens.position_ids)
-        for values in (*columns, part.ends, part.labels):
-            digest.update(np.ascontiguousarray(values).tobytes())
-    for values in pretrained.state_dict().values():
-        digest.update(values.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _point_name(point: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in point.items()) or "only"
 
@@ -154,7 +138,7 @@ def calibrate(model: PreTrainedModel, data: FineTuningData) -> None:
     """Write into the model's configuration its temperature, and how long a window it was trained on."""
     logits = predict_logits(model, data.store, data.valid, data.vocabulary, data.window)
     model.config.calibration_temperature = fit_temperature(logits, data.valid.labels)
-    model.config.window_length = data.window.max_length
+    model.config.window_length = data.window.override_maxlen
 
 
 def predict_samples(

@@ -66,6 +66,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "labelled_encoded",
                     "tokenizer",
                     "pretrained_model",
+                    "finetune_workspace",
                     "params:finetune",
                     "params:seed",
                 ],

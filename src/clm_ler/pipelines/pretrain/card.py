@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pyarrow as pa
 from huggingface_hub import ModelCardData
 from transformers import PreTrainedModel
 
-from clm_ler.pipelines.pretrain.fingerprint import NOT_COMPARED
+from clm_ler.modeling.objectives import OBJECTIVES
+from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 TEXT = """---
@@ -14,11 +16,10 @@ TEXT = """---
 
 # CLM-LER, pre-trained
 
-A `{model_type}` encoder of structured health records, {parameters:,} parameters, pre-trained by masked
-language modelling: codes{bins} are hidden and predicted from the rest of a person's record.
+A `{model_type}` encoder of structured health records, {parameters:,} parameters, pre-trained by {title}.
 
 ```python
-import clm_ler  # registers the model
+import clm_ler.modeling  # registers the model
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 model = AutoModelForMaskedLM.from_pretrained("DIRECTORY")
@@ -32,13 +33,8 @@ tokenizer = AutoTokenizer.from_pretrained("DIRECTORY")
 
 ## Results
 
-Masked codes of {split_persons:,} persons of the `{split}` split, who were not trained on. Loss is in
-nats per code.
+Of {split_persons:,} persons of the `{split}` split, who were not trained on. {results}
 
-| | loss | perplexity | top 1 | top 5 | top 10 |
-|---|---|---|---|---|---|
-{rows}
-{bin_result}
 ## Parameters
 
 | | |
@@ -59,46 +55,31 @@ def write_card(
     model: PreTrainedModel,
     metrics: dict[str, Any],
     options: PretrainOptions,
-    data: dict[str, Any],
+    encoded_sequences: pa.Table,
 ) -> str:
     """Return README.md: what it is, of what data, how good, with which parameters, and for what."""
+    objective = OBJECTIVES[options.objective]
     split = "test" if "test" in metrics else "valid"
-    result = metrics[split]
+    data = count_data(encoded_sequences)
+    persons = ", ".join(f"{n:,} persons in `{name}`" for name, n in sorted(data["persons"].items()))
+    shown = {name: value for name, value in options.compared().items() if name != "input_model"}
     header = ModelCardData(
         license=options.license,
         library_name="transformers",
-        tags=["health-records", "masked-language-modelling"],
+        tags=["health-records", objective.title.replace(" ", "-")],
     )
-    persons = ", ".join(f"{n:,} persons in `{name}`" for name, n in sorted(data["persons"].items()))
-    rows = [("**this model**", result), *result["baselines"].items()]
-    shown = options.model_dump(mode="json", exclude=NOT_COMPARED | {"input_model"})
     return TEXT.format(
         header=header.to_yaml(),
         model_type=options.model_type,
         parameters=model.num_parameters(),
-        bins=" and lab bins" if "lab_bins" in result else "",
+        title=objective.title,
         persons=persons,
         tokens=data["tokens"],
         vocabulary=model.config.vocab_size,
         override_maxlen=options.override_maxlen,
         max_position_embeddings=options.max_position_embeddings,
         split=split,
-        split_persons=result["persons"],
-        rows="\n".join(_row(name, values) for name, values in rows),
-        bin_result=_bins(result.get("lab_bins")),
+        split_persons=metrics[split]["persons"],
+        results=objective.describe(metrics[split]),
         options="\n".join(f"| `{name}` | {value} |" for name, value in shown.items()),
-    )
-
-
-def _row(name: str, result: dict[str, Any]) -> str:
-    accuracy = " | ".join(f"{value:.3f}" for value in result["accuracy"].values())
-    return f"| {name} | {result['loss']:.3f} | {result['perplexity']:.1f} | {accuracy} |"
-
-
-def _bins(bins: dict[str, float] | None) -> str:
-    if bins is None:
-        return ""
-    return (
-        f"\nLab bins, the code being known: {bins['exact']:.3f} exact, "
-        f"{bins['within_one']:.3f} within one bin.\n"
     )

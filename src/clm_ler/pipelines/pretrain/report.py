@@ -1,81 +1,79 @@
-"""How good the model is, and how fast it was trained."""
+"""How good the model is, and its training as curves."""
 
 from typing import Any
 
-import numpy as np
+import plotly.graph_objects as go
+import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from plotly.subplots import make_subplots
+from torch import nn
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.data.batches import mlm_evaluation_loader
+from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.model.flops import model_flops_utilisation, training_flops_per_token
-from clm_ler.modeling.model.modeling_clm_ler import MaskedCodesOutput
-from clm_ler.modeling.objectives.mlm import maskable_tokens
-from clm_ler.modeling.objectives.mlm_metrics import (
-    Predict,
-    context_free_baselines,
-    count_unigrams,
-    measure,
-    summarise,
-)
-from clm_ler.modeling.training.checkpoints import RESULT, read_json
-from clm_ler.modeling.training.pretraining import PretrainingTask, evaluation_rows
+from clm_ler.modeling.objectives import OBJECTIVES
+from clm_ler.modeling.objectives.base import Objective, Sums, measure, model_sums
+from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader, evaluation_rows
+from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 
-def measure_model(model: PreTrainedModel, task: PretrainingTask) -> dict[str, Any]:
-    """Return the metrics of ``pretrain_metrics``: quality on valid and test, baselines, speed."""
-    train = TokenStore.from_arrow(task.data, split="train")
-    maskable = maskable_tokens(task.vocabulary, task.masking)
-    counts = count_unigrams(train, maskable, task.vocabulary.bins)
-    baselines = context_free_baselines(counts, task.systems)
-    splits = set(task.data["split"].unique().to_pylist()) & {"valid", "test"}
-    quality = {split: _measure_split(model, baselines, task, split) for split in sorted(splits)}
-    return quality | {"training": _training(model, task, train)}
-
-
-def _measure_split(
-    model: PreTrainedModel, baselines: dict[str, Predict], task: PretrainingTask, split: str
+def measure_splits(
+    model: PreTrainedModel, data: pa.Table, recipe: BatchRecipe, most_persons: int
 ) -> dict[str, Any]:
-    store = TokenStore.from_arrow(task.data, split=split)
-    rows = evaluation_rows(store, task.eval_persons)
+    """Return the quality of a model and of the baselines on the valid and the test split.
 
-    def summary(predict: Predict) -> dict[str, Any]:
-        batches = mlm_evaluation_loader(
-            store,
-            task.vocabulary,
-            task.window,
-            task.masking,
-            task.tokens_per_batch,
-            seed=task.arguments["seed"],
-            rows=rows,
-        )
-        return summarise(measure(predict, batches, task.systems), task.systems)
+    Args:
+        model: The model.
+        data: ``encoded_sequences``.
+        recipe: How batches are made, and for which objective.
+        most_persons: The most of a split that are looked at.
+    """
+    predictors = {"": on_device(model, recipe.objective)}
+    predictors |= recipe.objective.baselines(TokenStore.from_arrow(data, split="train"))
+    quality = {}
+    for split in sorted(set(data["split"].unique().to_pylist()) & {"valid", "test"}):
+        store = TokenStore.from_arrow(data, split=split)
+        rows = evaluation_rows(store, most_persons)
+        scores = {
+            name: recipe.objective.summary(measure(sums, evaluation_loader(recipe, store, rows)))
+            for name, sums in predictors.items()
+        }
+        quality[split] = {"persons": len(rows)} | scores.pop("") | {"baselines": scores}
+    return quality
 
-    scores = {name: summary(predict) for name, predict in baselines.items()}
-    return {"persons": len(rows)} | summary(on_device(model)) | {"baselines": scores}
 
-
-def on_device(model: PreTrainedModel) -> Predict:
-    """Return the model as a function of batches, on a GPU where there is one."""
+def on_device(model: PreTrainedModel, objective: Objective) -> Sums:
+    """Return the sums of a model, on a GPU where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     nn.Module.to(model, device).eval()
-
-    def predict(batch: dict[str, Tensor]) -> MaskedCodesOutput:
-        output: MaskedCodesOutput = model(**{n: v.to(device) for n, v in batch.items()})
-        return output
-
-    return predict
+    sums = model_sums(objective, model)
+    return lambda batch: sums(to_device(batch, device))
 
 
-def _training(model: PreTrainedModel, task: PretrainingTask, train: TokenStore) -> dict[str, Any]:
-    speed = read_json(task.directory / RESULT / "training.json")
-    lengths = np.minimum(train.lengths + 1, task.window.max_length)
-    flops = training_flops_per_token(model.config, lengths, task.masking.prediction_fraction)
-    per_rank = speed["tokens_per_second"] / speed["ranks"]
-    return speed | {
-        "parameters": model.num_parameters(),
-        "flops_per_token": flops,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "model_flops_utilisation": model_flops_utilisation(per_rank, flops),
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on a device."""
+    return {
+        name: to_device(values, device) if isinstance(values, dict) else values.to(device)
+        for name, values in batch.items()
     }
+
+
+def plot_curves(
+    history: list[dict[str, float]], metrics: dict[str, Any], options: PretrainOptions
+) -> go.Figure:
+    """Return the objective's scalars over the steps, with the baselines as lines."""
+    objective = OBJECTIVES[options.objective]
+    charts = {name: row for row, name in enumerate(objective.charts, start=1)}
+    titles = tuple(objective.charts.values())
+    figure = make_subplots(rows=len(charts), cols=1, shared_xaxes=True, subplot_titles=titles)
+    for name, row in {"loss": 1, **{f"eval_{name}": row for name, row in charts.items()}}.items():
+        points = [(entry["step"], entry[name]) for entry in history if name in entry]
+        steps, values = zip(*points, strict=True) if points else ((), ())
+        figure.add_trace(go.Scatter(x=steps, y=values, name=name), row=row, col=1)
+    for name, baseline in metrics["valid"]["baselines"].items():
+        scalars = objective.scalars(baseline)
+        for chart, row in charts.items():
+            line = {"line_dash": "dot", "annotation_text": name}
+            figure.add_hline(y=scalars[chart], **line, row=row, col=1)
+    figure.update_xaxes(title_text="step", row=len(charts), col=1)
+    return figure.update_layout(title="Pre-training")

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import pyarrow.csv
 from transformers import PreTrainedTokenizerBase
 
+from clm_ler.engines.portable import or_empty
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
 from clm_ler.terminology import omop, translation, umls
@@ -21,19 +22,22 @@ from clm_ler.tokens import BASELINE, is_age, split_token, without_bin
 NO_METHOD = "no token"
 
 
-def extract_concepts(umls_conso: ir.Table, options: TranslationOptions) -> ir.Table:
+def extract_concepts(umls_conso: ir.Table | None, options: TranslationOptions) -> ir.Table:
     """Return the codes of UMLS concepts: ``cui``, ``system``, ``code``."""
-    return umls.concept_codes(umls_conso, options.languages, options.suppressed)
+    conso = or_empty(umls_conso, umls.MRCONSO)
+    return umls.concept_codes(conso, options.languages, options.suppressed)
 
 
-def extract_drug_codes(umls_sat: ir.Table, options: TranslationOptions) -> ir.Table:
+def extract_drug_codes(umls_sat: ir.Table | None, options: TranslationOptions) -> ir.Table:
     """Return the NDC product codes of UMLS concepts: ``cui``, ``system``, ``code``."""
-    return umls.drug_codes(umls_sat, options.ndc_sources, options.suppressed)
+    sat = or_empty(umls_sat, umls.MRSAT)
+    return umls.drug_codes(sat, options.ndc_sources, options.suppressed)
 
 
-def extract_links(umls_rel: ir.Table, options: TranslationOptions) -> ir.Table:
+def extract_links(umls_rel: ir.Table | None, options: TranslationOptions) -> ir.Table:
     """Return parents and chosen relations of UMLS concepts: ``cui``, ``linked_cui``, ..."""
-    return umls.concept_links(umls_rel, options.relations, options.suppressed)
+    rel = or_empty(umls_rel, umls.MRREL)
+    return umls.concept_links(rel, options.relations, options.suppressed)
 
 
 def read_icd_maps() -> ir.Table:
@@ -87,11 +91,14 @@ def find_concepts(
     named_targets: ir.Table,
     umls_concepts: ir.Table,
     umls_attributes: ir.Table,
-    omop_concept: ir.Table,
-    omop_concept_relationship: ir.Table,
+    omop_concept: ir.Table | None,
+    omop_concept_relationship: ir.Table | None,
 ) -> tuple[ir.Table, ir.Table]:
     """Return the concepts of the data's codes and of the vocabulary's, by ``terminology``."""
-    standard = omop.concept_codes(omop_concept, omop_concept_relationship)
+    standard = omop.concept_codes(
+        or_empty(omop_concept, omop.CONCEPT),
+        or_empty(omop_concept_relationship, omop.CONCEPT_RELATIONSHIP),
+    )
     concepts = (
         umls_concepts.union(umls_attributes)
         .mutate(terminology=ibis.literal("umls"))
@@ -109,7 +116,7 @@ def find_candidates(
     source_concepts: ir.Table,
     target_concepts: ir.Table,
     umls_relations: ir.Table,
-    omop_concept_relationship: ir.Table,
+    omop_concept_relationship: ir.Table | None,
     icd_maps: ir.Table,
     tokenizer: PreTrainedTokenizerBase,
     options: TranslationOptions,
@@ -124,7 +131,7 @@ def find_candidates(
     omop_ends = (_within("omop", source_concepts), _within("omop", target_concepts))
     parents = umls_relations.filter(umls_relations.relation == "parent")
     relations = umls_relations.filter(umls_relations.relation != "parent").drop("system")
-    is_a = omop.concept_links(omop_concept_relationship)
+    is_a = omop.concept_links(or_empty(omop_concept_relationship, omop.CONCEPT_RELATIONSHIP))
     steps = options.parent_steps
     ways = {
         "demographic": _demographics(named_sources, tokenizer.get_vocab(), options),

@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.engine import trim, whole_sum
+from clm_ler.engines.portable import sum_int64, trim
 from clm_ler.tokens import BASELINE
 
 NO_SYSTEM = "MEDS"  # of a code without a slash
@@ -58,7 +58,7 @@ def count_source_codes(ehrshot_timeline: ir.Table) -> ir.Table:
     """Return the distinct codes of the events as a site's are spelt: ``system``, ``code``, ``events``."""
     counts = ehrshot_timeline.filter(_.code.notnull()).group_by("system", "code").agg(n=_.count())
     spelt = counts.mutate(system=trim(counts.system), code=trim(counts.code))
-    return spelt.group_by("system", "code").agg(events=lambda t: whole_sum(t.n))
+    return spelt.group_by("system", "code").agg(events=lambda t: sum_int64(t.n))
 
 
 def patient_rows(timeline: ir.Table) -> ir.Table:

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.engines.engine import small_table, trim, whole_sum
+from clm_ler.engines.portable import small_table, sum_int64, trim
 from clm_ler.tables.labs.units import UnitOptions, convert_unit
 from clm_ler.tokens import bin_labels, lab_token
 
@@ -127,7 +127,7 @@ def fit_unit_conversions(lab_value_counts: ir.Table, options: LabOptions) -> ir.
     """
     spread = _spread(lab_value_counts)
     units = (
-        lab_value_counts.aggregate(by=[*LAB, "unit"], n=whole_sum(lab_value_counts.n_fit))
+        lab_value_counts.aggregate(by=[*LAB, "unit"], n=sum_int64(lab_value_counts.n_fit))
         .left_join(spread, [*LAB, "unit"])
         .select(*LAB, "unit", "n", "low", "median", "high")
     )
@@ -276,9 +276,9 @@ def fit_lab_percentiles(
     values = converted.aggregate(
         by=["lab", _.value.cast("float32").name("single")],
         value=_.value.min(),
-        n=whole_sum(converted.n_fit),
+        n=sum_int64(converted.n_fit),
     ).drop("single")
-    enough = values.aggregate(by="lab", n=whole_sum(values.n), n_distinct=_.count()).filter(
+    enough = values.aggregate(by="lab", n=sum_int64(values.n), n_distinct=_.count()).filter(
         (_.n >= options.min_loinc_counts) & (_.n_distinct >= options.min_loinc_value_counts)
     )
     boundaries = fit_quantiles(values, options.percentile_count)

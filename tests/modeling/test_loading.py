@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from clm_ler.modeling.model.published import (
+from clm_ler.modeling.loading import (
     FLAVOURS,
-    build_masked_lm,
+    build_model,
     continue_from,
-    load_masked_lm,
+    load_model,
 )
 
 BINS = 4
@@ -27,9 +27,6 @@ BATCH = {
     "token_type_ids": torch.tensor([[0, 1, 0, 5], [0, 4, 5, 0]]),
     "position_ids": torch.tensor([[0, 1, 9, 40], [0, 1, 1, 0]]),
     "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool(),
-    "masked_index": torch.tensor([3, 6]),
-    "labels": torch.tensor([6, 5]),
-    "bin_labels": torch.tensor([2, -100]),
 }
 
 
@@ -38,28 +35,27 @@ def test_each_flavour_takes_our_batches_and_sees_days_and_bins(
     model_type: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    model = build_masked_lm(model_type, 10, BINS, SIZES).eval()
+    model = build_model(model_type, 10, BINS, SIZES).eval()
     output = model(**BATCH)
-    assert output.logits.shape == (2, 10)
-    half = model(**BATCH, num_items_in_batch=4).loss
-    torch.testing.assert_close(half * 2, output.loss)
+    assert output.logits.shape == (2, 4, 10)
+    seen = model(**BATCH, read_out=lambda model, states, *_: model.code_logits(states))
+    torch.testing.assert_close(seen, output.logits.flatten(0, 1))
     for name, changed in (("position_ids", 30), ("token_type_ids", 2)):
         values = BATCH[name].clone()
         values[0, 1] = changed
-        assert not torch.allclose(model(**{**BATCH, name: values}).logits[0], output.logits[0])
+        logits = model(**{**BATCH, name: values}).logits
+        assert not torch.allclose(logits[0, 3], output.logits[0, 3])
     model.save_pretrained(tmp_path)
-    again = load_masked_lm(tmp_path).eval()
-    torch.testing.assert_close(again(**BATCH).loss, output.loss, rtol=0, atol=0)
+    again = load_model(tmp_path).eval()
+    torch.testing.assert_close(again(**BATCH).logits, output.logits, rtol=0, atol=0)
 
 
 def test_the_published_flavours_load_as_the_stock_classes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = build_masked_lm("bert", 10, BINS, SIZES).eval()
+    model = build_model("bert", 10, BINS, SIZES).eval()
     model.save_pretrained(tmp_path)
     stock = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
-    inputs = {n: v for n, v in BATCH.items() if n not in ("masked_index", "labels", "bin_labels")}
-    everywhere = stock(**inputs).logits.flatten(0, 1)
-    torch.testing.assert_close(everywhere[BATCH["masked_index"]], model(**BATCH).logits)
+    torch.testing.assert_close(stock(**BATCH).logits, model(**BATCH).logits)
 
 
 def test_an_earlier_model_is_continued_token_by_token() -> None:
@@ -67,8 +63,8 @@ def test_an_earlier_model_is_continued_token_by_token() -> None:
     before = {"[PAD]": 0, "a": 1, "b": 2, "c": 3}
     now = {"[PAD]": 0, "c": 1, "new": 2, "a": 3, "newer": 4, "b": 5}
     torch.manual_seed(0)
-    earlier = build_masked_lm("clm_ler", len(before), BINS, SIZES).eval()
-    model = build_masked_lm("clm_ler", len(now), BINS, SIZES).eval()
+    earlier = build_model("clm_ler", len(before), BINS, SIZES).eval()
+    model = build_model("clm_ler", len(now), BINS, SIZES).eval()
     continue_from(model, now, earlier, before)
     inputs = {
         "position_ids": torch.tensor([[0, 3, 9]]),
@@ -80,15 +76,15 @@ def test_an_earlier_model_is_continued_token_by_token() -> None:
 
 
 def test_a_vocabulary_that_shrank_is_refused() -> None:
-    earlier = build_masked_lm("clm_ler", 3, BINS, SIZES)
-    model = build_masked_lm("clm_ler", 2, BINS, SIZES)
+    earlier = build_model("clm_ler", 3, BINS, SIZES)
+    model = build_model("clm_ler", 2, BINS, SIZES)
     with pytest.raises(ValueError, match="lacks 1 of the 3 tokens"):
         continue_from(model, {"[PAD]": 0, "a": 1}, earlier, {"[PAD]": 0, "a": 1, "b": 2})
 
 
 def test_an_earlier_model_of_other_sizes_is_refused() -> None:
     vocabulary = {"[PAD]": 0, "a": 1, "b": 2}
-    earlier = build_masked_lm("clm_ler", 3, BINS, SIZES | {"hidden_size": 8})
-    model = build_masked_lm("clm_ler", 3, BINS, SIZES)
+    earlier = build_model("clm_ler", 3, BINS, SIZES | {"hidden_size": 8})
+    model = build_model("clm_ler", 3, BINS, SIZES)
     with pytest.raises(ValueError, match="other sizes"):
         continue_from(model, vocabulary, earlier, vocabulary)

@@ -1,11 +1,8 @@
-"""Spark is opened by the environment that configures it; what is missing is said in one line."""
-
-from types import SimpleNamespace
+"""Spark starts where it can; what is missing is said in one line."""
 
 import pytest
-from kedro.config import MissingConfigException
 
-from clm_ler.hooks.spark import SparkHooks, require_java
+from clm_ler.engines.spark import require_java
 
 
 @pytest.fixture
@@ -42,12 +39,3 @@ def test_an_old_java_is_named(version, java):
 def test_a_newer_java_will_do(version, java):
     java(version)
     require_java()
-
-
-def test_an_environment_without_spark_options_needs_no_java(tmp_path, monkeypatch):
-    class Loader(dict):
-        def __missing__(self, key):
-            raise MissingConfigException(key)
-
-    monkeypatch.setenv("PATH", str(tmp_path))
-    SparkHooks().after_context_created(SimpleNamespace(config_loader=Loader()))

@@ -1,0 +1,197 @@
+"""What the project asks of a table engine beside what Ibis does alike on all of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import BaseBackend
+from sqlglot import exp
+
+# What a table was made of that functions of Python's hide from Ibis, as long as it is in use.
+ORIGINS: WeakKeyDictionary[ops.Relation, ir.Table] = WeakKeyDictionary()
+
+
+class Engine(ABC):
+    """A table engine on one open Ibis connection."""
+
+    name: ClassVar[str]
+    """As ``engine`` in the configuration says it."""
+    connection: ClassVar[dict[str, str]]
+    """The Ibis connection, as catalog entries take it."""
+    save_args: ClassVar[dict[str, str]]
+    """What ``ibis.FileDataset`` needs to replace an earlier table."""
+    csv_as_text: ClassVar[dict[str, bool]]
+    """What Ibis' ``read_csv`` needs to guess no types."""
+    distributed: ClassVar[bool]
+    """Whether one expression over all persons is cut into tasks that fit in memory by the engine itself."""
+
+    def __init__(self, backend: BaseBackend) -> None:
+        """Take an open connection of this engine."""
+        self.backend = backend
+
+    @abstractmethod
+    def configure(self, memory_limit: str, threads: int, storage: str) -> None:
+        """Set what the connection may use.
+
+        Args:
+            memory_limit: What an embedded engine may use, such as ``4GB``; a distributed one is
+                told at its start.
+            threads: The threads of an embedded engine; 0 means all cores.
+            storage: Where everything derived goes, and what does not fit in memory with it.
+        """
+
+    @abstractmethod
+    def open_store(self, options: Mapping[str, Any]) -> None:
+        """Let the connection read and write ``s3://`` addresses; nothing is asked of the store yet.
+
+        Args:
+            options: As fsspec's S3 file system takes them: ``key``, ``secret``, ``token``,
+                ``endpoint_url``, ``profile``, ``client_kwargs``. What is not given comes from where
+                AWS tools look for it.
+        """
+
+    def sql(self, query: exp.Expr) -> str:
+        """Return a query in the engine's dialect; what cannot be parsed becomes null."""
+        query = query.copy()
+        for time in query.find_all(exp.StrToTime):
+            time.set("safe", True)
+        for cast in query.find_all(exp.Cast):
+            if cast.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
+                cast.set("to", exp.DataType.build("timestamp"))
+        return self._dialect(query)
+
+    @abstractmethod
+    def _dialect(self, query: exp.Expr) -> str: ...
+
+    @abstractmethod
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
+        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
+
+    @abstractmethod
+    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+        """Read CSV files with a header, plain or gzip, as one lazy table of strings.
+
+        No type is guessed, because engines guess differently. An empty field is null.
+        """
+
+    @abstractmethod
+    def read_literal_text(
+        self, path: str, delimiter: str, names: Sequence[str] | None = None
+    ) -> ir.Table:
+        """Read delimited text in which quotes and backslashes are ordinary characters.
+
+        Args:
+            path: A plain or gzip file, lines ending in LF or CR LF.
+            delimiter: What stands between two fields.
+            names: The columns; none where the first line names them.
+
+        Returns:
+            A lazy table of strings; an empty field is null.
+        """
+
+    @abstractmethod
+    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
+        """Return a small table whose texts in some columns cost the engine no more than numbers.
+
+        DuckDB takes them as ENUM: what they are joined to is sorted and stored by number, in about
+        half the time. Spark has no such type. What is too much for a dictionary in a Parquet file
+        stays text.
+
+        Args:
+            table: The rows.
+            columns: Those of its columns of text that are to be carried on.
+        """
+
+    @abstractmethod
+    def materialize(self, name: str, data: ir.Table) -> ir.Table:
+        """Evaluate an expression into a temporary table of this name, and return that.
+
+        DuckDB keeps it in memory, and beyond the memory limit in its spill folder, until
+        :meth:`drop`; categories stay what they are. Spark evaluates an expression at each use: it
+        is returned as it is.
+        """
+
+    @abstractmethod
+    def drop(self, name: str) -> None:
+        """Drop what :meth:`materialize` has made."""
+
+    @abstractmethod
+    def map_arrow(
+        self,
+        table: ir.Table,
+        function: Callable[..., pa.Array],
+        columns: Sequence[str],
+        output: dict[str, dt.DataType],
+        digest: str,
+    ) -> ir.Table:
+        """Return the table with the columns that a vectorised Arrow function makes of some of its own.
+
+        Args:
+            table: Any table.
+            function: Takes the columns as Arrow arrays, each in one piece, and returns a struct
+                array with the fields of ``output``; on Spark it is sent to the executors.
+            columns: The columns to read.
+            output: Names and types of the new columns.
+            digest: Of all that the result depends on beside the columns: it names the function, so
+                that the same expression can be told from another.
+        """
+
+    @abstractmethod
+    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
+        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
+
+    @abstractmethod
+    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
+        """Evaluate an expression and write it: one file on DuckDB, a folder of files on Spark.
+
+        Args:
+            data: The expression.
+            path: A local path or URL, where nothing lies yet.
+            quick: The table is of use to this run only: DuckDB does not compress it, which is
+                quicker and takes several times the space.
+        """
+
+    @abstractmethod
+    def write_partitioned(
+        self,
+        data: ir.Table,
+        folder: str,
+        column: str,
+        parts: int,
+        order_by: Sequence[str] = (),
+        quick: bool = False,
+    ) -> None:
+        """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder.
+
+        Args:
+            data: The expression.
+            folder: A local path or URL, where nothing lies yet.
+            column: The column that says which part a row belongs to; it is not in the files.
+            parts: How many values it has: 0 to ``parts - 1``. A part without rows has no folder.
+            order_by: The order of the rows in each file, nulls first.
+            quick: See :meth:`write_parquet`.
+        """
+
+    @abstractmethod
+    def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
+        """Return into how many parts, at least, the rows of an expression go to be worked on one by one.
+
+        Args:
+            data: The expression.
+            bytes_per_row: Working memory that grows with a part.
+            fixed_bytes: Working memory that is needed for a part of any size.
+        """
+
+    def _compile(self, data: ir.Table) -> str:
+        """Return an expression's SQL; the engine is given the tables and functions of Python's first."""
+        self.backend._run_pre_execute_hooks(data)
+        return self.backend.compile(data)
+
+    @abstractmethod
+    def digest_of(self, table: ir.Table) -> str:
+        """Return what tells a table's rows from others, whatever their order; engines differ in it."""

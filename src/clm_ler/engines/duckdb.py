@@ -1,0 +1,239 @@
+"""DuckDB, the embedded engine."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from typing import Any, ClassVar
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pyarrow as pa
+from sqlglot import exp
+
+from clm_ler.engines.base import Engine
+from clm_ler.engines.s3 import store_access
+
+MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
+_LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
+# Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
+_PARQUET = {
+    "compression": "zstd",
+    "parquet_version": "V2",
+    "write_bloom_filter": False,
+    "dictionary_size_limit": MOST_CATEGORIES,
+    "string_dictionary_page_size_limit": 8 * 2**20,
+}
+# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
+_PLAIN = re.compile(r"[\w :/,;-]+")
+
+
+class DuckDB(Engine):
+    """Tables in this process, spilled to disk beyond a memory limit.
+
+    The connection is the one that ``ibis.FileDataset`` opens by itself, so that entries of a user's
+    own that name none meet the project's tables in the same place.
+    """
+
+    name = "duckdb"
+    connection: ClassVar = {"backend": "duckdb", "database": ":memory:"}
+    save_args: ClassVar = {}
+    csv_as_text: ClassVar = {"all_varchar": True}
+    distributed = False
+
+    def configure(self, memory_limit: str, threads: int, storage: str) -> None:
+        """Set the limits, and the folder for what is beyond them.
+
+        DuckDB spills into ``tmp`` below the storage, because spilled rows are person-level data
+        too; beside the project's data where the storage is remote.
+        """
+        folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
+        self.backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
+        self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
+        # Nothing relies on it, and without it large tables are written with less memory.
+        self.backend.raw_sql("SET preserve_insertion_order = false")
+        if self._setting("temp_directory") != folder:
+            self.backend.raw_sql(f"SET temp_directory = '{folder}'")
+
+    def open_store(self, options: Mapping[str, Any]) -> None:
+        """Load the ``httpfs`` extension and give it the credentials.
+
+        The extension is taken from its package where that is installed, so that no network but the
+        store's is needed; DuckDB fetches it by itself elsewhere.
+        """
+        with suppress(ImportError):
+            from duckdb_extensions import import_extension
+
+            import_extension("httpfs", con=self.backend.con)
+        self.backend.raw_sql("LOAD httpfs")
+        access = store_access(options)
+        secret = {"TYPE": "s3", "REGION": access.region or "us-east-1"}
+        if access.key:
+            secret |= {"KEY_ID": access.key, "SECRET": access.secret}
+            secret |= {"SESSION_TOKEN": access.token} if access.token else {}
+        if access.endpoint.netloc:
+            secret |= {"ENDPOINT": access.endpoint.netloc, "URL_STYLE": "path"}
+            secret |= {"USE_SSL": str(access.endpoint.scheme == "https").lower()}
+        text = ", ".join(f"{name} '{value}'" for name, value in secret.items())
+        self.backend.raw_sql(f"CREATE OR REPLACE SECRET clm_s3 ({text})")
+
+    def _dialect(self, query: exp.Expr) -> str:
+        for split in list(query.find_all(exp.RegexpSplit)):
+            if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
+                split.replace(exp.Split(this=split.this, expression=split.expression))
+        return query.sql(dialect="duckdb")
+
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
+        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
+        return self.backend.read_parquet(list(paths), table_name=name, hive_partitioning=False)
+
+    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+        """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
+        options = {"header": True, "delim": ",", "quote": '"'}
+        return self.backend.read_csv(list(paths), **options, **self.csv_as_text)
+
+    def read_literal_text(
+        self, path: str, delimiter: str, names: Sequence[str] | None = None
+    ) -> ir.Table:
+        """Read delimited text in which quotes and backslashes are ordinary characters."""
+        options: dict[str, Any] = {"delim": delimiter, "header": names is None, "nullstr": ""}
+        options |= dict.fromkeys(("quote", "escape", "comment"), "")
+        options |= {"columns": dict.fromkeys(names, "VARCHAR")} if names else self.csv_as_text
+        return self.backend.read_csv(path, **options)
+
+    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
+        """Return a small table with columns of text as ENUM."""
+        most = max(len(table[name].unique()) for name in columns)
+        if not table.num_rows or most > MOST_CATEGORIES:
+            return ibis.memtable(table)
+        name = f"categories_{uuid.uuid4().hex}"
+        self.backend.con.register(f"{name}_rows", table)
+        for column in columns:
+            texts = f'SELECT DISTINCT "{column}" FROM {name}_rows WHERE "{column}" IS NOT NULL'
+            self.backend.raw_sql(f"CREATE TYPE {name}_{column} AS ENUM ({texts} ORDER BY ALL)")
+        casts = ", ".join(f'"{column}"::{name}_{column} AS "{column}"' for column in columns)
+        rows = f"SELECT * REPLACE ({casts}) FROM {name}_rows"
+        self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {rows}")
+        self.backend.con.unregister(f"{name}_rows")
+        return self._typed(name, ibis.schema(table.schema))
+
+    def materialize(self, name: str, data: ir.Table) -> ir.Table:
+        """Evaluate an expression into a temporary table of this name, and return that."""
+        self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._compile(data)}')
+        return self._typed(name, data.schema())
+
+    def drop(self, name: str) -> None:
+        """Drop what :meth:`materialize` has made."""
+        self.backend.raw_sql(f'DROP TABLE IF EXISTS "{name}"')
+
+    def map_arrow(
+        self,
+        table: ir.Table,
+        function: Callable[..., pa.Array],
+        columns: Sequence[str],
+        output: dict[str, dt.DataType],
+        digest: str,
+    ) -> ir.Table:
+        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
+        signature = (tuple(table[name].type() for name in columns), dt.Struct(output))
+        # Nulls of one column reach the function as well.
+        apply = ibis.udf.scalar.pyarrow(
+            _in_one_piece(function), signature=signature, null_handling="special"
+        )
+        applied = apply(*(table[name] for name in columns))
+        # Ibis numbers the functions of a process and has no other way to name one.
+        type(applied.op()).__name__ = f"{function.__name__}_{digest}"
+        made = table.mutate(map_arrow=applied)
+        return made.mutate({name: made.map_arrow[name] for name in output}).drop("map_arrow")
+
+    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
+        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
+        places = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
+        rows = self.with_categories(places, ["text"])
+        listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
+        joined = table.cross_join(self.materialize(f"texts_{uuid.uuid4().hex}", listed))
+        found = joined[column].map(lambda place: joined.texts[place])
+        return joined.mutate({column: found}).drop("texts")
+
+    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
+        """Evaluate an expression into one file."""
+        self.backend.to_parquet(data, path, **_parquet_options(data, quick))
+
+    def write_partitioned(
+        self,
+        data: ir.Table,
+        folder: str,
+        column: str,
+        parts: int,
+        order_by: Sequence[str] = (),
+        quick: bool = False,
+    ) -> None:
+        """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder."""
+        order = [ibis.asc(name, nulls_first=True) for name in order_by]
+        rows = data.order_by(order) if order else data
+        options = _parquet_options(data, quick)
+        self.backend.to_parquet(rows, folder, partition_by=column, **options)
+
+    def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
+        """Return how many parts keep the work on one within the memory limit."""
+        limit = _bytes(self._setting("memory_limit"))
+        room = max(limit - fixed_bytes, limit // 4)
+        return max(1, -(-self._row_estimate(data) * bytes_per_row // room))
+
+    def digest_of(self, table: ir.Table) -> str:
+        """Return what tells a table's rows from others, whatever their order."""
+        rows = self._compile(table)
+        query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
+        # All of it: DuckDB cannot replace a Python function while a result is still being read.
+        count, total = self.backend.raw_sql(query).fetchall()[0]
+        return f"{count}-{total or 0:x}"
+
+    def _row_estimate(self, data: ir.Table) -> int:
+        """Return the most rows that a step of the plan is expected to give."""
+        explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self._compile(data)}")
+        return max(_cardinalities(json.loads(explained.fetchone()[1])))
+
+    def _setting(self, name: str) -> str:
+        return self.backend.raw_sql(f"SELECT current_setting('{name}')").fetchone()[0]
+
+    def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
+        """Return a table by name; Ibis, asked for its types, would parse all categories."""
+        return ops.DatabaseTable(name=name, schema=schema, source=self.backend).to_expr()
+
+
+def _parquet_options(data: ir.Table, quick: bool) -> dict[str, Any]:
+    options: dict[str, Any] = dict(_PARQUET)
+    if any(kind.is_array() for kind in data.schema().types):
+        options["row_group_size"] = _LISTS_PER_ROW_GROUP
+    if quick:
+        options["compression"] = "uncompressed"
+    return options
+
+
+def _in_one_piece(function: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
+    """Let a function of arrays take the chunked ones that DuckDB hands over."""
+
+    @wraps(function)
+    def apply(*columns: pa.ChunkedArray) -> pa.Array:
+        return function(*(column.combine_chunks() for column in columns))
+
+    return apply
+
+
+def _cardinalities(plan: Any) -> list[int]:
+    """Return every row estimate in a plan that DuckDB explained as JSON."""
+    if isinstance(plan, list):
+        return [rows for part in plan for rows in _cardinalities(part)]
+    own = int(plan.get("extra_info", {}).get("Estimated Cardinality", 0))
+    return [own, *_cardinalities(plan.get("children", []))]
+
+
+def _bytes(size: str) -> int:
+    """Return the bytes of a size as DuckDB prints it, such as ``1.8 GiB``."""
+    number, unit = size.split()
+    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))

@@ -1,0 +1,49 @@
+"""What all engines do alike and Ibis does not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+_NO_TEXT = "\ue000"  # of Unicode's private use area
+
+
+def trim(text: ir.StringValue) -> ir.StringValue:
+    """Return text without spaces, tabs and line ends around it.
+
+    Not ``strip()``: Spark reads Ibis's form feed and vertical tab as the letters f and v, and would
+    strip those too.
+    """
+    return text.re_replace("^[ \t\r\n]+|[ \t\r\n]+$", "")
+
+
+def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
+    """Return rows made in Python as a table in which what is missing is null in every engine.
+
+    Spark is handed such tables through pandas, where a missing number is NaN, and a missing text
+    becomes the word: it travels as a character that no text has.
+    """
+    texts = [name for name, kind in schema.items() if kind.is_string()]
+    numbers = [name for name, kind in schema.items() if kind.is_floating()]
+    marked = [row | {name: _NO_TEXT for name in texts if row.get(name) is None} for row in rows]
+    table = ibis.memtable(pa.Table.from_pylist(marked, schema=schema.to_pyarrow()), schema=schema)
+    nulls = {name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers}
+    return table.mutate(nulls | {name: table[name].nullif(_NO_TEXT) for name in texts})
+
+
+def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
+    """Return the table, or one of texts without rows where there is none."""
+    if table is not None:
+        return table
+    return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
+
+
+def sum_int64(numbers: ir.IntegerColumn) -> ir.IntegerScalar:
+    """Return the sum of whole numbers as int64.
+
+    DuckDB adds them up in 128 bits, which Parquet can only hold as floating point; Ibis takes
+    the sum for int64 already and would leave out a direct cast.
+    """
+    return numbers.sum().cast("float64").cast("int64")

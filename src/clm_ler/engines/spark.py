@@ -1,0 +1,239 @@
+"""Spark, the engine for data that is beyond one machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import BaseBackend
+from sqlglot import exp
+
+from clm_ler.engines.base import ORIGINS, Engine
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+OLDEST_JAVA = 17
+
+
+class Spark(Engine):
+    """Tables on a cluster, or on the cores of this machine."""
+
+    name = "pyspark"
+    connection: ClassVar = {"backend": "pyspark"}
+    save_args: ClassVar = {"mode": "overwrite"}
+    csv_as_text: ClassVar = {"inferSchema": False}
+    distributed = True
+
+    def configure(self, memory_limit: str, threads: int, storage: str) -> None:
+        """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
+        # What cannot be read becomes null, as on DuckDB, and is counted.
+        self._session.conf.set("spark.sql.ansi.enabled", "false")
+        self.backend._register_in_memory_table = partial(_hand_over, self.backend)
+
+    def open_store(self, options: Mapping[str, Any]) -> None:
+        """Give the credentials among the options to ``s3a://``; others come from Spark's own settings."""
+        hadoop = self._session.sparkContext._jsc.hadoopConfiguration()
+        names = {"key": "access.key", "secret": "secret.key", "token": "session.token"}
+        for name, theirs in (names | {"endpoint_url": "endpoint"}).items():
+            if value := options.get(name):
+                hadoop.set(f"fs.s3a.{theirs}", value)
+
+    def _dialect(self, query: exp.Expr) -> str:
+        return query.sql(dialect="spark")
+
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
+        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
+        return self._view(self._session.read.parquet(*paths), name)
+
+    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+        """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
+        options: dict[str, Any] = {"header": True, "escape": '"', "multiLine": True}
+        return self._view(self._session.read.csv(list(paths), **options, **self.csv_as_text))
+
+    def read_literal_text(
+        self, path: str, delimiter: str, names: Sequence[str] | None = None
+    ) -> ir.Table:
+        """Read delimited text in which quotes and backslashes are ordinary characters."""
+        options: dict[str, Any] = {"sep": delimiter, "lineSep": "\n", "quote": "", "escape": ""}
+        options |= {"header": names is None, "mode": "FAILFAST"} | self.csv_as_text
+        if names:
+            options["schema"] = ", ".join(f"`{name}` string" for name in names)
+        return self._view(self._session.read.csv(path, **options))
+
+    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
+        """Return the table as it is."""
+        return ibis.memtable(table)
+
+    def materialize(self, name: str, data: ir.Table) -> ir.Table:
+        """Return the expression, which is evaluated at each use."""
+        return data
+
+    def drop(self, name: str) -> None:
+        """Do nothing."""
+
+    def map_arrow(
+        self,
+        table: ir.Table,
+        function: Callable[..., pa.Array],
+        columns: Sequence[str],
+        output: dict[str, dt.DataType],
+        digest: str,
+    ) -> ir.Table:
+        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
+
+        def append(batch: pa.RecordBatch) -> list[pa.Array]:
+            made = function(*(batch[name] for name in columns))
+            return [*batch.columns, *(made.field(name) for name in output)]
+
+        return self._map_batches(table, append, ibis.schema(dict(table.schema()) | output))
+
+    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
+        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
+
+        def replace(batch: pa.RecordBatch) -> list[pa.Array]:
+            places = batch[column]
+            lists = pa.ListArray.from_arrays(places.offsets, texts.take(places.values))
+            return [lists if name == column else batch[name] for name in batch.schema.names]
+
+        kinds = dict(table.schema()) | {column: dt.Array(dt.string)}
+        return self._map_batches(table, replace, ibis.schema(kinds))
+
+    def _map_batches(
+        self,
+        table: ir.Table,
+        function: Callable[[pa.RecordBatch], list[pa.Array]],
+        schema: ibis.Schema,
+    ) -> ir.Table:
+        """Return what a function makes of each batch of rows, evaluated on the executors.
+
+        Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
+        """
+        from ibis.backends.pyspark.datatypes import PySparkSchema
+
+        arrow = schema.to_pyarrow()
+
+        def apply(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            for batch in batches:
+                yield pa.RecordBatch.from_arrays(function(batch), arrow.names).cast(arrow)
+
+        frame = self._frame(table)
+        made = self._view(frame.mapInArrow(apply, PySparkSchema.from_ibis(schema)))
+        ORIGINS[made.op()] = table
+        return made
+
+    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
+        """Evaluate an expression into a folder of files."""
+        self._zoneless_frame(data).write.parquet(path, compression="zstd")
+
+    def write_partitioned(
+        self,
+        data: ir.Table,
+        folder: str,
+        column: str,
+        parts: int,
+        order_by: Sequence[str] = (),
+        quick: bool = False,
+    ) -> None:
+        """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder."""
+        frame = self._zoneless_frame(data).repartition(parts, column)
+        # Spark sorts by the column anyway.
+        frame = frame.sortWithinPartitions(column, *order_by)
+        frame.write.partitionBy(column).parquet(folder, compression="zstd")
+
+    def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
+        """Return the number of parts that Spark is set to shuffle rows into."""
+        return int(self._session.conf.get("spark.sql.shuffle.partitions"))
+
+    def digest_of(self, table: ir.Table) -> str:
+        """Return what tells a table's rows from others, whatever their order."""
+        digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
+        query = f"SELECT count(*), {digest} FROM ({self._compile(table)})"
+        count, total = self._session.sql(query).first()
+        return f"{count}-{int(total or 0):x}"
+
+    @property
+    def _session(self) -> Any:
+        return self.backend._session
+
+    def _frame(self, data: ir.Table) -> "DataFrame":
+        return self._session.sql(self._compile(data))
+
+    def _zoneless_frame(self, data: ir.Table) -> "DataFrame":
+        """Return the rows with times as DuckDB writes them: without a time zone."""
+        frame, schema = self._frame(data), data.schema()
+        times = [name for name, kind in schema.items() if kind.is_timestamp() and not kind.timezone]
+        return frame.withColumns({name: frame[name].cast("timestamp_ntz") for name in times})
+
+    def _view(self, frame: "DataFrame", name: str | None = None) -> ir.Table:
+        name = name or f"view_{uuid.uuid4().hex}"
+        frame.createOrReplaceTempView(name)
+        return self.backend.table(name)
+
+
+def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:
+    """Give Spark a table of Python's as the Arrow table that it is.
+
+    Ibis goes through pandas, as Spark before 4.0 needed it; lists are lost on that way.
+    """
+    from ibis.backends.pyspark.datatypes import PySparkSchema
+
+    rows = table.data.to_pyarrow(table.schema)
+    frame = backend._session.createDataFrame(rows, schema=PySparkSchema.from_ibis(table.schema))
+    frame.createOrReplaceTempView(table.name)
+
+
+def start_session(options: Mapping[str, Any]) -> None:
+    """Open the Spark session that every connection of this process will use.
+
+    Its master and memory are fixed at the start, so it comes before the first connection.
+
+    Args:
+        options: Spark's settings. What ``spark-submit`` was told stands.
+
+    Raises:
+        RuntimeError: If pyspark or a Java that it runs on is missing.
+    """
+    try:
+        from pyspark import SparkConf
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise RuntimeError(
+            "This environment runs on Spark: pip install 'clm-ler[spark]'"
+        ) from error
+    require_java()
+    # What spark-submit was told stands; elsewhere nothing is set yet.
+    told = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
+    options = {name: value for name, value in options.items() if not told.contains(name)}
+    if str(options.get("spark.master", "")).startswith("local"):
+        # Python functions run in this environment too, not in the first one on the PATH.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        options |= dict.fromkeys(("spark.driver.bindAddress", "spark.driver.host"), "127.0.0.1")
+    SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
+
+
+def require_java() -> None:
+    """Look at the Java that Spark would start.
+
+    Raises:
+        RuntimeError: If there is none, or an older one than Spark 4 runs on.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        place = f"in JAVA_HOME ({home})" if home else "on the PATH"
+        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, and no 'java' is {place}.")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', told)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, not {told.splitlines()[:1]}.")

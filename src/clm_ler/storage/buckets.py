@@ -1,0 +1,142 @@
+"""Tables on disk by person bucket: which bucket a person is in, and which files a bucket has."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import fsspec
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from clm_ler.engines import ORIGINS, Engine
+from clm_ler.files.atomic import write_bytes
+from clm_ler.files.digests import unique_name
+
+MANIFEST = "_manifest.json"
+Files = list[list[str]]  # of each bucket, by their paths below the folder
+_PRIME = 2**31 - 1
+_MULTIPLIER = 1_226_874_159
+
+
+def person_bucket(person_id: ir.IntegerValue, buckets: int) -> ir.IntegerValue:
+    """Return a person's bucket: one step of the Lehmer generator, modulo a power of two.
+
+    The same on every engine; rows of no person are in bucket 0. Bucket ``b`` of ``k`` is the union of
+    ``b`` and ``b + k`` of ``2k``, so that tables with different numbers of buckets still align.
+    """
+    number = (person_id.cast("int64") % _PRIME * _MULTIPLIER % _PRIME).abs() % buckets
+    return number.fill_null(0)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """A stored table: the addresses of the files of each bucket.
+
+    Attributes:
+        name: The table's name, for messages.
+        files: The addresses.
+        named_by_digest: Each file has the name of what it was made of, so that its name tells its
+            rows; otherwise of the moment it was written at, and never has others.
+        digests: Of the rows of buckets, by number and number of buckets, as far as they are known.
+    """
+
+    name: str
+    files: tuple[tuple[str, ...], ...]
+    named_by_digest: bool
+    digests: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
+
+    def addresses(self) -> list[str]:
+        """Return the addresses of all files."""
+        return [file for files in self.files for file in files]
+
+    def open(self, engine: Engine) -> ir.Table:
+        """Return the whole table, lazily; :func:`stored_tables` finds it in what is made of it."""
+        table = engine.read_parquet(self.addresses(), unique_name(self.name))
+        _OPEN[table.op()] = self
+        return table
+
+    def read(self, engine: Engine, leaf: Any, bucket: int, of: int) -> ir.Table:
+        """Return the rows of one bucket out of ``of``, which is at least the table's own number.
+
+        Args:
+            engine: Reads the files.
+            leaf: The whole table, as it stands in an expression.
+            bucket: The number of the bucket.
+            of: The number of buckets, a power of two.
+        """
+        files = self.files[bucket % len(self.files)]
+        if not files:
+            return leaf.to_expr().limit(0)
+        table = engine.read_parquet(files, f"{leaf.name}_bucket")
+        if of == len(self.files):
+            return table
+        return table.filter(person_bucket(table.person_id, of) == bucket)
+
+    def digest(self, engine: Engine, part: ir.Table, bucket: int, of: int) -> str:
+        """Return what tells the rows of one bucket, ``part``, from any others."""
+        if self.named_by_digest:
+            names = (PurePosixPath(file).name for file in self.files[bucket % len(self.files)])
+            return f"{bucket} of {of}: {' '.join(names)}"
+        if (bucket, of) not in self.digests:
+            self.digests[bucket, of] = engine.digest_of(part)
+        return self.digests[bucket, of]
+
+
+# Which tables of expressions are stored by person bucket, as long as an expression has them.
+_OPEN: WeakKeyDictionary[ops.Relation, Buckets] = WeakKeyDictionary()
+
+
+def stored_tables(expression: ir.Table) -> dict[ops.Relation, Buckets]:
+    """Return the tables of an expression that are stored by person bucket, by their place in it."""
+    found: dict[ops.Relation, Buckets] = {}
+    for leaf in expression.op().find(ops.DatabaseTable):
+        if leaf in ORIGINS:
+            found |= stored_tables(ORIGINS[leaf])
+        elif leaf in _OPEN:
+            found[leaf] = _OPEN[leaf]
+    return found
+
+
+class BucketFolder:
+    """A folder of files by person bucket. Readers follow its manifest, which is written last."""
+
+    def __init__(self, place: str, **options: Any) -> None:
+        """Describe the folder.
+
+        Args:
+            place: A local path or URL.
+            options: Of fsspec's file system.
+        """
+        self.filesystem, self.path = fsspec.url_to_fs(place, **options)
+        self.name = PurePosixPath(self.path).name
+        self._scheme = place.partition("://")[0] if "://" in place else ""
+        self._last: Buckets | None = None
+
+    def address(self, path: str) -> str:
+        """Return a path of the file system as an engine takes it."""
+        return f"{self._scheme}://{path}" if self._scheme else path
+
+    def exists(self) -> bool:
+        """Return whether a table was fully written here."""
+        return bool(self.filesystem.exists(f"{self.path}/{MANIFEST}"))
+
+    def stored(self) -> Buckets:
+        """Return the table that the manifest lists."""
+        listed = json.loads(self.filesystem.cat_file(f"{self.path}/{MANIFEST}"))["files"]
+        by_digest = all(name.startswith("bucket=") for names in listed for name in names)
+        files = tuple(tuple(self.address(f"{self.path}/{n}") for n in names) for names in listed)
+        found = Buckets(self.name, files, by_digest)
+        if found != self._last:  # else its digests are known
+            self._last = found
+        return self._last
+
+    def publish(self, files: Files) -> None:
+        """Replace the manifest, then remove what it no longer lists."""
+        text = json.dumps({"buckets": len(files), "files": files}, indent=1)
+        write_bytes(self.filesystem, f"{self.path}/{MANIFEST}", text.encode())
+        listed = {f"{self.path}/{name}" for names in files for name in names}
+        for file in self.filesystem.find(self.path):
+            if file not in listed and not file.endswith(MANIFEST):
+                self.filesystem.rm_file(file)

@@ -1,0 +1,67 @@
+"""What DuckDB does with types and plans of its own."""
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from ibis.expr import datatypes as dt
+
+from clm_ler.engines import duckdb, engine_of
+
+
+def type_of(backend, column):
+    """Return the name that DuckDB has for a column's type."""
+    table = column.as_table()
+    backend._run_pre_execute_hooks(table)
+    name = column.get_name()
+    query = f"SELECT typeof({name}) FROM ({ibis.to_sql(table)})"
+    return backend.raw_sql(query).fetchone()[0].partition("(")[0]
+
+
+def test_categories_are_numbers_to_duckdb_and_texts_in_a_file(backend, as_table, tmp_path):
+    names = pa.table({"n": [0, 1], "name": ["one", None]})
+    rows = as_table([(0,)], {"n": "int64"})
+    joined = rows.join(engine_of(rows).with_categories(names, ["name"]), "n")
+    assert type_of(backend, joined.name) == "ENUM"
+    backend.to_parquet(joined, tmp_path / "joined.parquet")
+    assert pq.read_schema(tmp_path / "joined.parquet").field("name").type == pa.string()
+
+
+@pytest.mark.parametrize(("count", "kind"), [(2, "ENUM"), (3, "VARCHAR")])
+def test_what_no_dictionary_can_hold_stays_text(count, kind, backend, as_table, monkeypatch):
+    monkeypatch.setattr(duckdb, "MOST_CATEGORIES", 2)
+    rows = as_table([(1,)], {"n": "int64"})
+    names = pa.table({"n": range(count), "name": [f"name {n}" for n in range(count)]})
+    joined = rows.join(engine_of(rows).with_categories(names, ["name"]), "n")
+    assert type_of(backend, joined.name) == kind
+
+
+def test_a_materialized_table_is_evaluated_once_until_it_is_dropped(backend, as_table):
+    rows = as_table([(1,), (2,)], {"n": "int64"})
+    engine = engine_of(backend)
+    kept = engine.materialize("kept", rows.mutate(random=ibis.random()))
+    assert kept.to_pyarrow().equals(kept.to_pyarrow())
+    engine.drop("kept")
+    assert "kept" not in backend.list_tables()
+
+
+def test_a_function_is_known_by_its_digest_in_every_process(as_table):
+    table = as_table([(1,)], {"x": "int64"})
+
+    def same(x: pa.Array) -> pa.StructArray:
+        return pc.make_struct(x, field_names=["z"])
+
+    queries = [
+        ibis.to_sql(engine_of(table).map_arrow(table, same, ["x"], {"z": dt.int64}, digest))
+        for digest in ("abc", "abc", "abd")
+    ]
+    assert queries[0] == queries[1] != queries[2]
+
+
+@pytest.mark.parametrize(("limit", "least"), [("1GB", 1), ("100MB", 2)])
+def test_less_memory_makes_more_buckets(limit, least, backend, as_table):
+    backend.raw_sql(f"SET memory_limit = '{limit}'")
+    rows = as_table([(n,) for n in range(100_000)], {"n": "int64"})
+    # 100,000 rows of 1,000 bytes are 100 MB.
+    assert engine_of(backend).bucket_count(rows, 1000, fixed_bytes=0) == least
