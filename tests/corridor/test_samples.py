@@ -43,3 +43,15 @@ def test_vectors_do_not_depend_on_the_size_of_a_chunk(monkeypatch):
         found.append(np.array(table["embedding"].to_pylist()))
     assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert np.isfinite(found[0]).all()
+
+
+def test_several_tasks_stand_against_their_complements():
+    shown = dict(samples.by_task(np.array([[0.25, 1.0]]), ["a", "b"]))
+    assert {task: values.tolist() for task, values in shown.items()} == {
+        "a": [[0.75, 0.25]],
+        "b": [[0.0, 1.0]],
+    }
+    classes = np.array([[0.2, 0.3, 0.5]])
+    assert [(task, values is classes) for task, values in samples.by_task(classes, ["a"])] == [
+        ("a", True)
+    ]

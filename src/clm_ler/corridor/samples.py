@@ -104,6 +104,20 @@ def embed_samples(
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
+def by_task(
+    probabilities: NDArray[np.floating], tasks: Sequence[str]
+) -> Iterator[tuple[str, NDArray[np.floating]]]:
+    """Yield each task with the probabilities of its classes, ``[n, classes]``.
+
+    The columns of several tasks are the probabilities of their outcomes; one task's are its classes.
+    """
+    if len(tasks) == 1:
+        yield tasks[0], probabilities
+        return
+    for task, outcome in zip(tasks, probabilities.T, strict=True):
+        yield task, np.column_stack([1 - outcome, outcome])
+
+
 def prediction_days(frame: pd.DataFrame, store: TokenStore, samples: Samples) -> NDArray[np.int64]:
     """Return the day of each prediction in the person's count, the last visible one without a time."""
     last = last_visible_days(store, samples.rows, samples.ends)

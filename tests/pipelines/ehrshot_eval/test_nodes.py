@@ -15,6 +15,7 @@ from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.datasets.cells import CellsDataset
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.training import finetuning
 from clm_ler.pipelines import ehrshot_eval, ehrshot_read
 from clm_ler.pipelines.ehrshot_eval import nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
@@ -163,6 +164,7 @@ def cells_of(
             found["ehrshot_encoded"],
             fitted["tokenizer"],
             fitted["pretrained_model"],
+            Path(chosen.checkpoints),
             chosen,
         )
     )
@@ -261,6 +263,38 @@ def test_the_model_itself_is_fine_tuned(
     assert row["model_hparams"].startswith('{"learning_rate": 0.003')
     assert len(row["probability"]) == 9
     assert not list((tmp_path / "checkpoints").glob("*")), "finished trainings are removed"
+
+
+def test_a_killed_fine_tuning_of_another_model_is_not_taken_up(
+    site: dict[str, Any],
+    fitted: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grid = {"learning_rate": (0.003,), "num_train_epochs": (1,), "probe_first": (False,)}
+    chosen = options(
+        tmp_path,
+        heads={"full": {"estimator": "finetune", "grid": grid}},
+        models={"clm_ler_finetuned": ("full",)},
+    )
+    torch.manual_seed(1)
+    other = type(fitted["pretrained_model"])(fitted["pretrained_model"].config).eval()
+
+    def tune(model: Any, checkpoints: str) -> list[float]:
+        where = chosen.model_copy(update={"checkpoints": str(tmp_path / checkpoints)})
+        cells = cells_of(site["events"], site, fitted | {"pretrained_model": model}, where)
+        return next(iter(cells.values()))().to_pylist()[0]["probability"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "load_result", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(fitted["pretrained_model"], "shared")
+    assert list((tmp_path / "shared").glob("*"))
+    assert tune(other, "shared") == tune(other, "fresh")
+
+
+def killed(folder: Path) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_ledger_counts_what_reaches_the_model(

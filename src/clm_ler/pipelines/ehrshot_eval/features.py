@@ -75,6 +75,7 @@ def fine_tuned_features(
     encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
     model: PreTrainedModel,
+    workspace: Path,
     options: EhrshotOptions,
 ) -> dict[str, Features]:
     """Return what the model reads of each sample, to fine-tune it on; nothing where no head wants that.
@@ -85,7 +86,8 @@ def fine_tuned_features(
         encoded: What the model reads.
         tokenizer: That of the model.
         model: The pre-trained model.
-        options: The window, and where trainings lie.
+        workspace: Where trainings leave their state.
+        options: The window.
     """
     if not options.models.get("clm_ler_finetuned"):
         return {}
@@ -101,7 +103,7 @@ def fine_tuned_features(
         num_labels=2,
         seed=0,
     )
-    tuner = FineTuner(model, data, options.tokens_per_batch, Path(options.checkpoints))
+    tuner = FineTuner(model, data, options.tokens_per_batch, workspace)
     return {
         "clm_ler_finetuned": Features(
             lambda rows: samples[order[instants.first_not_before(*keys_of(rows))]],

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -117,15 +118,17 @@ def fit_cells(
     ehrshot_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
     pretrained_model: PreTrainedModel,
+    workspace: Path,
     options: EhrshotOptions,
 ) -> Cells:
     """Return, for each cell of the benchmark, a function that fits and tests its classifier.
 
-    A cell is a sub-task, a model, a head, a number of shots and a replicate.
+    A cell is a sub-task, a model, a head, a number of shots and a replicate. Fine-tunings that are
+    not finished lie below ``workspace``, a local folder.
     """
     seen = ehrshot_seen.order_by(MOMENT).to_pandas()
     frozen = embedding_features(ehrshot_embeddings)
-    model = (ehrshot_encoded, tokenizer, pretrained_model)
+    model = (ehrshot_encoded, tokenizer, pretrained_model, workspace)
     features = {
         "clm_ler": frozen,
         **fine_tuned_features(seen, frozen.digest, *model, options),

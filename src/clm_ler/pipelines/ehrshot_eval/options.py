@@ -45,7 +45,9 @@ class EhrshotOptions(BaseModel):
     )
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
-    checkpoints: str = Field(description="Directory of unfinished fine-tunings; local")
+    checkpoints: str = Field(
+        description="Directory of unfinished fine-tunings; local, also if storage is not"
+    )
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
 
     def window(self, max_position_embeddings: int) -> WindowOptions:

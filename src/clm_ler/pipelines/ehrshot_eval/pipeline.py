@@ -163,6 +163,7 @@ def _evaluate() -> Pipeline:
                     "ehrshot_encoded",
                     "tokenizer",
                     "pretrained_model",
+                    "ehrshot_workspace",
                     "params:ehrshot_eval",
                 ],
                 outputs="ehrshot_cells",

@@ -5,10 +5,10 @@ import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor import samples as corridor
+from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 
 EMBEDDED = ["sample_id", "person_id", "prediction_time", "split"]
 
