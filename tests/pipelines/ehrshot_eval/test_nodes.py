@@ -18,6 +18,7 @@ from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.training import finetuning
 from clm_ler.pipelines import ehrshot_eval, ehrshot_read
 from clm_ler.pipelines.ehrshot_eval import nodes
+from clm_ler.pipelines.ehrshot_eval import site as site_nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.pipelines.ehrshot_native.nodes import keep_codes
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
@@ -65,7 +66,7 @@ def site() -> dict[str, Any]:
 def fitted(site: dict[str, Any]) -> dict[str, Any]:
     """A tokenizer, lab tables and a model with random weights, fitted once."""
     read = read_site(site["events"], site)
-    conversions, percentiles = nodes.fit_native_labs(
+    conversions, percentiles = site_nodes.fit_native_labs(
         read["ehrshot_timeline"], read["ehrshot_person_splits"], LABS
     )
     known = {
@@ -132,7 +133,7 @@ def features_of(
     """The tables that cells are fitted on."""
     tables = read_site(events, site) | fitted | {"params:ehrshot_eval": chosen}
     found = evaluated(tables, "ehrshot_seen", "ehrshot_sequences")
-    found["ehrshot_count_tokens"] = nodes.collect_count_tokens(
+    found["ehrshot_count_tokens"] = site_nodes.collect_count_tokens(
         tables["ehrshot_timeline"], tables["unit_conversions"], tables["lab_percentiles"]
     )
     encoded = encode_sequences(found["ehrshot_sequences"], fitted["tokenizer"])

@@ -58,22 +58,6 @@ def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
 
 
 @both_engines
-def test_the_public_icd_maps(backend):
-    maps = backend.to_pyarrow(nodes.read_icd_maps()).to_pylist()
-    by_code = {}
-    for row in maps:
-        by_code.setdefault((row["system"], row["code"]), []).append(
-            (row["to_code"], row["distance"])
-        )
-    assert sorted(by_code["ICD9CM", "493.90"]) == [("J45.909", 1), ("J45.998", 1)]
-    assert by_code["ICD9CM", "001.0"] == [("A00.0", 0)]
-    assert by_code["ICD10CM", "J45.901"] == [("493.92", 0)]
-    # A40.0 is sepsis and a streptococcus, two codes together; 365.70 has no target.
-    assert ("ICD10CM", "A40.0") not in by_code
-    assert ("ICD9CM", "365.70") not in by_code
-
-
-@both_engines
 def test_the_best_token_by_method_then_distance_then_frequency_then_text(as_table):
     rows = [
         # frequency_rank is the token's id: small is frequent

@@ -15,7 +15,6 @@ from ibis import _
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clm_ler.corridor import samples as corridor
-from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
@@ -27,14 +26,8 @@ from clm_ler.pipelines.ehrshot_eval.features import (
     fine_tuned_features,
 )
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.tables.ehrshot import events, tasks
+from clm_ler.tables.ehrshot import tasks
 from clm_ler.tables.labels import label_samples
-from clm_ler.tables.labs.results import (
-    count_lab_values,
-    fit_lab_percentiles,
-    fit_unit_conversions,
-    lab_tokens,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -86,26 +79,6 @@ def embed_samples(
     )
     schema = vectors.schema.set(3, pa.field("embedding", pa.list_(pa.float32())))
     return ibis.memtable(vectors.read_all().cast(schema))
-
-
-def fit_native_labs(
-    ehrshot_timeline: ir.Table, ehrshot_person_splits: ir.Table, options: PreprocessOptions
-) -> tuple[ir.Table, ir.Table]:
-    """Return unit conversions and percentiles fitted on the benchmark's own train split."""
-    counts = count_lab_values(events.lab_rows(ehrshot_timeline), ehrshot_person_splits, options)
-    conversions = fit_unit_conversions(counts, options)
-    return conversions, fit_lab_percentiles(counts, conversions, options)
-
-
-def collect_count_tokens(
-    ehrshot_timeline: ir.Table,
-    ehrshot_unit_conversions: ir.Table,
-    ehrshot_lab_percentiles: ir.Table,
-) -> ir.Table:
-    """Return what the count baselines count, in the benchmark's own codes."""
-    labs = events.lab_rows(ehrshot_timeline.filter(_.time.notnull()))
-    binned = lab_tokens(labs, ehrshot_unit_conversions, ehrshot_lab_percentiles)
-    return events.count_tokens(ehrshot_timeline, binned)
 
 
 def fit_cells(

@@ -122,13 +122,13 @@ def _make_features() -> Pipeline:
                 name="embed_ehrshot_samples",
             ),
             Node(
-                nodes.fit_native_labs,
+                site.fit_native_labs,
                 inputs=["ehrshot_timeline", "ehrshot_person_splits", OPTIONS],
                 outputs=["ehrshot_unit_conversions", "ehrshot_lab_percentiles"],
                 name="fit_native_labs",
             ),
             Node(
-                nodes.collect_count_tokens,
+                site.collect_count_tokens,
                 inputs=[
                     "ehrshot_timeline",
                     "ehrshot_unit_conversions",

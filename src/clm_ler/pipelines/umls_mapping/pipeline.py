@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.umls_mapping import nodes
+from clm_ler.terminology.icd_maps import read_icd_maps
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -28,7 +29,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="extract_links",
             ),
             Node(
-                nodes.read_icd_maps,
+                read_icd_maps,
                 inputs=None,
                 outputs="icd_maps",
                 name="read_icd_maps",
