@@ -26,6 +26,7 @@ from kedro.io import DataCatalog
 from timing import PROJECT, timed_run
 from torch.utils.data import DataLoader
 
+from clm_ler.corridor.nodes import encode_sequences
 from clm_ler.datasets.encoded import EncodedSequencesDataset
 from clm_ler.engines import engine
 from clm_ler.modeling.data.batches import Batch, plan_batches
@@ -37,7 +38,6 @@ from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.loaders import BatchRecipe, train_loader
-from clm_ler.pipelines.vocab.nodes import encode_sequences
 
 WINDOW = WindowOptions(override_maxlen=512, max_position_embeddings=1825)
 TOKENS_PER_BATCH, ROUNDS, PLANNED_ROWS = 16_384, 3, 40_000_000

@@ -65,7 +65,8 @@ def test_both_releases_give_the_same_predictions(kedro_run, storage, assets, med
     root = {"ehrshot_root": str(assets), "ehrshot_eval": PROBE_ONLY}
     found = []
     for layout in ({}, {"ehrshot_layout": "meds", "meds_root": str(meds)}):
-        catalog = kedro_run(tmp_path / "out", ["ehrshot_eval"], "ehrshot", **root, **layout)
+        pipelines = ["ehrshot_read", "ehrshot_eval"]
+        catalog = kedro_run(tmp_path / "out", pipelines, "ehrshot", **root, **layout)
         rows = catalog.load("ehrshot_predictions").to_pandas()
         found.append(rows.sort_values([*rows.columns], ignore_index=True))
     assert len(found[0]) > 100

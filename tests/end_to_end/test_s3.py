@@ -6,11 +6,13 @@ from pathlib import Path
 import boto3
 import pytest
 import s3fs
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from moto.server import ThreadedMotoServer
 
 from clm_ler.datasets.pretrained import PretrainedDataset
-from tests.end_to_end.conftest import SMALL
+from tests.end_to_end.conftest import ROOT, SMALL
 
 BUCKET = "records"
 
@@ -143,3 +145,11 @@ def test_wrong_credentials_are_one_clear_line(store, kedro_run, monkeypatch):
     monkeypatch.setattr("s3fs.S3FileSystem.ls", refuse)
     with pytest.raises(RuntimeError, match="credentials may not list"):
         kedro_run(f"s3://{BUCKET}/site", ["split"])
+
+
+@pytest.mark.parametrize("name", ["pretrain_workspace", "finetune_workspace", "ehrshot_workspace"])
+def test_what_is_being_trained_lies_on_this_machine(name):
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, runtime_params={"storage": f"s3://{BUCKET}/site"}) as session:
+        folder = session.load_context().catalog.load(name)
+    assert folder.parent == Path("data/tmp/work")

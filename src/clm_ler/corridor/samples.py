@@ -1,13 +1,24 @@
 """Samples between tables and arrays."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
+from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.counts import last_visible_days
+from clm_ler.modeling.inference import TOKENS_PER_BATCH, embed
+
+SAMPLES_PER_CHUNK = 20_000  # bounds the memory
 
 PER_SAMPLE = [
     "sample_id",
@@ -32,20 +43,79 @@ def tasks_of(frame: pd.DataFrame) -> list[str]:
     return list(frame.columns[len(PER_SAMPLE) :])
 
 
-def store_rows(store: TokenStore, person_ids: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the store's row of each person, all of whom it has."""
+def visible_samples(frame: pd.DataFrame, store: TokenStore, labels: Any = None) -> Samples:
+    """Return rows of the store and how much of each may be seen; unlabelled where no labels are given.
+
+    Args:
+        frame: ``person_id`` and ``n_positions`` of each sample. A person whom the store lacks may only
+            have samples that see nothing.
+        store: The encoded persons.
+        labels: Class numbers, ``[n]``; with several tasks ``[n, tasks]``.
+    """
+    persons, ends = frame["person_id"].to_numpy(), frame["n_positions"].to_numpy(np.int64)
     order = np.argsort(store.person_id)
-    return order[np.searchsorted(store.person_id, person_ids, sorter=order)]
+    rows = order.take(np.searchsorted(store.person_id, persons, sorter=order), mode="clip")
+    absent = store.person_id[rows] != persons
+    if lost := int((absent & (ends > 0)).sum()):
+        raise ValueError(
+            f"{lost} of {len(frame)} samples are of persons who have no encoded sequence: samples and "
+            "sequences are of different runs."
+        )
+    if labels is None:
+        return Samples.unlabelled(rows, ends)
+    return Samples(rows, ends, labels)
 
 
 def to_samples(frame: pd.DataFrame, store: TokenStore) -> Samples:
     """Return the samples as rows of the store; labels of one task are a vector."""
     labels = frame[tasks_of(frame)].to_numpy()
-    return Samples(
-        rows=store_rows(store, frame["person_id"].to_numpy()),
-        ends=frame["n_positions"].to_numpy(np.int64),
-        labels=labels[:, 0] if labels.shape[1] == 1 else labels,
-    )
+    return visible_samples(frame, store, labels[:, 0] if labels.shape[1] == 1 else labels)
+
+
+def embed_samples(
+    samples: ir.Table,
+    keep: Sequence[str],
+    store: TokenStore,
+    encoder: PreTrainedModel,
+    vocabulary: Vocabulary,
+    window: WindowOptions,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> pa.RecordBatchReader:
+    """Return columns of the samples and ``embedding`` (float32, of fixed size), chunk after chunk.
+
+    The vector of a sample is the pooled embedding of its most recent window among the first
+    ``n_positions`` of the person: nothing after its prediction time.
+    """
+    total = int(samples.count().to_pyarrow().as_py())
+    chunks = samples.to_pyarrow_batches(chunk_size=SAMPLES_PER_CHUNK)
+    vector = pa.field("embedding", pa.list_(pa.float32(), encoder.config.hidden_size))
+    schema = pa.schema([*(chunks.schema.field(name) for name in keep), vector])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        progress = Progress("embeddings", total, "samples")
+        for chunk in chunks:
+            part = visible_samples(chunk.select(["person_id", "n_positions"]).to_pandas(), store)
+            values = embed(encoder, store, part, vocabulary, window, tokens_per_batch)
+            vectors = pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
+            columns = [*(chunk[name] for name in keep), vectors]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            progress.step(len(part))
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def by_task(
+    probabilities: NDArray[np.floating], tasks: Sequence[str]
+) -> Iterator[tuple[str, NDArray[np.floating]]]:
+    """Yield each task with the probabilities of its classes, ``[n, classes]``.
+
+    The columns of several tasks are the probabilities of their outcomes; one task's are its classes.
+    """
+    if len(tasks) == 1:
+        yield tasks[0], probabilities
+        return
+    for task, outcome in zip(tasks, probabilities.T, strict=True):
+        yield task, np.column_stack([1 - outcome, outcome])
 
 
 def prediction_days(frame: pd.DataFrame, store: TokenStore, samples: Samples) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """What all engines do alike and Ibis does not."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
@@ -30,6 +31,13 @@ def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
     table = ibis.memtable(pa.Table.from_pylist(marked, schema=schema.to_pyarrow()), schema=schema)
     nulls = {name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers}
     return table.mutate(nulls | {name: table[name].nullif(_NO_TEXT) for name in texts})
+
+
+def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
+    """Return the table, or one of texts without rows where there is none."""
+    if table is not None:
+        return table
+    return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
 
 def sum_int64(numbers: ir.IntegerColumn) -> ir.IntegerScalar:

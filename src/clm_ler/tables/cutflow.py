@@ -201,6 +201,20 @@ def _count_outcomes(
     return {row["outcome"]: row for row in counts.to_pyarrow().to_pylist()}
 
 
+def account(
+    raw_row_counts: ir.Table,
+    lab_token_counts: ir.Table,
+    person_spans: ir.Table,
+    number_of_days_threshold: int,
+    sequences: ir.Table,
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of the ledger and those of the cutflow, from raw tables to ``sequences``."""
+    from_labs, binned = lab_losses(lab_token_counts)
+    selected, steps = selection_losses(person_spans, number_of_days_threshold, sequences)
+    losses = [*read_losses(raw_row_counts), *from_labs, *selected]
+    return losses, [*read_flow(raw_row_counts), binned, *steps]
+
+
 def read_flow(row_counts: ir.Table) -> list[Row]:
     """Return the cutflow's rows for the raw tables and for what could be read of them."""
     counts = row_counts.to_pyarrow().to_pylist()

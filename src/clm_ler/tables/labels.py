@@ -109,6 +109,10 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
 def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     """Return one row per label: what it sees of the person's sequence, decided on timestamps.
 
+    Args:
+        labels: ``person_id``, ``prediction_time`` and whatever else there is.
+        sequences: Of :func:`clm_ler.tables.sequences.build_sequences`.
+
     Returns:
         The columns of ``labels``; ``sample_id`` (one per person and prediction time); ``split``;
         ``n_positions``, how many leading positions of the sequence have ``date <= prediction_time``;
@@ -125,12 +129,9 @@ def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     seen = rows.date.filter(lambda date: ~(date > rows.prediction_time).fill_null(False)).length()
     day = rows.prediction_time.date().delta(rows.first.date(), unit="day") + 1
     return rows.select(
-        sample_id=sample_id(rows),
-        person_id=rows.person_id,
-        prediction_time=rows.prediction_time,
-        label=rows.label,
-        task=rows.task,
-        split=rows.split,
+        sample_id(rows).name("sample_id"),
+        *labels.columns,
+        "split",
         n_positions=seen.cast("int32"),
         n_events=(seen - rows.baseline).cast("int32"),
         prediction_day=day.cast("int32"),

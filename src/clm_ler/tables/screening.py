@@ -9,6 +9,7 @@ from ibis import _
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.translation import tokens_by_code
 from clm_ler.tokens import BASELINE
@@ -19,7 +20,7 @@ NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
 NO_TOKEN = "code without a token"
 # A screened row has its table and its reason by number, which takes a sixteenth of the room.
-TABLES = ("patient", "diagnosis", "prescription", "procedure", "lab")
+TABLES = tuple(RAW_TABLES)
 REASONS = (
     *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
@@ -126,11 +127,14 @@ def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table
 
 
 def translate_demographics(demographics: ir.Table, code_translations: ir.Table) -> ir.Table:
-    """Return the persons with the values of their tokens; a value without a token is not known."""
+    """Return the persons with the values of their tokens; a value without a token is not known.
+
+    Systems go by their names in upper case: EHRSHOT writes ``Gender``.
+    """
     tokens = tokens_by_code(code_translations)
     for system, column in BASELINE.items():
-        values = tokens.filter(tokens.source_system == system)
-        named = values.select(source_code="source_code", token_value="to_code")
+        values = tokens.filter(tokens.source_system.upper() == system)
+        named = values.group_by("source_code").agg(token_value=_.to_code.min())
         joined = demographics.left_join(named, demographics[column] == named.source_code)
         demographics = joined.mutate(**{column: joined.token_value}).select(demographics.columns)
     return demographics

@@ -1,14 +1,38 @@
 """A user's own tables through SQL expressions in configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import ibis
 import ibis.expr.types as ir
 import sqlglot
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
 from clm_ler.engines import engine_of
+
+_EVENT = {"person_id": "person_id", "date": "time"}
+# The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
+# those with a ``value`` are laboratory results, the others codes.
+RAW_TABLES = {
+    "patient": {
+        "person_id": "person_id",
+        "px_birth_date": "birth_date",
+        "px_gender": "gender",
+        "px_race": "race",
+        "px_ethnicity": "ethnicity",
+        "px_region": "region",
+    },
+    "diagnosis": _EVENT | {"dx_diagnosis_code_type": "system", "dx_diagnosis_code": "code"},
+    "prescription": _EVENT
+    | {"rx_prescription_code_type": "system", "rx_prescription_code": "code"},
+    "procedure": _EVENT | {"pr_procedure_code_type": "system", "pr_procedure_code": "code"},
+    "lab": _EVENT
+    | {
+        "lx_lab_code_type": "system",
+        "lx_lab_code": "code",
+        "lx_result_val": "value",
+        "lx_result_unit": "unit",
+    },
+}
 
 
 class TableSource(BaseModel):
@@ -70,11 +94,9 @@ def select(
     return table.alias(view).sql(engine_of(table).sql(query))
 
 
-def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
-    """Return the table, or one of texts without rows where there is none."""
-    if table is not None:
-        return table
-    return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
+def unfiltered(rows: ir.Table) -> ir.Table:
+    """Return rows under the project's names as :func:`select` would: all pass the filters."""
+    return rows.mutate(passes_filter=True, passes_date_filter=True)
 
 
 def _condition(text: str | None, columns: Mapping[str, exp.Expr], name: str) -> exp.Expr:

@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
@@ -14,7 +16,7 @@ from sklearn.utils import resample
 from clm_ler.pipelines.ehrshot_eval import results
 from clm_ler.pipelines.ehrshot_eval.cells import (
     Cell,
-    Samples,
+    SubTask,
     cell_name,
     fit_cell,
     list_cells,
@@ -41,32 +43,34 @@ def draw_samples(rows: int, seed: int) -> pd.DataFrame:
 
 
 @pytest.fixture
-def samples() -> Samples:
+def sub_task() -> SubTask:
     sizes = {"train": 60, "valid": 40, "test": 90}
     parts = {split: draw_samples(size, seed) for seed, (split, size) in enumerate(sizes.items())}
-    return Samples("guo_los", "guo_los", parts)
+    return SubTask("guo_los", "guo_los", parts)
 
 
 @pytest.fixture
-def features(samples: Samples) -> Features:
-    everyone = pd.concat(samples.by_split.values(), ignore_index=True).sample(
+def features(sub_task: SubTask) -> Features:
+    everyone = pd.concat(sub_task.by_split.values(), ignore_index=True).sample(
         frac=1, random_state=0
     )
     generator = np.random.default_rng(7)
     vectors = generator.normal(size=(len(everyone), 6)).astype(np.float32)
     vectors[:, 0] += 0.8 * everyone["label"].to_numpy()
-    return embedding_features(everyone, vectors)
+    table = pa.Table.from_pandas(everyone[["person_id", "prediction_time"]], preserve_index=False)
+    embedding = pa.array(list(vectors), pa.list_(pa.float32()))
+    return embedding_features(ibis.memtable(table.append_column("embedding", embedding)))
 
 
 @pytest.fixture
-def cell(samples: Samples) -> Cell:
+def cell(sub_task: SubTask) -> Cell:
     train = np.array([3, 50, 17, 8, 22, 41, 30, 2, 11, 12])
-    return Cell(samples, "clm_ler", "lr_lbfgs", 5, 2, train, np.arange(0, 40, 2))
+    return Cell(sub_task, "clm_ler", "lr_lbfgs", 5, 2, train, np.arange(0, 40, 2))
 
 
 def plain_protocol(cell: Cell, features: Features) -> tuple[dict, np.ndarray]:
     """Section by section what the official evaluation does for one cell."""
-    parts = cell.samples.by_split
+    parts = cell.sub_task.by_split
     train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
     scaler = MaxAbsScaler().fit(features.rows(train))
     x_train, x_valid = (
@@ -94,7 +98,7 @@ def test_a_cell_is_the_protocol(cell: Cell, features: Features) -> None:
     assert json.loads(row["model_hparams"]) == best
     np.testing.assert_array_equal(row["probability"], probability)
 
-    test = cell.samples.by_split["test"]
+    test = cell.sub_task.by_split["test"]
     labels = test["label"].to_numpy()
     patients = np.unique(test["person_id"])
     official = results.official_rows(pd.DataFrame([row])).set_index("score")
@@ -116,14 +120,14 @@ def test_a_cell_is_the_protocol(cell: Cell, features: Features) -> None:
             assert official.loc[name, column] == pytest.approx(value, abs=1e-12), (name, column)
 
 
-def test_a_name_stands_for_a_content(cell: Cell, features: Features, samples: Samples) -> None:
+def test_a_name_stands_for_a_content(cell: Cell, features: Features, sub_task: SubTask) -> None:
     name = cell_name(cell, features, HEAD, BOOTSTRAPS)
     assert name == cell_name(cell, features, HEAD, BOOTSTRAPS)
     other_head = HeadOptions(estimator="logistic", grid={"C": (1.0,)})
     other_features = Features(features.rows, features.digest + "x")
-    relabelled = samples.by_split["test"].assign(label=1)
-    other_samples = Samples("guo_los", "guo_los", {**samples.by_split, "test": relabelled})
-    other_cell = Cell(other_samples, "clm_ler", "lr_lbfgs", 5, 2, cell.train_rows, cell.valid_rows)
+    relabelled = sub_task.by_split["test"].assign(label=1)
+    other_labels = SubTask("guo_los", "guo_los", {**sub_task.by_split, "test": relabelled})
+    other_cell = Cell(other_labels, "clm_ler", "lr_lbfgs", 5, 2, cell.train_rows, cell.valid_rows)
     others = {
         cell_name(cell, features, other_head, BOOTSTRAPS),
         cell_name(cell, other_features, HEAD, BOOTSTRAPS),
@@ -133,8 +137,8 @@ def test_a_name_stands_for_a_content(cell: Cell, features: Features, samples: Sa
     assert len(others | {name}) == 5
 
 
-def test_cells_are_shots_times_heads(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    labels = samples.by_split["train"]["label"].to_numpy()
+def test_cells_are_shots_times_heads(sub_task: SubTask, caplog: pytest.LogCaptureFixture) -> None:
+    labels = sub_task.by_split["train"]["label"].to_numpy()
     positive = int(np.flatnonzero(labels)[0])
 
     def drawn(rows: list[int]) -> dict:
@@ -155,7 +159,7 @@ def test_cells_are_shots_times_heads(samples: Samples, caplog: pytest.LogCapture
         models={"clm_ler": ("a", "b"), "count": ("a",)},
         checkpoints="checkpoints",
     )
-    cells = list_cells(samples, shots, options)
+    cells = list_cells(sub_task, shots, options)
     assert sorted((cell.k, cell.replicate, cell.model, cell.head) for cell in cells) == sorted(
         (k, replicate, model, head)
         for k, replicate in ((2, 0), (2, 1), (-1, 0))
@@ -163,6 +167,6 @@ def test_cells_are_shots_times_heads(samples: Samples, caplog: pytest.LogCapture
     )
     assert "[(1, 0), (1, 1)]" in caplog.text
     assert "one class: no AUROC" not in caplog.text
-    negative = samples.by_split["test"].assign(label=0)
-    list_cells(replace(samples, by_split={**samples.by_split, "test": negative}), shots, options)
+    negative = sub_task.by_split["test"].assign(label=0)
+    list_cells(replace(sub_task, by_split={**sub_task.by_split, "test": negative}), shots, options)
     assert "one class: no AUROC" in caplog.text

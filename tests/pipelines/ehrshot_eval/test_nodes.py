@@ -10,15 +10,19 @@ import pytest
 import torch
 from ibis import _
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.datasets.cells import CellsDataset
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.training import finetuning
+from clm_ler.pipelines import ehrshot_eval, ehrshot_read
 from clm_ler.pipelines.ehrshot_eval import nodes
+from clm_ler.pipelines.ehrshot_eval import site as site_nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
-from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
-from clm_ler.pipelines.vocab.options import VocabOptions
-from clm_ler.tables.ehrshot import events as ehrshot
+from clm_ler.pipelines.ehrshot_native.nodes import keep_codes
+from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
+from tests.pipelines.outputs import outputs_of
 
 PERSONS = 36
 LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)
@@ -61,13 +65,18 @@ def site() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def fitted(site: dict[str, Any]) -> dict[str, Any]:
     """A tokenizer, lab tables and a model with random weights, fitted once."""
-    timeline = ehrshot.read_events(as_table(site["events"]))
-    splits = nodes.read_splits(ibis.memtable(site["splits"]))
-    conversions, percentiles = nodes.fit_native_labs(timeline, splits, LABS)
-    translations = ibis.memtable(ehrshot.identity_translations(timeline).to_pandas())
-    known = [ibis.memtable(table.to_pyarrow()) for table in (conversions, percentiles)]
-    sequences = nodes.build_ehrshot_sequences(timeline, translations, *known, splits)
-    tokenizer = build_tokenizer(count_tokens(sequences, VocabOptions()), known[1], VocabOptions())
+    read = read_site(site["events"], site)
+    conversions, percentiles = site_nodes.fit_native_labs(
+        read["ehrshot_timeline"], read["ehrshot_person_splits"], LABS
+    )
+    known = {
+        "unit_conversions": ibis.memtable(conversions.to_pyarrow()),
+        "lab_percentiles": ibis.memtable(percentiles.to_pyarrow()),
+        "code_translations": ibis.memtable(keep_codes(read["source_codes"], LABS).to_pyarrow()),
+    }
+    sequences = evaluated(read | known, "ehrshot_sequences")["ehrshot_sequences"]
+    counts = count_tokens(sequences, VocabOptions())
+    tokenizer = build_tokenizer(counts, known["lab_percentiles"], VocabOptions())
     torch.manual_seed(0)
     model = ClmLerForMaskedLM(
         ClmLerConfig(
@@ -79,13 +88,24 @@ def fitted(site: dict[str, Any]) -> dict[str, Any]:
             intermediate_size=32,
         )
     )
-    return {
-        "splits": splits,
-        "translations": translations,
-        "labs": known,
-        "tokenizer": tokenizer,
-        "model": model.eval(),
+    return known | {"tokenizer": tokenizer, "pretrained_model": model.eval()}
+
+
+def read_site(events: pd.DataFrame, site: dict[str, Any]) -> dict[str, Any]:
+    """What ``ehrshot_read`` makes of the files, stored."""
+    files = {
+        "ehrshot_events": as_table(events),
+        "ehrshot_splits": ibis.memtable(site["splits"]),
+        "ehrshot_labels": {"guo_los/labeled_patients": lambda: ibis.memtable(site["labels"])},
     }
+    names = ["ehrshot_timeline", "ehrshot_person_splits", "ehrshot_samples", "source_codes"]
+    found = outputs_of(ehrshot_read.create_pipeline(), files, *names)
+    return {name: ibis.memtable(table.to_pyarrow()) for name, table in found.items()}
+
+
+def evaluated(tables: dict[str, Any], *wanted: str) -> dict[str, Any]:
+    """The outputs of ``ehrshot_eval`` that are asked for."""
+    return outputs_of(ehrshot_eval.create_pipeline(), tables | {"params:preprocess": LABS}, *wanted)
 
 
 def as_table(events: pd.DataFrame) -> ibis.Table:
@@ -107,41 +127,46 @@ def options(tmp_path: Path, **changes: Any) -> EhrshotOptions:
     return EhrshotOptions.model_validate(settings | changes)
 
 
-def samples_of(site: dict[str, Any], chosen: EhrshotOptions) -> ibis.Table:
-    labels = {"guo_los": lambda: ibis.memtable(site["labels"])}
-    return nodes.read_samples(labels, ibis.memtable(site["splits"]), chosen)
-
-
 def features_of(
     events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
-) -> tuple[ibis.Table, ibis.Table, Any]:
-    timeline = ehrshot.read_events(as_table(events))
-    sequences = nodes.build_ehrshot_sequences(
-        timeline, fitted["translations"], *fitted["labs"], fitted["splits"]
+) -> dict[str, Any]:
+    """The tables that cells are fitted on."""
+    tables = read_site(events, site) | fitted | {"params:ehrshot_eval": chosen}
+    found = evaluated(tables, "ehrshot_seen", "ehrshot_sequences")
+    found["ehrshot_count_tokens"] = site_nodes.collect_count_tokens(
+        tables["ehrshot_timeline"], tables["unit_conversions"], tables["lab_percentiles"]
     )
-    encoded = encode_sequences(sequences, fitted["tokenizer"]).order_by("person_id").to_pyarrow()
-    samples = samples_of(site, chosen)
-    embeddings = nodes.embed_samples(
-        encoded, sequences, samples, fitted["tokenizer"], fitted["model"], chosen
+    encoded = encode_sequences(found["ehrshot_sequences"], fitted["tokenizer"])
+    found["ehrshot_encoded"] = encoded.order_by("person_id").to_pyarrow()
+    model = (fitted["tokenizer"], fitted["pretrained_model"])
+    found["ehrshot_embeddings"] = nodes.embed_samples(
+        found["ehrshot_encoded"], found["ehrshot_seen"], *model, chosen
     )
-    return embeddings, nodes.collect_count_tokens(timeline, *fitted["labs"]), encoded
+    return found | {"ehrshot_samples": tables["ehrshot_samples"]}
 
 
 def cells_of(
     events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
 ) -> dict[str, Any]:
-    rows = samples_of(site, chosen).to_pandas()
+    found = features_of(events, site, fitted, chosen)
+    rows = found["ehrshot_samples"].to_pandas()
     draw = {}
     for ours, theirs in (("train", "train"), ("valid", "val")):
         labels = rows[rows["split"] == ours].sort_values("row")["label"].tolist()
         draw |= {f"{theirs}_idxs": list(range(len(labels))), f"label_values_{theirs}_k": labels}
-    shots = {"guo_los": lambda: {"guo_los": {"-1": {"0": draw}}}}
-    embeddings, tokens, encoded = features_of(events, site, fitted, chosen)
-    ancestors = ibis.memtable({"token": ["SNOMED/111"], "ancestor": ["SNOMED/1"]})
-    model = (encoded, fitted["tokenizer"], fitted["model"])
     return dict(
         nodes.fit_cells(
-            samples_of(site, chosen), shots, embeddings, tokens, ancestors, *model, chosen
+            found["ehrshot_samples"],
+            {"guo_los": lambda: {"guo_los": {"-1": {"0": draw}}}},
+            found["ehrshot_seen"],
+            found["ehrshot_embeddings"],
+            found["ehrshot_count_tokens"],
+            ibis.memtable({"token": ["SNOMED/111"], "ancestor": ["SNOMED/1"]}),
+            found["ehrshot_encoded"],
+            fitted["tokenizer"],
+            fitted["pretrained_model"],
+            Path(chosen.checkpoints),
+            chosen,
         )
     )
 
@@ -180,19 +205,21 @@ def test_events_at_the_prediction_time_are_seen(
 ) -> None:
     without = site["events"][site["events"]["code"] != "SNOMED/333"]
     seen, unseen = (
-        features_of(events, site, fitted, options(tmp_path))[0].to_pandas()["n_positions"]
+        features_of(events, site, fitted, options(tmp_path))["ehrshot_seen"].to_pandas()
         for events in (site["events"], without)
     )
-    assert (seen - unseen == 1).all()
+    both = seen.merge(unseen, on=["person_id", "prediction_time"])
+    assert (both["n_positions_x"] - both["n_positions_y"] == 1).all()
+    assert (both["prediction_day_x"] == 31).all()
 
 
 def test_another_models_tokenizer_is_refused(
     site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
 ) -> None:
-    other = ClmLerForMaskedLM(ClmLerConfig(**fitted["model"].config.to_dict()))
+    other = ClmLerForMaskedLM(ClmLerConfig(**fitted["pretrained_model"].config.to_dict()))
     other.config.vocabulary_digest = "that of another"
     with pytest.raises(ValueError, match="is not the one that the model"):
-        features_of(site["events"], site, fitted | {"model": other}, options(tmp_path))
+        features_of(site["events"], site, fitted | {"pretrained_model": other}, options(tmp_path))
 
 
 def test_cells_give_results_predictions_and_figures(
@@ -201,7 +228,7 @@ def test_cells_give_results_predictions_and_figures(
     chosen = options(tmp_path)
     cells = CellsDataset(filepath=str(tmp_path / "cells"), connection={"backend": "duckdb"})
     cells.save(cells_of(site["events"], site, fitted, chosen))
-    samples = ibis.memtable(samples_of(site, chosen).to_pandas())
+    samples = read_site(site["events"], site)["ehrshot_samples"]
     predictions = nodes.collect_predictions(cells.load(), samples).to_pandas()
     assert len(predictions) == 3 * 9
     assert predictions["probability"].between(0, 1).all()
@@ -239,10 +266,56 @@ def test_the_model_itself_is_fine_tuned(
     assert not list((tmp_path / "checkpoints").glob("*")), "finished trainings are removed"
 
 
+def test_a_killed_fine_tuning_of_another_model_is_not_taken_up(
+    site: dict[str, Any],
+    fitted: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grid = {"learning_rate": (0.003,), "num_train_epochs": (1,), "probe_first": (False,)}
+    chosen = options(
+        tmp_path,
+        heads={"full": {"estimator": "finetune", "grid": grid}},
+        models={"clm_ler_finetuned": ("full",)},
+    )
+    torch.manual_seed(1)
+    other = type(fitted["pretrained_model"])(fitted["pretrained_model"].config).eval()
+
+    def tune(model: Any, checkpoints: str) -> list[float]:
+        where = chosen.model_copy(update={"checkpoints": str(tmp_path / checkpoints)})
+        cells = cells_of(site["events"], site, fitted | {"pretrained_model": model}, where)
+        return next(iter(cells.values()))().to_pylist()[0]["probability"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "load_result", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(fitted["pretrained_model"], "shared")
+    assert list((tmp_path / "shared").glob("*"))
+    assert tune(other, "shared") == tune(other, "fresh")
+
+
+def killed(folder: Path) -> None:
+    raise KeyboardInterrupt
+
+
 def test_the_ledger_counts_what_reaches_the_model(
     site: dict[str, Any], fitted: dict[str, Any]
 ) -> None:
-    timeline = ehrshot.read_events(as_table(site["events"]))
-    ledger = nodes.count_events_left(timeline, fitted["translations"]).to_pandas()
-    assert ledger["events"].tolist() == [PERSONS * 13] * 3 + [PERSONS * 3, PERSONS * 8]
-    assert ledger["persons"].tolist() == [PERSONS] * 5
+    known = fitted["code_translations"].filter(_.source_code != "333")
+    tables = read_site(site["events"], site) | fitted | {"code_translations": known}
+    ledger = evaluated(tables, "ehrshot_ledger")["ehrshot_ledger"].to_pandas()
+    left = ledger[ledger["reason"].isna()].set_index(["step", "table"])["rows"]
+    lost = ledger[ledger["reason"].notna()].set_index(["step", "table", "reason"])["rows"]
+    assert left["raw", "diagnosis"] == PERSONS * 3
+    assert left["read", "diagnosis"] == PERSONS * 2
+    assert left["read", "lab"] == left["lab_tokens", "lab"] == PERSONS * 8
+    assert lost.to_dict() == {("read", "diagnosis", "code without a token"): PERSONS}
+    assert left["once_a_day", "events"] == PERSONS * 10
+    assert (ledger.loc[ledger["reason"].isna(), "persons"] == PERSONS).all()
+
+
+def test_tasks_without_labels_are_named(
+    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="no file for guo_icu"):
+        features_of(site["events"], site, fitted, options(tmp_path, tasks=("guo_los", "guo_icu")))

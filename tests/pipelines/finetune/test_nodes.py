@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 import torch
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.pipelines.finetune import nodes
 from clm_ler.pipelines.finetune.leakage import report_leakage
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.finetune.report import evaluate_predictions
-from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens, encode_sequences
-from clm_ler.pipelines.vocab.options import VocabOptions
+from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from clm_ler.tables.labels import label_samples
 
 START = datetime(2020, 1, 1, 8)

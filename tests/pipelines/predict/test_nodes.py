@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.vocabulary import vocabulary_digest
 from clm_ler.modeling.inference import embed, predict_proba
@@ -12,7 +13,6 @@ from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForSequenceClassification,
 )
 from clm_ler.pipelines.embed.nodes import embed_samples
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.pipelines.predict import nodes
 from tests.modeling.test_inference import (
     FIRST_CODE,

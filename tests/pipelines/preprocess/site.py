@@ -5,6 +5,7 @@ from functools import partial
 
 import yaml
 
+from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
@@ -84,17 +85,21 @@ def preprocess(as_table, raw, options):
 
     tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
     raw_table = partial(dict.get, tables)
-    made = {"demographics": stored(nodes.select_demographics(tables["patient"], options))}
+    made = {"demographics": stored(corridor.select_demographics(tables["patient"], options))}
     births = made["demographics"]
-    coded = nodes.screen_coded_events(
-        raw_table("diagnosis"), raw_table("prescription"), raw_table("procedure"), births, options
+    coded = corridor.screen_coded_events(
+        births, options, *(raw_table(name) for name in corridor.CODED_TABLES)
     )
-    labs = nodes.screen_lab_events(raw_table("lab"), births, options)
-    coded, labs = (held(nodes.name_events(rows, options)) for rows in (coded, labs))
-    made["raw_row_counts"] = stored(nodes.count_raw_rows(tables["patient"], coded, labs, options))
+    labs = corridor.screen_lab_events(raw_table("lab"), births, options)
+    coded, labs = (held(corridor.name_events(rows, options)) for rows in (coded, labs))
+    made["raw_row_counts"] = stored(
+        corridor.count_raw_rows(tables["patient"], coded, labs, options)
+    )
     made["person_splits"] = stored(assign_splits(births, None, None, SplitOptions()))
-    made["coded_events"] = stored(nodes.keep_coded_events(coded, made["raw_row_counts"], options))
-    made["lab_events"] = stored(nodes.keep_lab_events(labs, made["raw_row_counts"], options))
+    made["coded_events"] = stored(
+        corridor.keep_coded_events(coded, made["raw_row_counts"], options)
+    )
+    made["lab_events"] = stored(corridor.keep_lab_events(labs, made["raw_row_counts"], options))
     counts = stored(count_lab_values(made["lab_events"], made["person_splits"], options))
     made["unit_conversions"] = stored(nodes.provide_unit_conversions(counts, None, options))
     made["lab_percentiles"] = stored(
@@ -102,9 +107,9 @@ def preprocess(as_table, raw, options):
     )
     fitted = [made["unit_conversions"], made["lab_percentiles"]]
     events = [made["coded_events"], made["lab_events"]]
-    made["lab_token_counts"] = stored(nodes.count_lab_tokens(made["lab_events"], *fitted))
+    made["lab_token_counts"] = stored(corridor.count_lab_tokens(made["lab_events"], *fitted))
     made["person_spans"] = stored(
-        nodes.measure_persons(
+        corridor.measure_persons(
             *events, *fitted, made["lab_token_counts"], made["person_splits"], options
         )
     )

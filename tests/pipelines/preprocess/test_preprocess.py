@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from clm_ler.corridor import nodes as corridor
 from clm_ler.pipelines.preprocess import nodes
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import SCHEMAS, listed, options, preprocess, rows
@@ -173,10 +174,10 @@ def test_a_table_that_is_not_listed_is_not_read_although_it_is_there(as_table):
 def test_a_listed_table_that_is_not_there_is_named(as_table, name):
     raw = {table: as_table(rows, SCHEMAS[table]) for table, rows in RAW.items() if table != name}
     with pytest.raises(ValueError, match=f"^{name} is listed in preprocess.tables, and there is"):
-        births = nodes.select_demographics(raw.get("patient"), options())
-        nodes.screen_lab_events(raw.get("lab"), births, options())
-        nodes.screen_coded_events(
-            raw.get("diagnosis"), raw.get("prescription"), None, births, options()
+        births = corridor.select_demographics(raw.get("patient"), options())
+        corridor.screen_lab_events(raw.get("lab"), births, options())
+        corridor.screen_coded_events(
+            births, options(), raw.get("diagnosis"), raw.get("prescription"), None
         )
 
 
@@ -200,7 +201,7 @@ def test_a_loss_stops_the_run_before_the_step_that_builds_on_it(made):
     fitted = [made[name] for name in ("unit_conversions", "lab_percentiles")]
     splits, counts = made["person_splits"], made["lab_token_counts"]
     with pytest.raises(ValueError, match="lab: step 'lab_tokens' loses 4 of 8 rows"):
-        nodes.measure_persons(*events, *fitted, counts, splits, strict)
+        corridor.measure_persons(*events, *fitted, counts, splits, strict)
     with pytest.raises(ValueError, match="history spans too few days"):
         nodes.build_pretraining_sequences(
             made["demographics"], *events, *fitted, splits, made["person_spans"], strict

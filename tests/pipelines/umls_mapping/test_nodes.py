@@ -46,18 +46,6 @@ def rows_of(table, *columns):
     return [tuple(r[name] for name in columns or r) for r in table.to_pyarrow().to_pylist()]
 
 
-def test_codes_of_events_are_parted_at_the_first_slash(as_table):
-    codes = ["SNOMED/1", "SNOMED/1", "STANFORD_X/a/b", "RxNorm Extension/OMOP1", None]
-    schema = {"patient_id": "int64", "start": "string", "code": "string"}
-    schema |= {"value": "string", "unit": "string"}
-    events = as_table([(1, "2020-01-01 00:00:00", code, None, None) for code in codes], schema)
-    assert sorted(rows_of(nodes.count_source_codes(events), *COUNTS)) == [
-        ("RxNorm Extension", "OMOP1", 1),
-        ("SNOMED", "1", 2),
-        ("STANFORD_X", "a/b", 1),
-    ]
-
-
 def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
     words = tokenizer("GENDER:F", "AGE:54", "LOINC:4548-4:30-40", "CPT:1", "LOINC:4548-4:0-10")
     vocabulary = words.get_vocab() | {"LOINC:2345-7": 90, "AGE": 91}
@@ -67,22 +55,6 @@ def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
         ("LOINC:2345-7", 90, "LOINC", "2345-7"),
         ("LOINC:4548-4", 4, "LOINC", "4548-4"),
     ]
-
-
-@both_engines
-def test_the_public_icd_maps(backend):
-    maps = backend.to_pyarrow(nodes.read_icd_maps()).to_pylist()
-    by_code = {}
-    for row in maps:
-        by_code.setdefault((row["system"], row["code"]), []).append(
-            (row["to_code"], row["distance"])
-        )
-    assert sorted(by_code["ICD9CM", "493.90"]) == [("J45.909", 1), ("J45.998", 1)]
-    assert by_code["ICD9CM", "001.0"] == [("A00.0", 0)]
-    assert by_code["ICD10CM", "J45.901"] == [("493.92", 0)]
-    # A40.0 is sepsis and a streptococcus, two codes together; 365.70 has no target.
-    assert ("ICD10CM", "A40.0") not in by_code
-    assert ("ICD9CM", "365.70") not in by_code
 
 
 @both_engines

@@ -13,6 +13,7 @@ from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline
 from clm_ler.simulation import clinic, ehrshot_site, umls_site
 from clm_ler.simulation.hospital import ndc11
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.tables.ehrshot.events import count_source_codes, read_events
 from tests.engines import both_engines
 from tests.pipelines.umls_mapping.test_nodes import tokenizer
 
@@ -99,7 +100,8 @@ def outputs(backend, as_table, site, tmp_path):
         catalog[name] = as_table([], dict.fromkeys(columns, "string"))
     words = {token for token, _ in expected().values()}
     catalog["tokenizer"] = MemoryDataset(tokenizer(*sorted(words)), copy_mode="assign")
-    catalog["ehrshot_events"] = as_table(site, schema)
+    codes = count_source_codes(read_events(as_table(site, schema)))
+    catalog["source_codes"].save(codes)
     catalog["params:umls_mapping"] = OPTIONS
     SequentialRunner().run(create_pipeline(), catalog)
     return catalog

@@ -5,15 +5,15 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
+from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.options import VocabOptions
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.pipelines.vocab.nodes import (
     build_tokenizer,
     count_tokens,
-    encode_sequences,
     plot_coverage,
     report_vocabulary,
 )
-from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tokens import SPECIAL_TOKENS
 from tests.engines import both_engines
 

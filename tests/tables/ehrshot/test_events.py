@@ -4,6 +4,8 @@ from typing import Any
 import ibis
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clm_ler.tables.ehrshot import events as ehrshot
 
@@ -69,45 +71,86 @@ def test_unknown_columns_are_named() -> None:
         ehrshot.read_events(table)
 
 
-def test_translation_gives_an_event_one_token_or_none(raw: ibis.Table) -> None:
-    events = ehrshot.read_events(raw)
-    translations = ibis.memtable(
-        {
-            "source_system": ["LOINC", "Gender", "Visit"],
-            "source_code": ["2345-7", "F", "IP"],
-            "vocab_token": ["LOINC:2345-7", "GENDER:F", "CPT:99221"],
-            "method": ["direct", "demographic", "relation"],
-            "rank": [2, 1, 4],
-        }
-    )
-    translated = ehrshot.translate(events, translations)
-    assert rows(ehrshot.coded_events(translated)) == [
-        (1, pd.Timestamp("2020-01-02 08:00"), "CPT", "99221"),
+def test_every_event_is_of_a_person_a_code_or_a_result(raw: ibis.Table) -> None:
+    timeline = ehrshot.read_events(raw)
+    assert rows(ehrshot.coded_rows(timeline)) == [
+        (1, None, "SNOMED", "1"),
+        (1, pd.Timestamp("2020-01-02 08:00"), "Visit", "IP"),
+        (1, pd.Timestamp("2020-01-02 09:31"), "LOINC", "5778-6"),
+        (1, pd.Timestamp("2020-01-03 23:59"), "RxNorm Extension", "OMOP1/2"),
         (2, pd.Timestamp("2020-05-05 12:00"), "LOINC", "2345-7"),
     ]
-    assert rows(ehrshot.lab_events(translated)) == [
+    assert rows(ehrshot.lab_rows(timeline)) == [
         (1, pd.Timestamp("2020-01-02 09:30"), "LOINC", "2345-7", 98.6, "mg/dL")
     ]
-    persons = ehrshot.demographics(events, translated).to_pandas().set_index("person_id")
+    persons = ehrshot.patient_rows(timeline).to_pandas().set_index("person_id")
     assert pd.Timestamp(persons.loc[1, "birth_date"]).date() == date(1950, 3, 1)
-    assert persons.loc[1, "gender"] == "F"
-    assert pd.isna(persons.loc[1, "race"])
-    ledger = ehrshot.event_ledger(events, translated).to_pandas()
-    assert ledger["events"].tolist() == [10, 9, 4, 2, 1]
-
-
-def test_identity_translations_keep_visits_and_demographics(raw: ibis.Table) -> None:
-    events = ehrshot.read_events(raw)
-    translated = ehrshot.translate(events, ehrshot.identity_translations(events))
-    coded = ehrshot.coded_events(translated).to_pandas()
-    assert set(coded["system"] + "/" + coded["code"]) == {
-        "Visit/IP",
-        "LOINC/5778-6",
-        "RxNorm Extension/OMOP1/2",
-        "LOINC/2345-7",
-    }
-    persons = ehrshot.demographics(events, translated).to_pandas().set_index("person_id")
     assert list(persons.loc[1, ["gender", "race"]]) == ["F", "5"]
+    assert persons.loc[2, ["gender", "race", "ethnicity", "region"]].isna().all()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["SNOMED/3950001", "MEDS_BIRTH", "Gender/F", "race/5", "A/1", "B", None]
+            ),
+            st.sampled_from(["1.5", "yellow", None]),
+        ),
+        max_size=12,
+    )
+)
+def test_no_event_is_in_two_tables_or_in_none(events: list[tuple]) -> None:
+    found = [(1, "2020-01-01 00:00:00", code, value, None) for code, value in events]
+    texts = dict.fromkeys(["start", "code", "value", "unit"], "string")
+    timeline = ehrshot.read_events(ibis.memtable(found, schema={"patient_id": "int64"} | texts))
+    described = ["SNOMED/3950001", "MEDS_BIRTH", "Gender/F", "race/5"]
+    others = sum(code not in described for code, _ in events)
+    tables = (ehrshot.coded_rows(timeline), ehrshot.lab_rows(timeline))
+    assert sum(table.count().execute() for table in tables) == others
+
+
+def test_a_code_without_a_slash_has_a_system_too() -> None:
+    raw = ibis.memtable(
+        {
+            "subject_id": [1, 1],
+            "time": [datetime(1980, 5, 5), datetime(2020, 1, 1)],
+            "code": ["MEDS_BIRTH", "MEDS_DEATH"],
+            "numeric_value": [None, None],
+            "text_value": [None, None],
+            "unit": [None, None],
+        },
+        schema={
+            "subject_id": "int64",
+            "time": "timestamp",
+            "code": "string",
+            "numeric_value": "float32",
+            "text_value": "string",
+            "unit": "string",
+        },
+    )
+    timeline = ehrshot.read_events(raw)
+    assert rows(ehrshot.coded_rows(timeline)) == [(1, datetime(2020, 1, 1), "MEDS", "MEDS_DEATH")]
+    births = ehrshot.patient_rows(timeline).to_pandas()["birth_date"]
+    assert pd.to_datetime(births).tolist() == [pd.Timestamp("1980-05-05")]
+
+
+def test_codes_are_counted_as_a_site_spells_them() -> None:
+    codes = ["SNOMED/1", "SNOMED/1 ", "STANFORD_X/a/b", "RxNorm Extension/OMOP1", None]
+    table = ibis.memtable(
+        {
+            "patient_id": [1] * 5,
+            "start": ["2020-01-01 00:00:00"] * 5,
+            "code": codes,
+            "value": [""] * 5,
+            "unit": [""] * 5,
+        }
+    )
+    assert rows(ehrshot.count_source_codes(ehrshot.read_events(table))) == [
+        ("RxNorm Extension", "OMOP1", 1),
+        ("SNOMED", "1", 2),
+        ("STANFORD_X", "a/b", 1),
+    ]
 
 
 def test_official_counts_leave_out_results(raw: ibis.Table) -> None:
@@ -119,26 +162,3 @@ def test_official_counts_leave_out_results(raw: ibis.Table) -> None:
     assert {"LOINC/5778-6", "LOINC/2345-7=98.6"}.isdisjoint(official)
     others = set(counted.loc[~counted["official"], "token"])
     assert others >= {"LOINC/2345-7", "LOINC/5778-6", "LOINC/5778-6=yellow", "LOINC:2345-7:0-10"}
-
-
-def test_ancestors_of_counted_codes() -> None:
-    tokens = ibis.memtable({"token": ["SNOMED/7", "LOINC/1"], "official": [True, False]})
-    concept = ibis.memtable(
-        {
-            "concept_id": ["70", "80", "90"],
-            "vocabulary_id": ["SNOMED", "SNOMED", "LOINC"],
-            "concept_code": ["7", "8", "1"],
-        }
-    )
-    ancestor = ibis.memtable(
-        {"ancestor_concept_id": ["70", "80", "80"], "descendant_concept_id": ["70", "70", "90"]}
-    )
-    found = ehrshot.token_ancestors(tokens, concept, ancestor)
-    assert rows(found) == [("SNOMED/7", "SNOMED/7"), ("SNOMED/7", "SNOMED/8")]
-
-
-def test_without_a_vocabulary_codes_have_no_ancestors() -> None:
-    tokens = ibis.memtable({"token": ["SNOMED/7"], "official": [True]})
-    found = ehrshot.token_ancestors(tokens, None, None)
-    assert found.columns == ("token", "ancestor")
-    assert rows(found) == []

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from clm_ler.modeling.data.store import BIRTH_UNKNOWN, Tokens, TokenStore
+from clm_ler.tokens import DAYS_PER_YEAR
 
 Integers = NDArray[np.integer]
 
-DAYS_PER_YEAR = 365.25
 CHUNK_POSITIONS = 1 << 23  # token positions in work at a time: bounds the memory
 
 
@@ -65,7 +65,7 @@ def count_features(
 def ages(
     store: TokenStore, rows: Integers, ends: Integers, days: Integers | None = None
 ) -> NDArray[np.float32]:
-    """Return each sample's age in years on the day of the prediction; NaN where birth is unknown.
+    """Return each sample's age in years of 365 days on the day of the prediction; NaN where birth is unknown.
 
     The arguments are those of :func:`count_features`.
     """

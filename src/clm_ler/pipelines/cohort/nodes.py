@@ -1,17 +1,14 @@
 """Simulate a hospital, a benchmark folder from another site, and the UMLS that links their codes."""
 
-import logging
-import time
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from clm_ler.files.progress import Progress
 from clm_ler.simulation import ehrshot_site, hospital, labels
 from clm_ler.simulation.ehrshot_tasks import draw_benchmark
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.simulation.umls_site import miniature_umls
-
-logger = logging.getLogger(__name__)
 
 ChunkTable = Callable[[CohortOptions, int, int], pa.Table]
 
@@ -74,11 +71,9 @@ def simulate_ehrshot_benchmark(
 
 
 def simulate_umls() -> tuple[pa.Table, ...]:
-    """Return MRCONSO, MRSAT, MRREL, MRCOLS and MRFILES of a miniature UMLS."""
+    """Return MRCONSO, MRSAT, MRREL and MRFILES of a miniature UMLS."""
     files = miniature_umls()
-    return tuple(
-        files[f"{name}.RRF"] for name in ("MRCONSO", "MRSAT", "MRREL", "MRCOLS", "MRFILES")
-    )
+    return tuple(files[f"{name}.RRF"] for name in ("MRCONSO", "MRSAT", "MRREL", "MRFILES"))
 
 
 def _stream(
@@ -89,11 +84,10 @@ def _stream(
     first = table(options, seed, 0)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        began = time.monotonic()
+        progress = Progress("simulation", chunks, "chunks")
         for chunk in range(chunks):
             made = first if chunk == 0 else table(options, seed, chunk)
             yield from made.combine_chunks().to_batches()
-            left = (time.monotonic() - began) / (chunk + 1) * (chunks - chunk - 1)
-            logger.info("Chunk %d of %d, about %.0f s left", chunk + 1, chunks, left)
+            progress.step()
 
     return pa.RecordBatchReader.from_batches(first.schema, batches())

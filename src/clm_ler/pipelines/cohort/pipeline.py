@@ -43,7 +43,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(
                 nodes.simulate_umls,
                 None,
-                ["umls_conso", "umls_sat", "umls_rel", "umls_cols", "umls_files"],
+                ["umls_conso", "umls_sat", "umls_rel", "umls_files"],
                 name="simulate_umls",
             ),
         ],

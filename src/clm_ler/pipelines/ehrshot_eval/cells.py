@@ -1,11 +1,9 @@
 """The cells of the benchmark: one fitted classifier each, its predictions and its metrics."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clm_ler.files.digests import digest
 from clm_ler.modeling.evaluation.bootstrap import (
     OFFICIAL_METRICS,
     PatientWeights,
@@ -31,34 +30,35 @@ ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
 
 
 @dataclass(frozen=True)
-class Samples:
-    """The samples of a sub-task, by split; rows in the order that the shots number.
+class SubTask:
+    """A binary task with its samples by split; rows in the order that the shots number.
 
     Attributes:
         task: The task.
-        sub_task: The task, or a finding of ``chexpert``.
+        name: The task, or a finding of ``chexpert``.
         by_split: ``person_id``, ``prediction_time`` and ``label`` of ``train``, ``valid``, ``test``.
     """
 
     task: str
-    sub_task: str
+    name: str
     by_split: Mapping[str, pd.DataFrame]
 
     @cached_property
     def digest(self) -> str:
         """A digest of all samples."""
-        state = blake2b(digest_size=16)
-        for split, rows in sorted(self.by_split.items()):
-            state.update(split.encode())
-            state.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
-        return state.hexdigest()
+        return digest(
+            {
+                split: pa.Table.from_pandas(rows, preserve_index=False).columns
+                for split, rows in self.by_split.items()
+            }
+        )
 
 
 @dataclass(frozen=True)
 class Cell:
     """A classifier to be fitted: which rows, which features, which head."""
 
-    samples: Samples
+    sub_task: SubTask
     model: str
     head: str
     k: int
@@ -70,8 +70,8 @@ class Cell:
     def key(self) -> dict[str, Any]:
         """The cell's columns in the results, under their official names."""
         return {
-            "labeling_function": self.samples.task,
-            "sub_task": self.samples.sub_task,
+            "labeling_function": self.sub_task.task,
+            "sub_task": self.sub_task.name,
             "model": self.model,
             "head": self.head,
             "replicate": self.replicate,
@@ -79,7 +79,7 @@ class Cell:
         }
 
 
-def split_samples(samples: pd.DataFrame) -> Samples:
+def split_samples(samples: pd.DataFrame) -> SubTask:
     """Return the samples of one sub-task."""
     columns = ["person_id", "prediction_time", "label"]
     ordered = samples.sort_values("row")
@@ -87,41 +87,47 @@ def split_samples(samples: pd.DataFrame) -> Samples:
         split: ordered.loc[ordered["split"] == split, columns].reset_index(drop=True)
         for split in ("train", "valid", "test")
     }
-    return Samples(ordered["task"].iloc[0], ordered["sub_task"].iloc[0], parts)
+    return SubTask(ordered["task"].iloc[0], ordered["sub_task"].iloc[0], parts)
 
 
-def list_cells(samples: Samples, shots: Mapping[str, Any], options: EhrshotOptions) -> list[Cell]:
+def list_cells(sub_task: SubTask, shots: Mapping[str, Any], options: EhrshotOptions) -> list[Cell]:
     """Return the cells of a sub-task; a draw whose training rows have one class is left out, said so."""
     cells, lost = [], []
     for k in options.shots:
         for replicate in range(options.replicates if k > 0 else 1):
-            rows = shot_rows(shots, samples.sub_task, k, replicate, samples.by_split)
-            if rows is None or samples.by_split["train"]["label"][rows[0]].nunique() < 2:
+            rows = shot_rows(shots, sub_task.name, k, replicate, sub_task.by_split)
+            if rows is None or sub_task.by_split["train"]["label"][rows[0]].nunique() < 2:
                 lost.append((k, replicate))
                 continue
             cells += [
-                Cell(samples, model, head, k, replicate, *rows)
+                Cell(sub_task, model, head, k, replicate, *rows)
                 for model, heads in options.models.items()
                 for head in heads
             ]
     if lost:
         logger.warning(
             "%s: no draw, or one class only, for (k, replicate) %s. Means over tasks leave out this k.",
-            samples.sub_task,
+            sub_task.name,
             lost,
         )
-    if samples.by_split["test"]["label"].nunique() < 2:
-        logger.warning("%s: the test samples have one class: no AUROC.", samples.sub_task)
+    if sub_task.by_split["test"]["label"].nunique() < 2:
+        logger.warning("%s: the test samples have one class: no AUROC.", sub_task.name)
     return cells
 
 
 def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> str:
     """Return a name that is the same only for a cell with the same content."""
-    rows = [cell.train_rows.tolist(), cell.valid_rows.tolist()]
-    parts = [cell.key, features.digest, cell.samples.digest, head.model_dump(), rows, bootstraps]
-    digest = blake2b(json.dumps(parts, default=str).encode(), digest_size=8).hexdigest()
-    sub_task = cell.samples.sub_task.replace(" ", "_")
-    return f"{sub_task}-{cell.model}-{cell.head}-k{cell.k}-r{cell.replicate}-{digest}"
+    content = digest(
+        cell.key,
+        features.digest,
+        cell.sub_task.digest,
+        head.model_dump(),
+        cell.train_rows,
+        cell.valid_rows,
+        bootstraps,
+    )
+    name = cell.sub_task.name.replace(" ", "_")
+    return f"{name}-{cell.model}-{cell.head}-k{cell.k}-r{cell.replicate}-{content[:16]}"
 
 
 def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> pa.Table:
@@ -130,7 +136,7 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
     ``probability`` has the test rows in their order; ``auroc``, ``auprc`` and ``brier`` are those of
     these probabilities, ``*_bootstrap`` their values in each bootstrap of the test patients.
     """
-    parts = cell.samples.by_split
+    parts = cell.sub_task.by_split
     train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
     probe = features.fit(
         head,

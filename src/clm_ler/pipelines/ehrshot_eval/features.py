@@ -2,19 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import scipy.sparse as sp
+from ibis import _
 from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from clm_ler.modeling.evaluation.event_counts import EventCounts, Instants
-from clm_ler.modeling.evaluation.probes import Labels, Matrix, Probe, fit_probe
-from clm_ler.pipelines.ehrshot_eval.finetuning import Encoder, Positions, fit_fine_tuned
-from clm_ler.pipelines.ehrshot_eval.options import HeadOptions
+from clm_ler.corridor.samples import visible_samples
+from clm_ler.files.digests import digest
+from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.event_counts import (
+    EventCounts,
+    Instants,
+    count_events,
+    lookback_instants,
+)
+from clm_ler.modeling.evaluation.probes import Labels, Probe, fit_probe
+from clm_ler.modeling.training.finetuning import FineTuningData
+from clm_ler.pipelines.ehrshot_eval.finetuning import FineTuner
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
+from clm_ler.tokens import DAYS_PER_YEAR
 
 Data = tuple[Any, Labels]  # a matrix, or what the head's own classifier takes
 Fit = Callable[[HeadOptions, Data, Data, int], Probe]
@@ -32,53 +46,94 @@ class Features:
     """One kind of features, and how a classifier is fitted on them.
 
     Attributes:
-        rows: Gives the matrix of samples (``person_id``, ``prediction_time``), a row for each.
+        rows: Gives what the classifier takes of samples (``person_id``, ``prediction_time``): of most, a
+            matrix with a row for each.
         digest: Changes when the features do.
         fit: Takes a head, training and validation features and labels, and a seed.
     """
 
-    rows: Callable[[pd.DataFrame], Matrix]
+    rows: Callable[[pd.DataFrame], Any]
     digest: str
     fit: Fit = fit_head
 
 
-def embedding_features(times: pd.DataFrame, vectors: NDArray[np.float32]) -> Features:
-    """Return one vector for each person and prediction time, which ``times`` lists."""
-    instants, by_instant = _by_instant(times, vectors)
+def embedding_features(ehrshot_embeddings: ir.Table) -> Features:
+    """Return the vector of each person and prediction time."""
+    table = ehrshot_embeddings.to_pyarrow()
+    moments = table.select(["person_id", "prediction_time"]).to_pandas()
+    vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(moments), -1)
+    instants, ordered = _by_instant(moments, vectors)
     return Features(
-        lambda samples: by_instant[instants.first_not_before(*keys_of(samples))],
-        _digest(instants.keys, by_instant),
+        lambda samples: ordered[instants.first_not_before(*keys_of(samples))],
+        digest(instants.keys, ordered),
     )
 
 
 def fine_tuned_features(
-    times: pd.DataFrame, positions: Positions, encoder: Encoder, digest: str, checkpoints: Path
-) -> Features:
-    """Return what the model reads of each person at each prediction time, to fine-tune it on.
+    seen: pd.DataFrame,
+    frozen: str,
+    encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    workspace: Path,
+    options: EhrshotOptions,
+) -> dict[str, Features]:
+    """Return what the model reads of each sample, to fine-tune it on; nothing where no head wants that.
 
     Args:
-        times: Every person_id and prediction_time.
-        positions: The row of the store and the leading positions that may be seen, of each.
-        encoder: The pre-trained model.
-        digest: Of its embeddings: they change with the model, the vocabulary and the events.
-        checkpoints: Where unfinished trainings lie.
+        seen: ``person_id``, ``prediction_time`` and ``n_positions`` of all prediction times.
+        frozen: The digest of the embeddings: they change with the model, the vocabulary, the events.
+        encoded: What the model reads.
+        tokenizer: That of the model.
+        model: The pre-trained model.
+        workspace: Where trainings leave their state.
+        options: The window.
     """
-    instants, by_instant = _by_instant(times, positions)
-    return Features(
-        lambda samples: by_instant[instants.first_not_before(*keys_of(samples))],
-        f"fine-tuned-{digest}",
-        lambda head, train, validation, seed: fit_fine_tuned(
-            encoder, checkpoints, head.grid, train, validation, seed
-        ),
+    if not options.models.get("clm_ler_finetuned"):
+        return {}
+    store = TokenStore.from_arrow(encoded)
+    samples = visible_samples(seen, store)
+    instants, order = _by_instant(seen, np.arange(len(seen)))
+    data = FineTuningData(
+        store=store,
+        vocabulary=Vocabulary.from_tokenizer(tokenizer, model.config),
+        window=options.window(model.config.max_position_embeddings),
+        train=samples[:0],
+        valid=samples[:0],
+        num_labels=2,
+        seed=0,
     )
+    tuner = FineTuner(model, data, options.tokens_per_batch, workspace)
+    return {
+        "clm_ler_finetuned": Features(
+            lambda rows: samples[order[instants.first_not_before(*keys_of(rows))]],
+            digest("fine-tuned", frozen),
+            lambda head, train, validation, seed: tuner.fit(head.grid, train, validation, seed),
+        )
+    }
 
 
-def _by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
-    """Return the values in the order of their instants."""
-    instants = Instants.of(*keys_of(times))
-    ordered = np.empty_like(values)
-    ordered[instants.first_not_before(*keys_of(times))] = values
-    return instants, ordered
+def counted_features(
+    seen: pd.DataFrame, tokens: ir.Table, ancestors: ir.Table, options: EhrshotOptions
+) -> dict[str, Features]:
+    """Return the wanted count features; the official ones count for all ancestors of a code."""
+    first = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
+    ages = age_features(seen, first)
+    made: dict[str, Features] = {}
+    if "count" in options.models:
+        pairs = ancestors.to_pandas()
+        counts = _count(tokens.filter(tokens.official), seen, ())
+        expanded = counts.expanded(pairs["token"].tolist(), pairs["ancestor"].tolist())
+        made["count"] = count_features(expanded, ages)
+    if "count_bins" in options.models:
+        counts = _count(tokens, seen, options.lookbacks)
+        made["count_bins"] = count_features(counts, ages, options.lookbacks)
+    return made
+
+
+def _count(tokens: ir.Table, seen: pd.DataFrame, lookbacks: tuple[int, ...]) -> EventCounts:
+    batches = tokens.drop("official").to_pyarrow_batches(chunk_size=1_000_000)
+    return count_events(batches, lookback_instants(*keys_of(seen), lookbacks))
 
 
 def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int] = ()) -> Features:
@@ -90,7 +145,7 @@ def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int]
 
     matrix = counts.since_last
     parts = (counts.instants.keys, matrix.data, matrix.indices, matrix.indptr)
-    return Features(rows, _digest(*parts, np.array(lookbacks)) + ages.digest)
+    return Features(rows, digest(*parts, list(lookbacks), ages.digest))
 
 
 def age_features(times: pd.DataFrame, first_times: pd.DataFrame) -> Features:
@@ -107,13 +162,13 @@ def age_features(times: pd.DataFrame, first_times: pd.DataFrame) -> Features:
     def years(samples: pd.DataFrame) -> NDArray[np.float64]:
         began = first.reindex(samples["person_id"]).to_numpy()
         lived = samples["prediction_time"].to_numpy() - began
-        return np.nan_to_num(lived / np.timedelta64(1, "D") / 365)
+        return np.nan_to_num(lived / np.timedelta64(1, "D") / DAYS_PER_YEAR)
 
     everyone = years(times)
     mean, deviation = everyone.mean(), everyone.std() or 1.0
     return Features(
         lambda samples: ((years(samples) - mean) / deviation).astype(np.float32)[:, None],
-        _digest(everyone),
+        digest(everyone),
     )
 
 
@@ -123,8 +178,9 @@ def keys_of(samples: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return samples["person_id"].to_numpy(), times.to_numpy()
 
 
-def _digest(*arrays: NDArray[np.generic]) -> str:
-    state = blake2b(digest_size=16)
-    for array in arrays:
-        state.update(np.ascontiguousarray(array).data)
-    return state.hexdigest()
+def _by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
+    """Return the values in the order of their instants."""
+    instants = Instants.of(*keys_of(times))
+    ordered = np.empty_like(values)
+    ordered[instants.first_not_before(*keys_of(times))] = values
+    return instants, ordered

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 
 FeatureName = Literal["clm_ler", "clm_ler_finetuned", "count", "count_bins"]
@@ -44,5 +45,11 @@ class EhrshotOptions(BaseModel):
     )
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
-    checkpoints: str = Field(description="Directory of unfinished fine-tunings; local")
+    checkpoints: str = Field(
+        description="Directory of unfinished fine-tunings; local, also if storage is not"
+    )
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
+
+    def window(self, max_position_embeddings: int) -> WindowOptions:
+        """Return how large a window of a model may be."""
+        return WindowOptions(self.max_length, max_position_embeddings)

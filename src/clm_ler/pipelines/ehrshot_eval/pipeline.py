@@ -1,91 +1,134 @@
-"""The wiring of ``ehrshot_eval``."""
+"""The wiring of ``ehrshot_eval``: the benchmark's persons through the corridor, then the protocol."""
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.ehrshot_eval import nodes
-from clm_ler.pipelines.vocab.nodes import encode_sequences
-from clm_ler.tables.ehrshot.events import read_events, token_ancestors
+from clm_ler.corridor.nodes import count_lab_tokens, extend_units, measure_persons
+from clm_ler.corridor.wiring import OPTIONS, encode, keep_events, named_events, sequences_of
+from clm_ler.pipelines.ehrshot_eval import nodes, site
+from clm_ler.terminology.ancestors import token_ancestors
 
-# Shared with ``ehrshot_native``.
-SEQUENCE_NODES = (
-    Node(
-        read_events,
-        inputs="ehrshot_events",
-        outputs="ehrshot_timeline",
-        name="read_ehrshot_events",
-    ),
-    Node(
-        nodes.read_splits,
-        inputs="ehrshot_splits",
-        outputs="ehrshot_person_splits",
-        name="read_ehrshot_splits",
-    ),
-    Node(
-        nodes.extend_units,
-        inputs=["ehrshot_timeline", "code_translations", "unit_conversions", "params:preprocess"],
-        outputs="extended_unit_conversions",
-        name="extend_ehrshot_units",
-    ),
-    Node(
-        nodes.build_ehrshot_sequences,
-        inputs=[
-            "ehrshot_timeline",
-            "code_translations",
-            "extended_unit_conversions",
-            "lab_percentiles",
-            "ehrshot_person_splits",
-        ],
-        outputs="ehrshot_sequences",
-        name="build_ehrshot_sequences",
-    ),
-)
+FITTED = ("extended_unit_conversions", "lab_percentiles")
+EVENTS = ("ehrshot_coded_events", "ehrshot_lab_events")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    options = "params:ehrshot_eval"
+    return (
+        _read_persons()
+        + keep_events("ehrshot_", "code_translations")
+        + sequences_of("ehrshot_", *FITTED, "ehrshot_person_splits")
+        + encode("ehrshot_")
+        + _account()
+        + _make_features()
+        + _evaluate()
+    )
+
+
+def _read_persons() -> Pipeline:
+    """Return what only this site has before the steps of the corridor."""
     return Pipeline(
         [
-            *SEQUENCE_NODES,
             Node(
-                nodes.read_samples,
-                inputs=["ehrshot_labels", "ehrshot_splits", options],
-                outputs="ehrshot_samples",
-                name="read_ehrshot_samples",
+                site.select_demographics,
+                inputs=["ehrshot_timeline", "code_translations", OPTIONS],
+                outputs="ehrshot_demographics",
+                name="select_ehrshot_demographics",
             ),
             Node(
-                nodes.count_events_left,
-                inputs=["ehrshot_timeline", "code_translations"],
+                site.screen_coded_events,
+                inputs=["ehrshot_timeline", "ehrshot_demographics", OPTIONS],
+                outputs="ehrshot_screened_coded_events",
+                name="screen_ehrshot_coded_events",
+            ),
+            Node(
+                site.screen_lab_events,
+                inputs=["ehrshot_timeline", "ehrshot_demographics", OPTIONS],
+                outputs="ehrshot_screened_lab_events",
+                name="screen_ehrshot_lab_events",
+            ),
+            Node(
+                extend_units,
+                inputs=["unit_conversions", "ehrshot_lab_events", OPTIONS],
+                outputs="extended_unit_conversions",
+                name="extend_ehrshot_units",
+            ),
+        ]
+    )
+
+
+def _account() -> Pipeline:
+    """Return the counts of what each step loses."""
+    return Pipeline(
+        [
+            Node(
+                site.count_rows,
+                inputs=["ehrshot_timeline", *named_events("ehrshot_"), OPTIONS],
+                outputs="ehrshot_raw_row_counts",
+                name="count_ehrshot_raw_rows",
+            ),
+            Node(
+                count_lab_tokens,
+                inputs=["ehrshot_lab_events", *FITTED],
+                outputs="ehrshot_lab_token_counts",
+                name="count_ehrshot_lab_tokens",
+            ),
+            Node(
+                measure_persons,
+                inputs=[
+                    *EVENTS,
+                    *FITTED,
+                    "ehrshot_lab_token_counts",
+                    "ehrshot_person_splits",
+                    OPTIONS,
+                ],
+                outputs="ehrshot_person_spans",
+                name="measure_ehrshot_persons",
+            ),
+            Node(
+                site.account_for_events,
+                inputs=[
+                    "ehrshot_raw_row_counts",
+                    "ehrshot_lab_token_counts",
+                    "ehrshot_person_spans",
+                    "ehrshot_sequences",
+                ],
                 outputs="ehrshot_ledger",
-                name="count_ehrshot_events",
+                name="account_for_ehrshot_events",
             ),
+        ]
+    )
+
+
+def _make_features() -> Pipeline:
+    """Return what classifiers are fitted on: embeddings of the model, and counts."""
+    return Pipeline(
+        [
             Node(
-                encode_sequences,
-                inputs=["ehrshot_sequences", "tokenizer"],
-                outputs="ehrshot_encoded",
-                name="encode_ehrshot_sequences",
+                nodes.find_seen_events,
+                inputs=["ehrshot_samples", "ehrshot_sequences", "params:ehrshot_eval"],
+                outputs="ehrshot_seen",
+                name="find_seen_events",
             ),
             Node(
                 nodes.embed_samples,
                 inputs=[
                     "ehrshot_encoded",
-                    "ehrshot_sequences",
-                    "ehrshot_samples",
+                    "ehrshot_seen",
                     "tokenizer",
                     "pretrained_model",
-                    options,
+                    "params:ehrshot_eval",
                 ],
                 outputs="ehrshot_embeddings",
                 name="embed_ehrshot_samples",
             ),
             Node(
-                nodes.fit_native_labs,
-                inputs=["ehrshot_timeline", "ehrshot_person_splits", "params:preprocess"],
+                site.fit_native_labs,
+                inputs=["ehrshot_timeline", "ehrshot_person_splits", OPTIONS],
                 outputs=["ehrshot_unit_conversions", "ehrshot_lab_percentiles"],
                 name="fit_native_labs",
             ),
             Node(
-                nodes.collect_count_tokens,
+                site.collect_count_tokens,
                 inputs=[
                     "ehrshot_timeline",
                     "ehrshot_unit_conversions",
@@ -100,18 +143,28 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 outputs="ehrshot_token_ancestors",
                 name="find_token_ancestors",
             ),
+        ]
+    )
+
+
+def _evaluate() -> Pipeline:
+    """Return the classifiers and what they are worth."""
+    return Pipeline(
+        [
             Node(
                 nodes.fit_cells,
                 inputs=[
                     "ehrshot_samples",
                     "ehrshot_shots",
+                    "ehrshot_seen",
                     "ehrshot_embeddings",
                     "ehrshot_count_tokens",
                     "ehrshot_token_ancestors",
                     "ehrshot_encoded",
                     "tokenizer",
                     "pretrained_model",
-                    options,
+                    "ehrshot_workspace",
+                    "params:ehrshot_eval",
                 ],
                 outputs="ehrshot_cells",
                 name="fit_cells",
@@ -124,7 +177,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.tabulate_results,
-                inputs=["ehrshot_cells", "ehrshot_samples", "ehrshot_truth", options],
+                inputs=["ehrshot_cells", "ehrshot_samples", "ehrshot_truth", "params:ehrshot_eval"],
                 outputs=["ehrshot_results", "ehrshot_summary", "ehrshot_differences"],
                 name="tabulate_results",
             ),

@@ -1,4 +1,4 @@
-"""EHRSHOT's own train split as what a model is pre-trained on."""
+"""The EHRSHOT benchmark as a site like any other."""
 
 from clm_ler.pipelines.ehrshot_native.pipeline import create_pipeline
 

@@ -1,40 +1,28 @@
 """The wiring of ``ehrshot_native``.
 
-Before ``vocab``, ``pretrain`` and ``ehrshot_eval`` it stands in for ``preprocess`` and
-``umls_mapping``: vocabulary, lab tables and model come from the benchmark's own train split, and no
-code is translated, so that visits and care sites are kept.
+It hands the benchmark's events on as a site's raw tables: a model is then trained on the benchmark's
+own train split, in its own codes, so that visits and care sites are kept.
 """
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.ehrshot_eval.nodes import fit_native_labs
-from clm_ler.pipelines.ehrshot_eval.pipeline import SEQUENCE_NODES
-from clm_ler.pipelines.ehrshot_native.nodes import select_for_pretraining
-from clm_ler.tables.ehrshot.events import identity_translations
+from clm_ler.pipelines.ehrshot_native.nodes import adopt_splits, keep_codes
+from clm_ler.tables.ehrshot.events import coded_rows, lab_rows, patient_rows
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     return Pipeline(
         [
-            *SEQUENCE_NODES,
+            Node(patient_rows, "ehrshot_timeline", "patient", name="take_patients"),
+            Node(coded_rows, "ehrshot_timeline", "diagnosis", name="take_codes"),
+            Node(lab_rows, "ehrshot_timeline", "lab", name="take_labs"),
+            Node(adopt_splits, "ehrshot_person_splits", "predefined_splits", name="take_splits"),
             Node(
-                identity_translations,
-                inputs="ehrshot_timeline",
+                keep_codes,
+                inputs=["source_codes", "params:preprocess"],
                 outputs="code_translations",
                 name="keep_codes",
-            ),
-            Node(
-                fit_native_labs,
-                inputs=["ehrshot_timeline", "ehrshot_person_splits", "params:preprocess"],
-                outputs=["unit_conversions", "lab_percentiles"],
-                name="fit_labs",
-            ),
-            Node(
-                select_for_pretraining,
-                inputs=["ehrshot_sequences", "params:preprocess"],
-                outputs="sequences",
-                name="select_ehrshot_sequences",
             ),
         ]
     )

@@ -11,7 +11,8 @@ from ibis import _
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.corridor.samples import (
     prediction_days,
     tasks_of,
@@ -23,8 +24,6 @@ from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import counts_and_age
 from clm_ler.modeling.evaluation.probes import fit_probe
-from clm_ler.pipelines.finetune.options import FinetuneOptions
-from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tokens import SPLITS
 
 SUSPICIOUS_GAIN = 0.1  # of AUROC, from the last day alone

@@ -13,7 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.samples import (
+    by_task,
     prediction_days,
     tasks_of,
     to_samples,
@@ -31,7 +33,6 @@ from clm_ler.modeling.training.finetuning import (
     fine_tune,
     load_result,
 )
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.sequences import build_sequences
 from clm_ler.tokens import system_of
@@ -206,10 +207,7 @@ def predict_baselines(
     )
     tables = []
     for name, scores in outputs.items():
-        for number, task in enumerate(tasks):
-            values = scores
-            if len(tasks) > 1:
-                values = np.column_stack([1 - scores[:, number], scores[:, number]])
+        for task, values in by_task(scores, tasks):
             tables.append(
                 pa.table(
                     {

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.wiring import encode
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
     plot_decision_curve,
@@ -19,13 +20,12 @@ from clm_ler.pipelines.finetune.nodes import (
     usable_samples,
 )
 from clm_ler.pipelines.finetune.report import evaluate_predictions
-from clm_ler.pipelines.vocab.nodes import encode_sequences
 from clm_ler.tables.labels import label_samples
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline(
+    finetune = Pipeline(
         [
             Node(
                 select_labels,
@@ -46,12 +46,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="labelled_sequences",
                 name="build_labelled_sequences",
-            ),
-            Node(
-                encode_sequences,
-                inputs=["labelled_sequences", "tokenizer"],
-                outputs="labelled_encoded",
-                name="encode_labelled_sequences",
             ),
             Node(
                 label_samples,
@@ -158,3 +152,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
+    return finetune + encode("labelled_")

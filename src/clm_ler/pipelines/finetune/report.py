@@ -10,6 +10,7 @@ import pandas as pd
 from ibis import _
 from numpy.typing import NDArray
 
+from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.modeling.evaluation.bootstrap import PatientWeights, patient_weights
 from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.evaluation.metrics import (
@@ -22,7 +23,6 @@ from clm_ler.modeling.evaluation.metrics import (
     subgroup_metrics,
     threshold_metrics,
 )
-from clm_ler.pipelines.finetune.options import FinetuneOptions
 from clm_ler.tables.labels import sample_id
 
 Floats = NDArray[np.float64]

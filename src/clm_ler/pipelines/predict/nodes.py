@@ -1,7 +1,5 @@
 """Predictions for persons that a model has never seen, from their whole history."""
 
-import logging
-import time
 from collections.abc import Iterator
 
 import ibis
@@ -10,14 +8,12 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.samples import by_task
+from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import predict_proba, trained_window
-from clm_ler.tables.labs.results import extend_unit_conversions
-
-logger = logging.getLogger(__name__)
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
 SCHEMA = pa.schema(
@@ -28,13 +24,6 @@ SCHEMA = pa.schema(
 def mark_new(new_demographics: ir.Table) -> ir.Table:
     """Return ``person_id, split`` of persons that belong to no split."""
     return new_demographics.select("person_id", split=ibis.literal("new"))
-
-
-def convert_new_units(
-    trained_unit_conversions: ir.Table, new_lab_events: ir.Table, options: PreprocessOptions
-) -> ir.Table:
-    """Return the model's unit conversions, and those of units that only the new persons have."""
-    return extend_unit_conversions(trained_unit_conversions, new_lab_events, options)
 
 
 def predict_persons(
@@ -55,28 +44,15 @@ def predict_persons(
 def _predict(
     store: TokenStore, vocabulary: Vocabulary, model: PreTrainedModel
 ) -> Iterator[pa.RecordBatch]:
-    started, window = time.monotonic(), trained_window(model)
+    window, progress = trained_window(model), Progress("predictions", len(store), "persons")
     for first in range(0, len(store), PERSONS_PER_CHUNK):
         rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
         everything = Samples.unlabelled(rows, store.lengths[rows])
         probabilities = predict_proba(model, store, everything, vocabulary, window)
-        for number, task in enumerate(model.config.tasks):
-            shown = probabilities
-            if model.config.problem_type == "multi_label_classification":
-                shown = np.column_stack([1 - probabilities[:, number], probabilities[:, number]])
+        for task, shown in by_task(probabilities, model.config.tasks):
             columns = [store.person_id[rows], [task] * len(rows), list(shown)]
-            yield pa.RecordBatch.from_arrays(
-                [
-                    pa.array(values, kind)
-                    for values, kind in zip(columns, SCHEMA.types, strict=True)
-                ],
-                schema=SCHEMA,
-            )
-        rate = (rows[-1] + 1) / (time.monotonic() - started)
-        logger.info(
-            "%d of %d persons predicted, %.0f a second, about %.0f s left",
-            rows[-1] + 1,
-            len(store),
-            rate,
-            (len(store) - rows[-1] - 1) / rate,
-        )
+            arrays = [
+                pa.array(values, kind) for values, kind in zip(columns, SCHEMA.types, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+        progress.step(len(rows))

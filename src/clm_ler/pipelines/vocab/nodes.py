@@ -1,4 +1,4 @@
-"""Sequences to a vocabulary and integer columns."""
+"""Sequences to a vocabulary."""
 
 from collections import Counter
 from typing import Any
@@ -13,19 +13,17 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+from clm_ler.corridor.options import VocabOptions
 from clm_ler.engines import engine_of
 from clm_ler.engines.portable import sum_int64
-from clm_ler.pipelines.vocab.options import VocabOptions
 from clm_ler.tables.encoding import (
     COUNTED,
     COVERAGE,
-    ENCODED,
     TokenCodec,
     count_within,
     parents,
     split_bins,
 )
-from clm_ler.tables.sequences import baseline_length
 from clm_ler.tokens import (
     AGE,
     CLS,
@@ -39,7 +37,6 @@ from clm_ler.tokens import (
     age_token,
     bin_labels,
     is_age,
-    prefix,
     system_of,
 )
 
@@ -121,32 +118,6 @@ def _fold(counts: Counter[str], options: VocabOptions) -> Counter[str]:
             if parent is not None:
                 folded[parent] += folded.pop(word)
     return folded
-
-
-def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:
-    """Return the sequences as numbers: one row per person, lists of equal length.
-
-    Returns:
-        ``person_id``, ``split``, ``input_ids`` (``[UNK]`` where a token is not in the vocabulary),
-        ``token_type_ids`` (lab bin from 1, else 0), ``position_ids`` (days from 1; 0 for the
-        baseline) and ``birth_to_start``: days from birth to the first event, null where the birth
-        is unknown, that is, where no ``AGE`` leads the baseline.
-    """
-    codec = TokenCodec.from_tokenizer(tokenizer)
-    encoded = engine_of(sequences).map_arrow(
-        sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
-    )
-    baseline = baseline_length(encoded)
-    lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
-    born = encoded.sorted_event_tokens[0].startswith(prefix(AGE))
-    return encoded.select(
-        "person_id",
-        "split",
-        "input_ids",
-        "token_type_ids",
-        position_ids=encoded.day_position_tokens,
-        birth_to_start=ibis.cases((born, lived.cast("int32"))),
-    )
 
 
 def report_vocabulary(

@@ -2,10 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.wiring import encode
 from clm_ler.pipelines.vocab.nodes import (
     build_tokenizer,
     count_tokens,
-    encode_sequences,
     plot_coverage,
     report_vocabulary,
 )
@@ -13,7 +13,7 @@ from clm_ler.pipelines.vocab.nodes import (
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
-    return Pipeline(
+    fit = Pipeline(
         [
             Node(
                 count_tokens,
@@ -26,12 +26,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["token_counts", "lab_percentiles", "params:vocab"],
                 outputs="tokenizer",
                 name="build_tokenizer",
-            ),
-            Node(
-                encode_sequences,
-                inputs=["sequences", "tokenizer"],
-                outputs="encoded_sequences",
-                name="encode_sequences",
             ),
             Node(
                 report_vocabulary,
@@ -47,3 +41,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
+    return fit + encode()

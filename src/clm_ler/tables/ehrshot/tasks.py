@@ -122,16 +122,16 @@ def task_of(partition: str) -> str:
     return PurePosixPath(partition).parts[0]
 
 
-def present_tasks(partitions: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    """Return the partitions of the wanted tasks, in the benchmark's order.
-
-    Raises:
-        ValueError: If a wanted task has no file.
-    """
+def present_tasks(partitions: Iterable[str]) -> list[str]:
+    """Return the files of the tasks that there are, in the benchmark's order."""
     found = {task_of(name): name for name in partitions}
+    return [found[task] for task in TASKS if task in found]
+
+
+def check_present(found: Iterable[str], wanted: Iterable[str]) -> None:
+    """Refuse to evaluate tasks that there are no labels of."""
     if missing := sorted(set(wanted) - set(found)):
         raise ValueError(f"ehrshot_labels has no file for {', '.join(missing)}.")
-    return [found[task] for task in wanted]
 
 
 def shot_rows(

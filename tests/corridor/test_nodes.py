@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clm_ler.pipelines.preprocess import nodes
-from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes, translate_codes
+from clm_ler.corridor import nodes
+from clm_ler.tables.screening import (
+    NO_TOKEN,
+    REASONS,
+    count_codes,
+    translate_codes,
+    translate_demographics,
+)
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import listed, options, rows
 
@@ -62,7 +68,7 @@ def read(as_table):
         persons = nodes.select_demographics(raw["patient"], *reading)
         persons = as_table(persons.to_pyarrow(), persons.schema())
         coded = nodes.screen_coded_events(
-            raw["diagnosis"], raw["prescription"], None, persons, reading[0]
+            persons, reading[0], raw["diagnosis"], raw["prescription"], None
         )
         labs = nodes.screen_lab_events(raw["lab"], persons, reading[0])
         coded, labs = (nodes.name_events(rows, *reading) for rows in (coded, labs))
@@ -111,7 +117,7 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     counted = count_codes(
         persons,
         nodes.screen_coded_events(
-            raw["diagnosis"], None, None, persons, options(tables=listed("diagnosis"))
+            persons, options(tables=listed("diagnosis")), raw["diagnosis"], None, None
         ),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )
@@ -145,3 +151,15 @@ def test_never_more_events_than_before_and_each_kept_or_counted(codes, lost, kno
         for code in codes
     ]
     assert rows(translated) == sorted(expected, key=repr)
+
+
+@both_engines
+def test_demographics_go_by_the_upper_case_names_of_their_systems(as_table):
+    schema = {"person_id": "int64", "birth_date": "date"}
+    schema |= dict.fromkeys(["gender", "race", "ethnicity", "region"], "string")
+    persons = as_table([(1, None, "F", "5", None, None), (2, None, "X", "6", None, None)], schema)
+    tokens = [("Gender", "F", "GENDER:FEMALE"), ("GENDER", "F", "GENDER:FEMALE")]
+    tokens += [("Race", "5", "RACE:White"), ("SNOMED", "X", "GENDER:X")]
+    translations = as_table([(*token, "demographic", 1) for token in tokens], TRANSLATIONS)
+    found = translate_demographics(persons, translations)
+    assert rows(found, "person_id", "gender", "race") == [(1, "FEMALE", "White"), (2, None, None)]

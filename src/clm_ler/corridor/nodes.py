@@ -1,0 +1,240 @@
+"""The steps that every person goes through: raw rows to events, sequences to numbers."""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+from transformers import PreTrainedTokenizerFast
+
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines import engine_of
+from clm_ler.tables import cutflow as flow
+from clm_ler.tables.encoding import ENCODED, TokenCodec
+from clm_ler.tables.labs.results import (
+    classify_lab_events,
+    extend_unit_conversions,
+    lab_tokens,
+)
+from clm_ler.tables.screening import (
+    PLACEHOLDER_BIRTH,
+    count_rows,
+    name_codes,
+    screen_events,
+    screen_patients,
+    translate_codes,
+    translate_demographics,
+)
+from clm_ler.tables.sequences import baseline_length, measure_spans
+from clm_ler.tables.sources import RAW_TABLES, select
+from clm_ler.tokens import AGE, prefix
+
+CODED_TABLES = tuple(
+    name
+    for name, columns in RAW_TABLES.items()
+    if not {"birth_date", "value"} & {*columns.values()}
+)
+NO_CODED_EVENTS = ibis.schema(
+    {
+        "person_id": "int64",
+        "time": "timestamp",
+        "system": "string",
+        "code": "string",
+        "table": "int8",
+        "reason": "int8",
+    }
+)
+NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
+
+
+def select_demographics(
+    patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
+) -> ir.Table:
+    """Return one row per person, with the vocabulary's values where there are translations."""
+    return describe_persons(_screened_patients(patient, options), translations)
+
+
+def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
+    """Return the rows that are kept as ``demographics``."""
+    kept = screened.filter(_.reason.isnull())
+    persons = kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
+    return persons if translations is None else translate_demographics(persons, translations)
+
+
+def screen_coded_events(
+    demographics: ir.Table, options: PreprocessOptions, *coded: ir.Table | None
+) -> ir.Table:
+    """Return every row of the tables that are listed, with the reason why it is lost.
+
+    Args:
+        demographics: The persons.
+        options: How the tables are read.
+        coded: The raw tables of codes, in the order of CODED_TABLES.
+
+    Raises:
+        ValueError: If there is nothing of a listed table.
+    """
+    screened = [
+        _screened_events(table, name, demographics, options)
+        for name, table in zip(CODED_TABLES, coded, strict=True)
+        if name in options.tables
+    ]
+    return ibis.union(*screened) if screened else ibis.memtable([], schema=NO_CODED_EVENTS)
+
+
+def screen_lab_events(
+    lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return every laboratory result, as ``screen_coded_events`` does."""
+    if "lab" not in options.tables:
+        return ibis.memtable([], schema=NO_LAB_EVENTS)
+    return _screened_events(lab, "lab", demographics, options)
+
+
+def name_events(
+    screened: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+) -> ir.Table:
+    """Return the rows with each system and code in the one spelling that its token has.
+
+    Where there are translations (``code_translations``), those of the vocabulary's tokens.
+    """
+    if translations is not None:
+        return translate_codes(screened, translations)
+    return name_codes(screened, options.code_systems)
+
+
+def count_raw_rows(
+    patient: ir.Table | None,
+    named_coded_events: ir.Table,
+    named_lab_events: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
+    patients = _screened_patients(patient, options)
+    return count_screened_rows(patients, named_coded_events, named_lab_events)
+
+
+def count_screened_rows(
+    screened_patients: ir.Table, named_coded_events: ir.Table, named_lab_events: ir.Table
+) -> ir.Table:
+    """Return what :func:`count_raw_rows` does, of patients that are screened."""
+    rows = screened_patients.select("person_id", "table", "reason")
+    blanked = screened_patients.filter(_.reason.isnull(), _.blanked).agg(
+        table=ibis.literal("patient"),
+        reason=ibis.literal(PLACEHOLDER_BIRTH),
+        **_nothing("system", "code", "unit"),
+        rows=_.count(),
+        persons=_.count(),
+    )
+    counts = count_rows(rows, named_coded_events, named_lab_events)
+    return counts.union(blanked.filter(_.rows > 0))
+
+
+def keep_coded_events(
+    named_coded_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the coded events of all persons, if not too many are lost."""
+    kept = _kept(named_coded_events, raw_row_counts, options)
+    return kept.select("person_id", "time", "system", "code")
+
+
+def keep_lab_events(
+    named_lab_events: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the laboratory results of all persons, if not too many are lost."""
+    kept = _kept(named_lab_events, raw_row_counts, options)
+    return kept.select("person_id", "time", "system", "code", "value", "unit")
+
+
+def extend_units(
+    unit_conversions: ir.Table, lab_events: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the model's unit conversions, and those of units that only these results have."""
+    return extend_unit_conversions(unit_conversions, lab_events, options)
+
+
+def count_lab_tokens(
+    lab_events: ir.Table, unit_conversions: ir.Table, lab_percentiles: ir.Table
+) -> ir.Table:
+    """Return rows and persons by the reason why a laboratory result has no token, null if it has one."""
+    classified = classify_lab_events(lab_events, unit_conversions, lab_percentiles)
+    return flow.count_lab_tokens(classified)
+
+
+def measure_persons(
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    lab_token_counts: ir.Table,
+    person_splits: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return for every person with a token: split, number of events, days from first to last.
+
+    Raises:
+        ValueError: If more of the laboratory results have no token than ``max_loss`` allows.
+    """
+    flow.check_losses(flow.lab_losses(lab_token_counts)[0], options.max_loss)
+    labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
+    events = [table.select("person_id", "time") for table in (coded_events, labs)]
+    return measure_spans(ibis.union(*events), person_splits)
+
+
+def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:
+    """Return the sequences as numbers: one row per person, lists of equal length.
+
+    Returns:
+        ``person_id``, ``split``, ``input_ids`` (``[UNK]`` where a token is not in the vocabulary),
+        ``token_type_ids`` (lab bin from 1, else 0), ``position_ids`` (days from 1; 0 for the
+        baseline) and ``birth_to_start``: days from birth to the first event, null where the birth
+        is unknown, that is, where no ``AGE`` leads the baseline.
+    """
+    codec = TokenCodec.from_tokenizer(tokenizer)
+    encoded = engine_of(sequences).map_arrow(
+        sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
+    )
+    baseline = baseline_length(encoded)
+    lived = encoded.date[baseline].date().delta(encoded.date[0].date(), unit="day")
+    born = encoded.sorted_event_tokens[0].startswith(prefix(AGE))
+    return encoded.select(
+        "person_id",
+        "split",
+        "input_ids",
+        "token_type_ids",
+        position_ids=encoded.day_position_tokens,
+        birth_to_start=ibis.cases((born, lived.cast("int32"))),
+    )
+
+
+def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    return screen_patients(_rows(patient, "patient", options), options.plausible_years)
+
+
+def _screened_events(
+    table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    rows = _rows(table, name, options, options.event_date_filter)
+    return screen_events(rows, demographics, name, options.plausible_years)
+
+
+def _rows(
+    table: ir.Table | None,
+    name: str,
+    options: PreprocessOptions,
+    event_date_filter: str | None = None,
+) -> ir.Table:
+    """Return the rows of a table that ``preprocess.tables`` lists, under the project's names."""
+    if table is None:
+        raise ValueError(
+            f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
+            f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
+        )
+    return select(table, options.tables[name], RAW_TABLES[name], name, event_date_filter)
+
+
+def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:
+    flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
+    return named.filter(_.reason.isnull())
+
+
+def _nothing(*names: str) -> dict[str, ir.Scalar]:
+    return dict.fromkeys(names, ibis.null("string"))

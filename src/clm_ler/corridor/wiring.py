@@ -1,0 +1,135 @@
+"""The corridor as Kedro pipelines; the persons' name leads those of its datasets and nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.corridor import nodes
+from clm_ler.tables.sequences import build_sequences
+
+OPTIONS = "params:preprocess"
+READING = [OPTIONS, "given_translations"]
+
+
+def select_persons(whose: str = "") -> Pipeline:
+    """Return the node from ``patient`` to ``demographics``.
+
+    Args:
+        whose: What the names begin with, such as ``new_`` for the persons of ``predict``.
+    """
+    return Pipeline(
+        [
+            Node(
+                nodes.select_demographics,
+                inputs=["patient", *READING],
+                outputs=f"{whose}demographics",
+                name=f"select_{whose}demographics",
+            )
+        ]
+    )
+
+
+def read_events(whose: str = "") -> Pipeline:
+    """Return the nodes from raw tables to ``coded_events`` and ``lab_events``."""
+    demographics = f"{whose}demographics"
+    read = Pipeline(
+        [
+            Node(
+                nodes.screen_coded_events,
+                inputs=[demographics, OPTIONS, *nodes.CODED_TABLES],
+                outputs=f"{whose}screened_coded_events",
+                name=f"screen_{whose}coded_events",
+            ),
+            Node(
+                nodes.screen_lab_events,
+                inputs=["lab", demographics, OPTIONS],
+                outputs=f"{whose}screened_lab_events",
+                name=f"screen_{whose}lab_events",
+            ),
+            Node(
+                nodes.count_raw_rows,
+                inputs=["patient", *named_events(whose), OPTIONS],
+                outputs=f"{whose}raw_row_counts",
+                name=f"count_{whose}raw_rows",
+            ),
+        ]
+    )
+    return read + keep_events(whose, "given_translations")
+
+
+def named_events(whose: str) -> list[str]:
+    """Return the names of the screened events under the codes of their tokens."""
+    return [f"{whose}named_coded_events", f"{whose}named_lab_events"]
+
+
+def keep_events(whose: str, translations: str) -> Pipeline:
+    """Return the nodes from screened events to ``coded_events`` and ``lab_events``.
+
+    Args:
+        whose: What the names begin with.
+        translations: The tokens of the codes; the table may be absent.
+    """
+    coded, labs = named_events(whose)
+    counts = f"{whose}raw_row_counts"
+    return Pipeline(
+        [
+            Node(
+                nodes.name_events,
+                inputs=[f"{whose}screened_coded_events", OPTIONS, translations],
+                outputs=coded,
+                name=f"name_{whose}coded_events",
+            ),
+            Node(
+                nodes.name_events,
+                inputs=[f"{whose}screened_lab_events", OPTIONS, translations],
+                outputs=labs,
+                name=f"name_{whose}lab_events",
+            ),
+            Node(
+                nodes.keep_coded_events,
+                inputs=[coded, counts, OPTIONS],
+                outputs=f"{whose}coded_events",
+                name=f"keep_{whose}coded_events",
+            ),
+            Node(
+                nodes.keep_lab_events,
+                inputs=[labs, counts, OPTIONS],
+                outputs=f"{whose}lab_events",
+                name=f"keep_{whose}lab_events",
+            ),
+        ]
+    )
+
+
+def sequences_of(whose: str, unit_conversions: str, lab_percentiles: str, persons: str) -> Pipeline:
+    """Return the node from the persons' events to their sequences.
+
+    Args:
+        whose: What the names begin with.
+        unit_conversions: The units of the model, extended by those of these persons.
+        lab_percentiles: The percentiles of the model.
+        persons: ``person_id`` and ``split`` of all who get a sequence.
+    """
+    tables = [f"{whose}demographics", f"{whose}coded_events", f"{whose}lab_events"]
+    return Pipeline(
+        [
+            Node(
+                build_sequences,
+                inputs=[*tables, unit_conversions, lab_percentiles, persons],
+                outputs=f"{whose}sequences",
+                name=f"build_{whose}sequences",
+            )
+        ]
+    )
+
+
+def encode(whose: str = "", tokenizer: str = "tokenizer") -> Pipeline:
+    """Return the node from sequences to integer columns, ``encoded_sequences`` where nobody is named."""
+    return Pipeline(
+        [
+            Node(
+                nodes.encode_sequences,
+                inputs=[f"{whose}sequences", tokenizer],
+                outputs=f"{whose}encoded" if whose else "encoded_sequences",
+                name=f"encode_{whose}sequences",
+            )
+        ]
+    )
