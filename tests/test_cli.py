@@ -93,8 +93,8 @@ def test_a_plain_run_is_the_chain_of_its_environment():
 
 
 def test_of_several_chains_the_first_is_the_default():
-    assert named("ehrshot")["pipelines"] == ["umls_mapping", "ehrshot_eval"]
-    assert named("ehrshot", {"chain": "native"})["pipelines"][0] == "ehrshot_native"
+    assert named("ehrshot")["pipelines"] == ["ehrshot_read", "umls_mapping", "ehrshot_eval"]
+    assert named("ehrshot", {"chain": "native"})["pipelines"][1] == "ehrshot_native"
 
 
 def test_an_unknown_chain_is_refused():

@@ -22,9 +22,13 @@ CHAIN = (
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines by name; ``__default__`` is the whole chain on the simulated hospital."""
     found = find_pipelines(raise_errors=True)  # only those that a run asks for
-    # Tagged by name, so that kedro-viz can show one at a time.
-    if "transfer" in found:  # it ends with the translation of the codes it has counted
-        found["transfer"] += umls_mapping.create_pipeline()
-    pipelines = {name: Pipeline(pipeline, tags=name) for name, pipeline in found.items()}
+    pipelines = {name: _named(pipeline, name) for name, pipeline in found.items()}
+    if "transfer" in pipelines:  # it ends with the translation of the codes it has counted
+        pipelines["transfer"] += _named(umls_mapping.create_pipeline(), "umls_mapping")
     chain = {name: pipelines[name] for name in CHAIN if name in pipelines}
     return chain | pipelines | {"__default__": sum(chain.values(), Pipeline([]))}
+
+
+def _named(pipeline: Pipeline, name: str) -> Pipeline:
+    """Return the pipeline as a namespace: kedro-viz draws each as one box, which can be opened."""
+    return Pipeline(pipeline, namespace=name, prefix_datasets_with_namespace=False, tags=name)
