@@ -50,6 +50,10 @@ class FinetuneOptions(FineTuning):
         70,
         80,
     )
+    subgroups: Annotated[
+        tuple[str, ...],
+        doc("Columns of demographics whose values are subgroups; bands of age always are"),
+    ] = ("gender", "race", "ethnicity")
     smallest_cell: Annotated[
         int,
         Ge(1),

@@ -14,7 +14,7 @@ from clm_ler.corridor.nodes import encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
-from clm_ler.pipelines.finetune import nodes
+from clm_ler.pipelines.finetune import nodes, report
 from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
@@ -235,20 +235,30 @@ def test_the_report_tells_what_the_model_is_worth(trained):
         )
     )
     truth = predictions.get_backend().create_table("truth", truth).filter(ibis._.label > 0)
-    report = evaluate_predictions(
+    metrics = evaluate_predictions(
         predictions, baselines, demographics, truth, trained["grid"], options
     )
-    json.dumps(report, allow_nan=False)
-    task = report["tasks"]["t"]
+    json.dumps(metrics, allow_nan=False)
+    task = metrics["tasks"]["t"]
     assert task["auroc"]["value"] > 0.9
     assert task["auroc"]["lower"] <= task["auroc"]["value"] <= task["auroc"]["upper"]
     assert task["best_reachable_auroc"]["value"] == 1.0
     assert "counts_lightgbm" in task["verdict"]
     assert {row["attribute"] for row in task["subgroups"]} == {"gender", "race", "ethnicity", "age"}
-    assert [len(report["selection"]["trainings"]), report["selection"]["best"]] != [1, None]
+    assert [len(metrics["selection"]["trainings"]), metrics["selection"]["best"]] != [1, None]
     assert task["samples"]["test"]["persons"] == sum(
         SPLITS[n % 4] == "test" for n in range(PERSONS)
     )
+
+
+def test_subgroups_are_columns_of_demographics(trained):
+    test = trained["data"]["demographics"]
+    grouped = report._subgroups(
+        test.mutate(sample_id=ibis.literal("s"), task=ibis.literal("t")), test, ("race",)
+    )
+    assert grouped.columns == ("sample_id", "task", "race")
+    with pytest.raises(ValueError, match=r"subgroups: demographics has no column shoe_size; its"):
+        report._subgroups(test, test, ("gender", "shoe_size"))
 
 
 def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):

@@ -27,7 +27,6 @@ from clm_ler.tables.labels import sample_id
 
 Floats = NDArray[np.float64]
 
-SUBGROUPS = ("gender", "race", "ethnicity")
 CURVE_THRESHOLDS = np.arange(0.01, 1.0, 0.01)
 
 
@@ -54,7 +53,7 @@ def evaluate_predictions(
     counts = _count_samples(predictions)
     baselines = baseline_predictions.semi_join(test, ["sample_id", "task"])
     truth = _known_for(test, known_probabilities)
-    groups = test.left_join(demographics, "person_id").select("sample_id", "task", *SUBGROUPS)
+    groups = _subgroups(test, demographics, options.subgroups)
     frame = test.order_by("task", "sample_id").to_pandas()
     tables = {
         name: table.to_pandas() for name, table in (("baselines", baselines), ("groups", groups))
@@ -68,6 +67,20 @@ def evaluate_predictions(
             rows.reset_index(drop=True), of_task["baselines"], of_task["groups"], best, options
         )
     return {"tasks": report, "selection": finetune_grid}
+
+
+def _subgroups(test: ir.Table, demographics: ir.Table, columns: tuple[str, ...]) -> ir.Table:
+    """Return ``sample_id, task`` and the demographics that the samples are grouped by.
+
+    Raises:
+        ValueError: If there is no such column.
+    """
+    if absent := sorted(set(columns) - set(demographics.columns)):
+        raise ValueError(
+            f"finetune.subgroups: demographics has no column {', '.join(absent)}; its columns are "
+            f"{', '.join(demographics.columns)}."
+        )
+    return test.left_join(demographics, "person_id").select("sample_id", "task", *columns)
 
 
 def _count_samples(predictions: ir.Table) -> dict[str, dict[str, dict[str, Any]]]:
@@ -172,7 +185,8 @@ def _binary_details(
     labels, persons = rows["label"].to_numpy(), rows["person_id"].to_numpy()
     attributes = groups.set_index("sample_id").loc[rows["sample_id"]]
     by_group = {
-        name: attributes[name].fillna("unknown").astype(str).to_numpy() for name in SUBGROUPS
+        name: attributes[name].fillna("unknown").astype(str).to_numpy()
+        for name in options.subgroups
     } | {"age": _age_bands(rows["age"].to_numpy(), options.age_bands)}
     return {
         "thresholds": threshold_metrics(labels, risks, options.thresholds, weights),
