@@ -16,6 +16,19 @@ settings.register_profile("project", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("project")
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes, keep in one of them what shares a costly fixture."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shared(item)))
+
+
+def _shared(item):
+    """The trained chain, the Spark session, or what the test's own module makes."""
+    if "chain" in item.fixturenames:
+        return "chain"
+    return "spark" if item.get_closest_marker("spark") else item.module.__name__
+
+
 @pytest.fixture(scope="session")
 def spark():
     from pyspark.sql import SparkSession

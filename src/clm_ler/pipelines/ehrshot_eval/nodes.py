@@ -166,7 +166,10 @@ def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:
 
 def plot_results(ehrshot_summary: ir.Table, ehrshot_differences: ir.Table) -> list[go.Figure]:
     """Return AUROC over shots by group and by task, the paired differences, and the table."""
-    summary, differences = ehrshot_summary.to_pandas(), ehrshot_differences.to_pandas()
+    # A stored table has no order of its own, and that of the traces should not change.
+    summary = ehrshot_summary.order_by(_.source != results.THIS_RUN, *results.SUMMARY_KEY)
+    differences = ehrshot_differences.order_by(*results.DIFFERENCE_KEY)
+    summary, differences = summary.to_pandas(), differences.to_pandas()
     ours = summary.loc[summary["source"] == results.THIS_RUN, "scope"]
     present = set(ours)
     sub_tasks = [name for name in tasks.SUB_TASKS if name in present]

@@ -20,6 +20,8 @@ from clm_ler.tables.ehrshot.tasks import GROUP_OF, GROUPS
 KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
 OFFICIAL_COLUMNS = [*KEY, "score", "value", "std", "lower", "mean", "upper", "model_hparams"]
 CLASSIFIER = ["model", "head", "k"]
+SUMMARY_KEY = ["source", "score", *CLASSIFIER, "scope"]
+DIFFERENCE_KEY = ["score", "k", "model", "head", "other_model", "other_head", "scope"]
 THIS_RUN = "this run"
 _DIFFERENCE = {
     **dict.fromkeys(["scope", "score"], "string"),
