@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import ROOT
 
 PERSON_TABLES = ["demographics", "coded_events", "lab_events", "person_splits", "sequences"]
 SMALL_TABLES = ["unit_conversions", "lab_percentiles", "token_counts", "code_translations"]
-DATA_PIPELINES = ["cohort", "split", "preprocess", "vocab", "umls_mapping"]
+DATA_PIPELINES = ["cohort", "split", "preprocess", "vocab", "ehrshot_read", "umls_mapping"]
 
 
 def content(data):

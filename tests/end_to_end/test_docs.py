@@ -31,8 +31,13 @@ def sh(command, folder, **environment):
 def project(tmp_path_factory):
     """A copy of the project, as a reader has it."""
     folder = tmp_path_factory.mktemp("reader") / "project"
-    unwanted = shutil.ignore_patterns(".*", "data", "build", "dist", "tests", "__pycache__")
-    shutil.copytree(ROOT, folder, ignore=unwanted)
+    unwanted = {"data", "build", "dist", "tests"}  # of the root
+
+    def ignore(place, names):
+        hidden = {name for name in names if name.startswith(".") or name == "__pycache__"}
+        return hidden | (unwanted if Path(place) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, ignore=ignore)
     shutil.copy(ROOT / ".telemetry", folder)
     (folder / "conf" / "local").mkdir(exist_ok=True)
     return folder
