@@ -1,5 +1,5 @@
 # make run    set up and run the whole chain on the simulated hospital
-# make test   set up and run the tests
+# make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,13 +9,19 @@ BIN := $(VENV)/bin
 # the libraries it was built with, and to nothing else there.
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
-.PHONY: run test lint clean
+# Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
+SHARED := --numprocesses=2 --dist=loadgroup
+
+.PHONY: run test test-fast lint clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(SHARED)
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/pytest $(SHARED) -m "not spark and not slow" --ignore=tests/end_to_end
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

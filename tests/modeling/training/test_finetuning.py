@@ -30,6 +30,8 @@ from clm_ler.modeling.training.finetuning import (
 from clm_ler.modeling.training.options import FineTuning
 from tests.modeling.test_inference import FIRST_CODE, TOKENS, VOCABULARY, WINDOW, make_store
 
+pytestmark = pytest.mark.slow  # it trains models
+
 FAST = FineTuning(
     pooling="mean",
     probe_first=False,

@@ -28,6 +28,8 @@ from clm_ler.modeling.training.pretraining import (
 from tests.modeling.records import mapped_records, records
 from tests.modeling.train_toy import CodesAndBins, toy_task
 
+pytestmark = pytest.mark.slow  # it trains models
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:

@@ -24,6 +24,8 @@ from clm_ler.pipelines.ehrshot_native.nodes import keep_codes
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from tests.pipelines.outputs import outputs_of
 
+pytestmark = pytest.mark.slow  # it trains models
+
 PERSONS = 36
 LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)
 DAY = pd.Timedelta(days=1)

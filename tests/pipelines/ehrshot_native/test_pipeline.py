@@ -12,6 +12,8 @@ from clm_ler.tables.ehrshot.events import count_source_codes, read_events
 from tests.end_to_end.conftest import ROOT
 from tests.pipelines.outputs import outputs_of
 
+pytestmark = pytest.mark.slow  # it trains models
+
 DAY = pd.Timedelta(days=1)
 
 

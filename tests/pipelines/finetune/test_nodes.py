@@ -20,6 +20,8 @@ from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from clm_ler.tables.labels import label_samples
 
+pytestmark = pytest.mark.slow  # it trains models
+
 START = datetime(2020, 1, 1, 8)
 PERSONS = 90
 SPLITS = ("train", "train", "valid", "test")

@@ -24,6 +24,8 @@ from tests.modeling.test_inference import (
     whole_rows,
 )
 
+pytestmark = pytest.mark.slow  # it trains models
+
 SIZES = {
     "vocab_size": len(TOKENS),
     "hidden_size": 16,

@@ -14,6 +14,8 @@ from clm_ler.pipelines.pretrain.pipeline import create_pipeline
 from clm_ler.pipelines.pretrain.report import plot_curves
 from tests.modeling.records import records, tokenizer
 
+pytestmark = pytest.mark.slow  # it trains models
+
 TINY = {
     "preset": "toy",
     "presets": {
