@@ -26,6 +26,7 @@ INLINE = re.compile(r"`((?:kedro|clm-ler|make|pip) [^`]+)`")
 OF_DOCS = {"mine", "mysite"}  # environments that the reader makes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["make_parameters.py", "make_artifacts.py"])
 def test_a_page_that_is_made_is_what_the_code_says(script):
     command = [sys.executable, f"docs/{script}", "--check"]

@@ -17,6 +17,8 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.hooks.current import current_run
 from tests.end_to_end.conftest import ROOT
 
+pytestmark = pytest.mark.slow  # it starts Kedro sessions
+
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[KedroServiceSession]:

@@ -4,6 +4,8 @@ from kedro.framework.startup import bootstrap_project
 
 from tests.end_to_end.conftest import ROOT
 
+pytestmark = pytest.mark.slow  # it starts Kedro sessions
+
 
 def run(env: str | None = None, **parameters: object) -> None:
     """Start a run as Kedro does, up to the first node."""

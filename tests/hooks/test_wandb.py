@@ -21,6 +21,8 @@ from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.wandb import WandbHooks
 from tests.hooks.context import context
 
+pytestmark = pytest.mark.slow  # it starts Kedro sessions
+
 SECRET = 987654321123
 
 

@@ -144,6 +144,7 @@ def test_a_saved_model_loads_through_the_auto_classes(batch, tmp_path) -> None:
     assert classifier.classifier.out_features == 3
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_in_a_fresh_process(batch, tmp_path) -> None:
     model = masked_lm().eval()
     model.save_pretrained(tmp_path / "model")

@@ -8,6 +8,8 @@ from kedro.io import AbstractDataset
 
 from clm_ler.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
+pytestmark = pytest.mark.slow  # it starts Kedro sessions
+
 CONF = Path(__file__).parents[3] / "conf"
 
 

@@ -100,6 +100,7 @@ def test_every_event_is_of_a_person_a_code_or_a_result(raw: ibis.Table) -> None:
         max_size=12,
     )
 )
+@pytest.mark.slow
 def test_no_event_is_in_two_tables_or_in_none(events: list[tuple]) -> None:
     found = [(1, "2020-01-01 00:00:00", code, value, None) for code, value in events]
     texts = dict.fromkeys(["start", "code", "value", "unit"], "string")
