@@ -1,6 +1,7 @@
-"""Take the picture of the project in kedro-viz: python docs/make_lineage.py
+"""Take the pictures of the project in kedro-viz: python docs/make_lineage.py
 
-Needs the extra `viz` and a Chromium or Chrome on the PATH. Nothing is previewed in the picture.
+The first page, a box for each pipeline, and the box of one pipeline opened. Needs the extra `viz` and a
+Chromium or Chrome on the PATH. Nothing is previewed in the pictures.
 """
 
 import json
@@ -14,41 +15,45 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-PICTURE = Path(__file__).with_name("lineage.png")
-SHOWN = "preprocess"  # of the whole chain no name could be read
+DOCS = Path(__file__).parent
+PICTURES = {  # what is shown, and in a window of which size
+    "lineage.png": ("pid=__default__&expandAllPipelines=false", "1500,900"),
+    "lineage_preprocess.png": ("pid=preprocess&expandAllPipelines=true", "1100,1400"),
+}
 SETTINGS = {
     "showFeatureHints": False,
     "theme": "light",
-    "pipeline": {"active": SHOWN},
     "visible": {"sidebar": False, "miniMap": False, "miniMapBtn": True},
 }
 START = """<script>
 localStorage.setItem("KedroViz", JSON.stringify({settings}));
-location = "/?pid={shown}";
+location = "/?{query}";
 </script>"""
 
 
-def main(picture: Path = PICTURE) -> None:
+def main(folder: Path = DOCS) -> None:
     """Build the page, open it in a browser without a window, and keep what it shows."""
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
     if browser is None:
         sys.exit("No Chromium or Chrome on the PATH.")
     subprocess.run([sys.executable, "-m", "kedro", "viz", "build"], cwd=PROJECT, check=True)
     page = PROJECT / "build"
-    start = START.replace("{settings}", json.dumps(SETTINGS)).replace("{shown}", SHOWN)
-    (page / "start.html").write_text(start)
+    start = START.replace("{settings}", json.dumps(SETTINGS))
     handler = partial(SimpleHTTPRequestHandler, directory=str(page))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        take_picture(browser, f"http://127.0.0.1:{server.server_port}/start.html", picture)
+        address = f"http://127.0.0.1:{server.server_port}/start.html"
+        for name, (query, size) in PICTURES.items():
+            (page / "start.html").write_text(start.replace("{query}", query))
+            take_picture(browser, address, size, folder / name)
         server.shutdown()
 
 
-def take_picture(browser: str, address: str, picture: Path) -> None:
+def take_picture(browser: str, address: str, size: str, picture: Path) -> None:
     """Write what the browser shows after its scripts have come to rest."""
     with tempfile.TemporaryDirectory() as profile:
         options = f"--headless=new --no-sandbox --disable-gpu --hide-scrollbars \
-            --user-data-dir={profile} --window-size=1300,1400 --virtual-time-budget=30000"
+            --user-data-dir={profile} --window-size={size} --force-device-scale-factor=1.5 --virtual-time-budget=30000"
         command = [browser, *options.split(), f"--screenshot={picture}", address]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
