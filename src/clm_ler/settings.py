@@ -6,7 +6,7 @@ from clm_ler.files.location import below
 from clm_ler.hooks import PROJECT_HOOKS
 
 HOOKS = PROJECT_HOOKS
-# Both plugins write files into the project on every run.
+# One reports to its makers; the other keeps texts of errors, which may quote data, outside the storage.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
 CONFIG_LOADER_CLASS = ConfigLoader
