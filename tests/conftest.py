@@ -16,6 +16,7 @@ settings.register_profile("project", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the processes read the names
 def pytest_collection_modifyitems(items):
     """With several processes, keep in one of them what shares a costly fixture."""
     for item in items:
