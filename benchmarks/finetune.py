@@ -24,7 +24,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from transformers import PreTrainedModel
 
-from clm_ler.corridor.samples import prediction_days, to_samples, wide_samples
+from clm_ler.corridor.samples import to_samples, wide_samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
@@ -111,9 +111,8 @@ def main() -> None:
         used = np.full(len(split), "unused", dtype="<U6")
         used[chosen] = split[chosen]
         genders = [n for word, n in tokenizer.get_vocab().items() if word.startswith("GENDER:")]
-        days = prediction_days(frame, store, everyone)
         return baseline_probabilities(
-            store, vocabulary, everyone, used, days, sorted(genders), 2, SEED, options.time_bins
+            store, vocabulary, everyone, used, everyone.days, sorted(genders), 2, SEED, options.time_bins
         )
 
     print(

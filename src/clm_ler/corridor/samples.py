@@ -17,9 +17,11 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import TOKENS_PER_BATCH, embed
+from clm_ler.modeling.model.configuration_clm_ler import pooled_size
 
 SAMPLES_PER_CHUNK = 20_000  # bounds the memory
 
+SEEN = ["person_id", "n_positions", "prediction_day"]
 PER_SAMPLE = [
     "sample_id",
     "person_id",
@@ -47,8 +49,8 @@ def visible_samples(frame: pd.DataFrame, store: TokenStore, labels: Any = None) 
     """Return rows of the store and how much of each may be seen; unlabelled where no labels are given.
 
     Args:
-        frame: ``person_id`` and ``n_positions`` of each sample. A person whom the store lacks may only
-            have samples that see nothing.
+        frame: ``person_id``, ``n_positions`` and ``prediction_day`` of each sample; without a day it is
+            the last that is seen. A person whom the store lacks may only have samples that see nothing.
         store: The encoded persons.
         labels: Class numbers, ``[n]``; with several tasks ``[n, tasks]``.
     """
@@ -61,9 +63,11 @@ def visible_samples(frame: pd.DataFrame, store: TokenStore, labels: Any = None) 
             f"{lost} of {len(frame)} samples are of persons who have no encoded sequence: samples and "
             "sequences are of different runs."
         )
+    days = frame["prediction_day"].to_numpy(np.float64, na_value=np.nan)
+    days = np.where(np.isnan(days), last_visible_days(store, rows, ends), days).astype(np.int64)
     if labels is None:
-        return Samples.unlabelled(rows, ends)
-    return Samples(rows, ends, labels)
+        return Samples.unlabelled(rows, ends, days)
+    return Samples(rows, ends, days, labels)
 
 
 def to_samples(frame: pd.DataFrame, store: TokenStore) -> Samples:
@@ -88,13 +92,13 @@ def embed_samples(
     """
     total = int(samples.count().to_pyarrow().as_py())
     chunks = samples.to_pyarrow_batches(chunk_size=SAMPLES_PER_CHUNK)
-    vector = pa.field("embedding", pa.list_(pa.float32(), encoder.config.hidden_size))
+    vector = pa.field("embedding", pa.list_(pa.float32(), pooled_size(encoder.config)))
     schema = pa.schema([*(chunks.schema.field(name) for name in keep), vector])
 
     def batches() -> Iterator[pa.RecordBatch]:
         progress = Progress("embeddings", total, "samples")
         for chunk in chunks:
-            part = visible_samples(chunk.select(["person_id", "n_positions"]).to_pandas(), store)
+            part = visible_samples(chunk.select(SEEN).to_pandas(), store)
             values = embed(encoder, store, part, vocabulary, window, tokens_per_batch)
             vectors = pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
             columns = [*(chunk[name] for name in keep), vectors]
@@ -116,10 +120,3 @@ def by_task(
         return
     for task, outcome in zip(tasks, probabilities.T, strict=True):
         yield task, np.column_stack([1 - outcome, outcome])
-
-
-def prediction_days(frame: pd.DataFrame, store: TokenStore, samples: Samples) -> NDArray[np.int64]:
-    """Return the day of each prediction in the person's count, the last visible one without a time."""
-    last = last_visible_days(store, samples.rows, samples.ends)
-    days = frame["prediction_day"].to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isnan(days), last, np.nan_to_num(days)).astype(np.int64)

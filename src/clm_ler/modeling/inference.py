@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from clm_ler.modeling.data.batches import collate, plan_batches
 from clm_ler.modeling.data.samples import Samples
@@ -15,6 +15,7 @@ from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
 from clm_ler.modeling.evaluation.calibration import probabilities_of
+from clm_ler.modeling.model.configuration_clm_ler import pooled_size
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.float32]
@@ -30,7 +31,7 @@ def embed(
     window: WindowOptions,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Floats:
-    """Return the pooled embedding of each sample's most recent window, float32 ``[n, hidden]``.
+    """Return the pooled embedding of each sample's most recent window, float32 ``[n, size]``.
 
     Args:
         model: The encoder, on the device where the work is to be done.
@@ -40,8 +41,8 @@ def embed(
         window: The size of a window.
         tokens_per_batch: The most positions of a batch, padding included.
     """
-    windows = evaluation_windows(store, samples.rows, window, samples.ends)
-    vectors = np.empty((len(samples), model.config.hidden_size), np.float32)
+    windows = sample_windows(store, samples, window, model.config)
+    vectors = np.empty((len(samples), pooled_size(model.config)), np.float32)
     for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
         vectors[index] = output.pooler_output.float().cpu().numpy()
     return vectors
@@ -56,7 +57,7 @@ def predict_logits(
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Floats:
     """Return the logits of each sample, float32 ``[n, num_labels]``; arguments as :func:`embed`."""
-    windows = evaluation_windows(store, samples.rows, window, samples.ends)
+    windows = sample_windows(store, samples, window, model.config)
     logits = np.empty((len(samples), cast(int, model.config.num_labels)), np.float32)
     for index, output in _apply(model, store, windows, vocabulary, tokens_per_batch):
         logits[index] = output.logits.float().cpu().numpy()
@@ -80,6 +81,16 @@ def predict_proba(
     multi_label = model.config.problem_type == "multi_label_classification"
     return probabilities_of(
         logits, getattr(model.config, "calibration_temperature", 1.0), multi_label
+    )
+
+
+def sample_windows(
+    store: TokenStore, samples: Samples, window: WindowOptions, config: PreTrainedConfig
+) -> Windows:
+    """Return the most recent window of each sample, with a query token for a model that knows it."""
+    asks = getattr(config, "query_token", False)
+    return evaluation_windows(
+        store, samples.rows, window, samples.ends, samples.days if asks else None
     )
 
 

@@ -5,8 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, LongformerConfig, PreTrainedModel
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
@@ -26,6 +28,10 @@ FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {
     "bert": (BertConfig, BertForMaskedCodes),
     "longformer": (LongformerConfig, LongformerForMaskedCodes),
 }
+# Names of parameters that `continue_from` may leave as they are.
+LAB_ROWS = "clm_ler.embeddings.lab_rows."
+EVENT_HEAD = "event_head."
+EVENT_TARGETS = ("event_head.targets.", "event_head.bias")
 CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
     "clm_ler": ClmLerForSequenceClassification,
     "bert": BertForCodesClassification,
@@ -64,7 +70,8 @@ def continue_from(
 ) -> None:
     """Give a model the weights of an earlier one, token by token where it concerns the vocabulary.
 
-    Tokens that are new keep their random weights.
+    Tokens that are new keep their random weights, and so does what the earlier model did not predict or
+    may have numbered otherwise: the targets of time to event.
 
     Raises:
         ValueError: If the earlier model knows tokens that are gone, or has other sizes.
@@ -79,8 +86,12 @@ def continue_from(
     old_rows = torch.tensor([earlier_vocabulary[token] for token in tokens])
     by_token = _vocabulary_parameters(model)
     before = dict(earlier.named_parameters())
+    predicted_before = any(name.startswith(EVENT_HEAD) for name in before)
+    anew = (LAB_ROWS, *(EVENT_TARGETS if predicted_before else (EVENT_HEAD,)))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if name.startswith(anew):
+                continue
             sized = slice(1 if name in by_token else 0, None)
             if name not in before or parameter.shape[sized] != before[name].shape[sized]:
                 raise ValueError(f"pretrain.input_model has other sizes: see {name}.")
@@ -88,6 +99,24 @@ def continue_from(
                 parameter[new_rows] = before[name][old_rows]
             else:
                 parameter.copy_(before[name])
+        _copy_lab_rows(model, new_rows, earlier, old_rows)
+
+
+def _copy_lab_rows(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor) -> None:
+    """Copy the rows of the labs that both models know; ``tokens`` are the same ones in each."""
+    ours, theirs = (getattr(m.base_model, "embeddings", None) for m in (model, earlier))
+    if not (getattr(ours, "has_lab_rows", False) and getattr(theirs, "has_lab_rows", False)):
+        return
+    for number in range(1, ours.num_lab_bins + 1):
+        old = theirs.lab_row_of(earlier_tokens, torch.full_like(earlier_tokens, number))
+        new = ours.lab_row_of(tokens, torch.full_like(tokens, number))
+        both = (old > 0) & (new > 0)
+        ours.lab_rows.weight[new[both]] = theirs.lab_rows.weight[old[both]]
+
+
+def number_labs(model: Any, codes: NDArray[np.integer]) -> None:
+    """Give each lab code its rows of embeddings, one for each bin."""
+    model.base_model.embeddings.number_labs(torch.tensor(codes, dtype=torch.long))
 
 
 def _vocabulary_parameters(model: PreTrainedModel) -> set[str]:

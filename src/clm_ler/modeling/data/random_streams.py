@@ -4,7 +4,7 @@ import numpy as np
 
 # What a stream is for: the second word of its seed.
 WINDOWS, ORDER, TARGETS, EVALUATION_TARGETS, EVALUATION_WINDOWS = range(5)
-SAMPLING = 7
+SAMPLING, FITTING = 7, 8
 
 
 def random_stream(*words: int) -> np.random.Generator:

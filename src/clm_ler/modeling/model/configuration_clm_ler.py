@@ -6,9 +6,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 TimeEncoding = Literal["rope_days", "day_embedding", "order"]
-Pooling = Literal["cls", "mean", "last"]
+Pooling = Literal["query", "query+mean", "cls", "mean", "last"]
 TIME_ENCODINGS: tuple[str, ...] = get_args(TimeEncoding)
 POOLINGS: tuple[str, ...] = get_args(Pooling)
+# A day, a week, a month, a quarter, half a year, a year, two years and more after the query.
+EVENT_EDGES = (0, 1, 7, 30, 91, 182, 365, 730)
 
 
 @strict
@@ -24,8 +26,17 @@ class ClmLerConfig(PreTrainedConfig):
             day, so attention sees the days between two events; ``day_embedding``: a learned vector
             per day; ``order``: rotary embedding of the rank in the sequence, blind to days.
         rope_theta: Base of the rotary wavelengths (Su et al. 2021, arXiv:2104.09864).
-        pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the ``[CLS]``
-            state, the mean over the tokens, or the state of the last event.
+        query_token: Whether sequences end with a query token, a second ``[CLS]`` on the day of the
+            prediction.
+        lab_rows: Number of lab codes that have an embedding of their own for each bin, beside the shared
+            ones of code and bin.
+        pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the state of the query
+            token, that beside the mean over the tokens, the ``[CLS]`` state, the mean, or the state of
+            the last token.
+        event_targets: Number of codes and lab extremes whose coming is predicted; 0 leaves out the head
+            that does. See :class:`clm_ler.modeling.model.event_head.EventHead`.
+        event_edges: First day of each piece of time within which a hazard is constant.
+        event_rank: Size of the vectors whose products are the log hazards.
         bin_loss_weight: Weight of the masked lab bins in the loss; 0 leaves the head out.
         classifier_dropout: Dropout before the classification layer; ``None`` takes
             ``hidden_dropout_prob``.
@@ -47,7 +58,12 @@ class ClmLerConfig(PreTrainedConfig):
     max_position_embeddings: int = 1825
     time_encoding: str = "rope_days"
     rope_theta: float = 10000.0
+    query_token: bool = False
+    lab_rows: int = 0
     pooling: str = "mean"
+    event_targets: int = 0
+    event_edges: list[int] | tuple[int, ...] = EVENT_EDGES
+    event_rank: int = 32
     bin_loss_weight: float = 1.0
     classifier_dropout: float | None = None
     initializer_range: float = 0.02
@@ -65,6 +81,8 @@ class ClmLerConfig(PreTrainedConfig):
             )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {POOLINGS}, not {self.pooling!r}")
+        if "query" in self.pooling and not self.query_token:
+            raise ValueError(f"pooling {self.pooling!r} is for a model with a query token")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be an even multiple of "
@@ -75,3 +93,9 @@ class ClmLerConfig(PreTrainedConfig):
     def predicts_bins(self) -> bool:
         """Whether the model has a head for masked lab bins."""
         return self.num_lab_bins > 0 and self.bin_loss_weight > 0
+
+
+def pooled_size(config: PreTrainedConfig) -> int:
+    """Return the length of the embedding of a sequence, for a model of any flavour."""
+    joined = getattr(config, "pooling", "mean") == "query+mean"
+    return int(config.hidden_size) * (2 if joined else 1)

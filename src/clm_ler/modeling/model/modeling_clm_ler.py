@@ -25,12 +25,19 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceCl
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clm_ler.modeling.model.attention import attention_name, rotary_angles, rotate
-from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig, pooled_size
+from clm_ler.modeling.model.event_head import EventHead
+from clm_ler.modeling.model.heads import ClmLerHead
 from clm_ler.modeling.model.read_out import MaskedCodesOutput, ReadOut, read_states
 
 
 class ClmLerEmbeddings(nn.Module):
-    """Sum of the embeddings of code, lab bin and (by choice) day."""
+    """Sum of the embeddings of code, lab bin, (by choice) the two together, and (by choice) day.
+
+    A bin that is only added to its code cannot say *which* lab was low once states are pooled; a row for
+    each (lab, bin) can. ``lab_of_code`` holds the number of each code among the labs, from 1; 0 for what is
+    no lab.
+    """
 
     def __init__(self, config: ClmLerConfig) -> None:
         super().__init__()
@@ -39,6 +46,11 @@ class ClmLerEmbeddings(nn.Module):
             config.vocab_size, size, padding_idx=config.pad_token_id
         )
         self.lab_bins = nn.Embedding(config.num_lab_bins + 2, size, padding_idx=0)
+        self.num_lab_bins, self.has_lab_rows = config.num_lab_bins, config.lab_rows > 0
+        if self.has_lab_rows:
+            rows = 1 + config.lab_rows * config.num_lab_bins
+            self.lab_rows = nn.Embedding(rows, size, padding_idx=0)
+            self.register_buffer("lab_of_code", torch.zeros(config.vocab_size, dtype=torch.long))
         if config.time_encoding == "day_embedding":
             self.days = nn.Embedding(config.max_position_embeddings, size)
         self.time_encoding = config.time_encoding
@@ -48,9 +60,22 @@ class ClmLerEmbeddings(nn.Module):
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor) -> Tensor:
         """Return ``[batch, length, hidden_size]``."""
         embedded = self.codes(input_ids) + self.lab_bins(token_type_ids)
+        if self.has_lab_rows:
+            embedded = embedded + self.lab_rows(self.lab_row_of(input_ids, token_type_ids))
         if self.time_encoding == "day_embedding":
             embedded = embedded + self.days(position_ids)
         return self.dropout(self.norm(embedded))
+
+    def number_labs(self, codes: Tensor) -> None:
+        """Give each lab code its rows, in the order of ``codes``, ``[lab_rows]``."""
+        self.lab_of_code.zero_()
+        self.lab_of_code[codes] = torch.arange(1, len(codes) + 1)
+
+    def lab_row_of(self, codes: Tensor, bins: Tensor) -> Tensor:
+        """Return the row of each (lab, bin); 0 for what is no lab, or has no bin to be seen."""
+        lab = self.lab_of_code[codes]
+        known = (lab > 0) & (bins > 0) & (bins <= self.num_lab_bins)
+        return torch.where(known, (lab - 1) * self.num_lab_bins + bins, 0)
 
 
 class ClmLerAttention(nn.Module):
@@ -235,7 +260,13 @@ def rank_in_sequence(input_ids: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
 def pool(
     hidden: Tensor, pooling: str, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
 ) -> Tensor:
-    """Return one vector per sequence, ``[sequences, hidden_size]``; see :class:`ClmLerConfig`."""
+    """Return one vector per sequence, ``[sequences, pooled_size]``; see :class:`ClmLerConfig`.
+
+    The query token is the last of a sequence.
+    """
+    if pooling == "query+mean":
+        parts = (pool(hidden, name, attention_mask, cu_seq_lens) for name in ("query", "mean"))
+        return torch.cat(list(parts), dim=-1)
     if cu_seq_lens is not None:
         tokens = hidden.squeeze(0)
         if pooling == "mean":
@@ -250,23 +281,8 @@ def pool(
     return hidden[torch.arange(len(hidden), device=hidden.device), lengths.long() - 1]
 
 
-class ClmLerHead(nn.Module):
-    """Dense, activation and norm before a decoder, as in BERT."""
-
-    def __init__(self, config: ClmLerConfig, outputs: int) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.decoder = nn.Linear(config.hidden_size, outputs)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return logits ``[..., outputs]``."""
-        return self.decoder(self.norm(self.activation(self.dense(hidden))))
-
-
 class ClmLerForMaskedLM(ClmLerPreTrainedModel):
-    """Predicts masked codes, and the lab bins of masked lab codes.
+    """Predicts masked codes, the lab bins of masked lab codes and (by choice) what comes next.
 
     A masked lab result is a pair (code, bin). Its probability is modelled as p(code) p(bin | code):
     the bin head reads the hidden state *and* the embedding of the code, so the two losses add up to
@@ -281,6 +297,7 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         self.clm_ler = ClmLerModel(config)
         self.code_head = ClmLerHead(config, config.vocab_size)
         self.bin_head = ClmLerHead(config, config.num_lab_bins) if config.predicts_bins else None
+        self.event_head = EventHead(config) if config.event_targets else None
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -343,7 +360,7 @@ class ClmLerForSequenceClassification(ClmLerPreTrainedModel):
         self.clm_ler = ClmLerModel(config)
         dropout = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
-        self.classifier = nn.Linear(config.hidden_size, cast(int, config.num_labels))
+        self.classifier = nn.Linear(pooled_size(config), cast(int, config.num_labels))
         self.post_init()
 
     def forward(

@@ -32,9 +32,13 @@ class ModelOptions:
     bin_loss_weight: Annotated[
         float, Ge(0), doc("Weight of masked lab bins in the loss; 0: no bin head")
     ] = 1.0
-    pooling: Annotated[Pooling, doc("The embedding of a sequence: [CLS], mean, or last event")] = (
-        "mean"
-    )
+    lab_bin_rows: Annotated[
+        bool, doc("An embedding of its own for each (lab, bin), beside those of lab and bin")
+    ] = True
+    pooling: Annotated[
+        Pooling | None,
+        doc("The embedding of a sequence; null: query, or mean where there is no query token"),
+    ] = None
     position_embedding_type: Annotated[
         Literal["absolute"],
         doc(

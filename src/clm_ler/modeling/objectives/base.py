@@ -20,7 +20,13 @@ Sums = Callable[[Batch], Tensor]  # the sums that metrics are made of, of one ba
 
 # `pretrain_targets`: what an objective predicts beyond the tokens themselves.
 TARGETS = pa.schema(
-    {"target": pa.string(), "token_id": pa.int32(), "kind": pa.string(), "events": pa.int64()}
+    {
+        "token_id": pa.int32(),
+        "kind": pa.string(),
+        "persons": pa.int64(),
+        "events": pa.int64(),
+        "log_rates": pa.list_(pa.float64()),
+    }
 )
 
 
@@ -71,6 +77,14 @@ class Objective(Protocol):
             tokens: The text of each token id.
             targets: ``pretrain_targets``.
         """
+        ...
+
+    def configure(self) -> dict[str, Any]:
+        """Return what the model's configuration takes from the objective."""
+        ...
+
+    def start(self, model: Any) -> None:
+        """Set those random weights of a new model that can start better."""
         ...
 
     def windows(

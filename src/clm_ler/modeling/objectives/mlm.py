@@ -22,7 +22,7 @@ from clm_ler.modeling.data.windows import (
 )
 from clm_ler.modeling.objectives import mlm_metrics
 from clm_ler.modeling.objectives.base import TARGETS, Sums, Targets
-from clm_ler.modeling.objectives.mlm_metrics import NO_BIN, CodeSystems
+from clm_ler.modeling.objectives.mlm_metrics import COLUMNS, NO_BIN, CodeSystems
 
 Integers = npt.NDArray[np.integer]
 
@@ -78,6 +78,13 @@ class Mlm:
         if options.model_type != "clm_ler" or not options.bin_loss_weight:
             masking = replace(masking, bin_masking_fraction=0.0)
         return cls(masking, vocabulary, CodeSystems.from_tokens(tokens))
+
+    def configure(self) -> dict[str, Any]:
+        """Return nothing: the heads are the model's own."""
+        return {}
+
+    def start(self, model: Any) -> None:
+        """Leave all weights random."""
 
     def windows(
         self,
@@ -151,7 +158,7 @@ class Mlm:
 
     def summary(self, sums: Tensor) -> dict[str, Any]:
         """Return the metrics of masked codes."""
-        return mlm_metrics.summarise(sums, self.systems)
+        return mlm_metrics.summarise(sums.reshape(-1, len(COLUMNS)), self.systems)
 
     @staticmethod
     def scalars(summary: Mapping[str, Any]) -> dict[str, float]:

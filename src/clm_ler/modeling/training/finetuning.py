@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedModel, TrainingArguments
+from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.files.atomic import read_json, replace_folder, write_json
@@ -30,9 +30,9 @@ from clm_ler.modeling.data.random_streams import SAMPLING, random_stream
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
+from clm_ler.modeling.data.windows import WindowOptions, Windows, cut
 from clm_ler.modeling.evaluation.calibration import probabilities_of
-from clm_ler.modeling.inference import embed, predict_logits
+from clm_ler.modeling.inference import embed, predict_logits, sample_windows
 from clm_ler.modeling.loading import CodesClassifier, classifier_on, encoder_layers
 from clm_ler.modeling.training.checkpoints import (
     FINGERPRINT,
@@ -98,7 +98,8 @@ def describe_run(
     parts = [asdict(data.window), data.num_labels, data.seed]
     for samples in (data.train, data.valid):
         tokens = data.store.gather(samples.rows, 0, samples.ends)
-        parts += [samples.ends, samples.labels, data.store.birth_to_start[samples.rows]]
+        parts += [samples.ends, samples.days, samples.labels]
+        parts += [data.store.birth_to_start[samples.rows]]
         parts += [tokens.input_ids, tokens.token_type_ids, tokens.position_ids]
     described = {
         "model": weights_digest(pretrained),
@@ -230,7 +231,9 @@ def epoch_samples(
     return np.sort(np.concatenate(chosen))
 
 
-def _train_loader(data: FineTuningData, settings: FineTuning, epochs: int) -> DataLoader[Batch]:
+def _train_loader(
+    data: FineTuningData, settings: FineTuning, epochs: int, config: PreTrainedConfig
+) -> DataLoader[Batch]:
     """Return batches of the samples of each epoch, with their labels."""
 
     @lru_cache(maxsize=1)
@@ -246,7 +249,7 @@ def _train_loader(data: FineTuningData, settings: FineTuning, epochs: int) -> Da
 
     def windows_of(epoch: int) -> Windows:
         samples = samples_of(epoch)
-        return evaluation_windows(data.store, samples.rows, data.window, samples.ends)
+        return sample_windows(data.store, samples, data.window, config)
 
     def make(index: BatchIndex) -> Batch:
         batch = collate(cut(data.store, index.windows, data.vocabulary), data.vocabulary)
@@ -265,7 +268,7 @@ def _train(
     history: list[dict[str, float]],
 ) -> tuple[PreTrainedModel, list[dict[str, float]]]:
     """Return the best model on validation, the initial one included, and the AUROC along the way."""
-    loader = _train_loader(data, settings, int(np.ceil(settings.num_train_epochs)))
+    loader = _train_loader(data, settings, int(np.ceil(settings.num_train_epochs)), model.config)
     initial = {name: values.clone() for name, values in model.state_dict().items()}
     _freeze(model, settings)
     arguments = _training_arguments(directory, settings, len(loader), data.seed)

@@ -184,7 +184,8 @@ class PretrainingTrainer(BatchTrainer):
         """Return the batches of a step, and the items of its loss: over all of them, on all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         items = torch.stack([batch["targets"]["items"] for batch in batches]).sum(dim=0)
-        return batches, self.accelerator.reduce(items.to(device), reduction="sum")
+        items = self.accelerator.reduce(items.to(device), reduction="sum")
+        return batches, items.clamp(min=1)  # a part of the loss may have none
 
     def training_step(
         self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None

@@ -81,7 +81,8 @@ def fine_tuned_features(
     """Return what the model reads of each sample, to fine-tune it on; nothing where no head wants that.
 
     Args:
-        seen: ``person_id``, ``prediction_time`` and ``n_positions`` of all prediction times.
+        seen: ``person_id``, ``prediction_time``, ``n_positions`` and ``prediction_day`` of all
+            prediction times.
         frozen: The digest of the embeddings: they change with the model, the vocabulary, the events.
         encoded: What the model reads.
         tokenizer: That of the model.

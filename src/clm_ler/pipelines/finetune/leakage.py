@@ -1,6 +1,7 @@
 """Could the labels or the test persons have leaked into what the model saw?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -14,12 +15,11 @@ from transformers import PreTrainedTokenizerFast
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.corridor.samples import (
-    prediction_days,
     tasks_of,
     to_samples,
     wide_samples,
 )
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import UNKNOWN
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import counts_and_age
@@ -113,16 +113,16 @@ def _probe_shifts(
     """Return the probe's test AUROC by task and shift (classes above 0 against class 0)."""
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer)
-    split, days = frame["split"].to_numpy(), prediction_days(frame, store, part)
+    split = frame["split"].to_numpy()
     found: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks_of(frame)}
     for shift in options.probe_shifts:
         ends = (
-            np.minimum(part.ends, positions_until(store, part.rows, days - shift))
+            np.minimum(part.ends, positions_until(store, part.rows, part.days - shift))
             if shift
             else part.ends
         )
-        shifted = Samples(part.rows, ends, part.labels)
-        features = counts_and_age(store, vocabulary, shifted, days, options.time_bins)
+        shifted = replace(part, ends=ends)
+        features = counts_and_age(store, vocabulary, shifted, part.days, options.time_bins)
         for task in found:
             labels = frame[task].to_numpy()
             train, test = (

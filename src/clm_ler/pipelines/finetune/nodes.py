@@ -16,7 +16,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.samples import (
     by_task,
-    prediction_days,
     tasks_of,
     to_samples,
     wide_samples,
@@ -158,8 +157,7 @@ def predict_samples(
     part = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     logits = predict_logits(model, store, part, vocabulary, trained_window(model))
-    days = prediction_days(frame, store, part)
-    frame.insert(0, "age", ages(store, part.rows, part.ends, days))
+    frame.insert(0, "age", ages(store, part.rows, part.ends, part.days))
     tables = []
     for number, task in enumerate(tasks_of(frame.drop(columns="age"))):
         scores = logits.astype(np.float64)
@@ -199,7 +197,7 @@ def predict_baselines(
         Vocabulary.from_tokenizer(tokenizer),
         part,
         frame["split"].to_numpy().astype(str),
-        prediction_days(frame, store, part),
+        part.days,
         sorted(number for word, number in words.items() if system_of(word) == "GENDER"),
         options.labels.num_classes if len(tasks) == 1 else len(tasks),
         seed,

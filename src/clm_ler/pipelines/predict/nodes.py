@@ -13,6 +13,7 @@ from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import predict_proba, trained_window
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
@@ -47,7 +48,8 @@ def _predict(
     window, progress = trained_window(model), Progress("predictions", len(store), "persons")
     for first in range(0, len(store), PERSONS_PER_CHUNK):
         rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
-        everything = Samples.unlabelled(rows, store.lengths[rows])
+        ends = store.lengths[rows]
+        everything = Samples.unlabelled(rows, ends, last_visible_days(store, rows, ends))
         probabilities = predict_proba(model, store, everything, vocabulary, window)
         for task, shown in by_task(probabilities, model.config.tasks):
             columns = [store.person_id[rows], [task] * len(rows), list(shown)]

@@ -13,9 +13,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from clm_ler.files.atomic import read_json, replace_folder
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary, vocabulary_digest
-from clm_ler.modeling.loading import build_model, continue_from, load_model
+from clm_ler.modeling.loading import build_model, continue_from, load_model, number_labs
 from clm_ler.modeling.model.card import DescribedModel
 from clm_ler.modeling.objectives import OBJECTIVES
+from clm_ler.modeling.objectives.base import Objective
+from clm_ler.modeling.objectives.labs import LAB, lab_targets
 from clm_ler.modeling.training.checkpoints import (
     INITIAL,
     RESULT,
@@ -38,14 +40,20 @@ logger = logging.getLogger(__name__)
 def fit_targets(
     encoded_sequences: pa.Table, tokenizer: PreTrainedTokenizerBase, options: PretrainOptions
 ) -> ir.Table:
-    """Return what the objective predicts beyond the tokens themselves, fitted on the train split.
+    """Return what the objective predicts beyond the tokens themselves, and the labs, of the train split.
 
     Returns:
-        ``target, token_id, kind, events``; no row for masked language modelling.
+        ``target`` (the token), ``token_id``, ``kind`` (``code``, ``low``, ``high``: when the code, or the
+        lowest or highest bin of the lab, comes next; ``lab``: a lab with an embedding for each bin),
+        ``persons``, ``events`` and ``log_rates`` (of events per person-day in each piece of time).
     """
     store = TokenStore.from_arrow(encoded_sequences, split="train")
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
-    return ibis.memtable(OBJECTIVES[options.objective].fit(options, store, vocabulary))
+    targets = OBJECTIVES[options.objective].fit(options, store, vocabulary)
+    if options.model_type == "clm_ler" and options.lab_bin_rows:
+        targets = pa.concat_tables([targets, lab_targets(store)])
+    tokens = tokenizer.convert_ids_to_tokens(targets["token_id"].to_pylist())
+    return ibis.memtable(targets.add_column(0, "target", pa.array(tokens, pa.string())))
 
 
 def train_model(
@@ -84,7 +92,10 @@ def train_model(
         logger.info("Training is finished already; pretrain.overwrite=true trains it again.")
     else:
         if not (workspace / INITIAL).is_dir():
-            model = initial_model(tokenizer, parent_model, parent_tokenizer, options, seed)
+            labs = pretrain_targets.filter(pretrain_targets.kind == LAB).token_id.to_pyarrow()
+            model = initial_model(
+                tokenizer, recipe.objective, labs, parent_model, parent_tokenizer, options, seed
+            )
             replace_folder(workspace / INITIAL, model.save_pretrained)
         launch(pretrain, task, options.ranks)
     result = workspace / RESULT
@@ -101,9 +112,11 @@ def make_recipe(
     """Return how batches are made, and for which objective."""
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
     tokens = list(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
-    objective = OBJECTIVES[options.objective]
+    targets = pretrain_targets.filter(pretrain_targets.kind != LAB)
     return BatchRecipe(
-        objective=objective.create(options, vocabulary, tokens, pretrain_targets.to_pyarrow()),
+        objective=OBJECTIVES[options.objective].create(
+            options, vocabulary, tokens, targets.to_pyarrow()
+        ),
         vocabulary=vocabulary,
         window=options,
         tokens_per_batch=options.tokens_per_batch,
@@ -138,6 +151,8 @@ def prepare_run(
 
 def initial_model(
     tokenizer: PreTrainedTokenizerBase,
+    objective: Objective,
+    labs: pa.Array,
     parent_model: PreTrainedModel | None,
     parent_tokenizer: PreTrainedTokenizerBase | None,
     options: PretrainOptions,
@@ -146,7 +161,11 @@ def initial_model(
     """Return the model that training starts from: random, or with the weights of an earlier one."""
     set_seed(seed)
     bins = Vocabulary.from_tokenizer(tokenizer).bins
-    model = build_model(options.model_type, len(tokenizer), bins, asdict(options))
+    chosen = asdict(options) | objective.configure() | {"lab_rows": len(labs)}
+    model = build_model(options.model_type, len(tokenizer), bins, chosen)
+    objective.start(model)
+    if len(labs):
+        number_labs(model, labs.to_numpy())
     if parent_model is not None and parent_tokenizer is not None:
         before = parent_tokenizer.get_vocab()
         continue_from(model, tokenizer.get_vocab(), parent_model, before)

@@ -13,6 +13,7 @@ from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.model.options import ModelOptions
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.objectives.mlm import MlmOptions
+from clm_ler.modeling.objectives.tte import TteOptions
 from clm_ler.modeling.training.options import TrainingOptions
 
 # What may change between the start of a training and its continuation.
@@ -29,14 +30,19 @@ NOT_COMPARED = {
 
 
 @dataclass(config=ConfigDict(extra="forbid"), frozen=True, kw_only=True)
-class PretrainOptions(TrainingOptions, MlmOptions, WindowOptions, ModelOptions):
+class PretrainOptions(TrainingOptions, TteOptions, MlmOptions, WindowOptions, ModelOptions):
     """Model, data path and training; names are the published ones where the meaning is the same."""
 
     preset: Annotated[str, doc("Which of the presets gives the values not set here")]
     presets: Annotated[
         dict[str, dict[str, Any]], doc("Sets of values for the parameters below, by name")
     ] = field(repr=False)
-    objective: Annotated[str, doc("What the model is trained for: mlm")] = "mlm"
+    objective: Annotated[
+        str | None,
+        doc(
+            "What it is trained for: mlm, tte or mlm+tte; null: mlm+tte, mlm for published flavours"
+        ),
+    ] = None
     checkpoints: Annotated[str, doc("Directory of the checkpoints; local, also if storage is not")]
     input_model: Annotated[
         str | None,
@@ -54,12 +60,25 @@ class PretrainOptions(TrainingOptions, MlmOptions, WindowOptions, ModelOptions):
         presets = given.get("presets", {})
         if given.get("preset") not in presets:
             raise ValueError(f"preset must be one of {', '.join(presets)}")
-        return presets[given["preset"]] | given
+        chosen = presets[given["preset"]] | given
+        if chosen.get("objective") is None:
+            ours = chosen.get("model_type", cls.model_type) == "clm_ler"
+            chosen["objective"] = "mlm+tte" if ours else "mlm"
+        if chosen.get("pooling") is None:
+            chosen["pooling"] = "mean" if chosen["objective"] == "mlm" else "query"
+        return chosen
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}")
+        if self.objective != "mlm" and self.model_type != "clm_ler":
+            raise ValueError(f"objective {self.objective} is for model_type clm_ler; set mlm")
+        if self.objective == "mlm" and "query" in str(self.pooling):
+            raise ValueError(
+                f"pooling {self.pooling} is for an objective with a query: tte, mlm+tte"
+            )
+        self.check_edges()
         if self.masking_fraction + self.random_replacement_fraction > 1:
             raise ValueError("masking_fraction + random_replacement_fraction must be at most 1")
         if self.attention == "varlen" and (
