@@ -13,7 +13,9 @@ PEOPLE = [[(day, FIRST_CODE + day % 7, 0) for day in range(1, 3 + n)] for n in r
 
 
 def frame(person_id, n_positions):
-    return pd.DataFrame({"person_id": person_id, "n_positions": n_positions})
+    return pd.DataFrame(
+        {"person_id": person_id, "n_positions": n_positions, "prediction_day": None}
+    )
 
 
 def test_a_person_without_a_sequence_sees_nothing():

@@ -53,13 +53,15 @@ def random_history(rng: np.random.Generator, events: int) -> list[tuple[int, int
 
 
 def whole_rows(store: TokenStore, rows: np.ndarray) -> Samples:
-    return Samples.unlabelled(rows, store.lengths[rows])
+    return Samples.unlabelled(rows, store.lengths[rows], np.full(len(rows), 400))
 
 
-@pytest.fixture(scope="module")
-def model() -> ClmLerForSequenceClassification:
+@pytest.fixture(scope="module", params=["mean", "query", "query+mean"])
+def model(request: pytest.FixtureRequest) -> ClmLerForSequenceClassification:
     torch.manual_seed(0)
     config = ClmLerConfig(
+        query_token="query" in request.param,
+        pooling=request.param,
         vocab_size=len(TOKENS),
         hidden_size=16,
         num_hidden_layers=2,
@@ -80,7 +82,7 @@ def test_nothing_after_the_end_changes_a_bit(model, change):
         "delete": [[] for _ in past],
     }[change]
     rows, ends = np.arange(len(past)), np.array([2 + len(history) for history in past])
-    samples = Samples.unlabelled(rows, ends)
+    samples = Samples.unlabelled(rows, ends, np.full(len(rows), 400))
     before = make_store([a + random_history(rng, 25) for a in past])
     after = make_store([a + b for a, b in zip(past, future, strict=True)])
     for store in (before, after):
@@ -97,6 +99,14 @@ def test_nothing_after_the_end_changes_a_bit(model, change):
         for store in (before, after)
     ]
     assert (counts[0] != counts[1]).nnz == 0
+
+
+def test_a_query_token_tells_when_it_is_asked(model):
+    store, rows = make_store([[(1, FIRST_CODE, 0), (30, FIRST_CODE + 1, 3)]]), np.array([0, 0])
+    samples = Samples.unlabelled(rows, store.lengths[rows], np.array([30, 300]))
+    first, second = embed(model.clm_ler, store, samples, VOCABULARY, WINDOW)
+    assert np.array_equal(first, second) != model.config.query_token
+    assert len(first) == (32 if model.config.pooling == "query+mean" else 16)
 
 
 def test_batches_do_not_change_the_results(model):

@@ -5,25 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 from transformers import set_seed
 
 from clm_ler.files.atomic import replace_folder
-from clm_ler.modeling.data.store import Tokens
+from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.loading import build_model
-from clm_ler.modeling.objectives.base import Targets
-from clm_ler.modeling.objectives.mlm import (
-    Mlm,
-    MlmOptions,
-    summed_bin_loss,
-    summed_cross_entropy,
-)
-from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
+from clm_ler.modeling.objectives import OBJECTIVES
+from clm_ler.modeling.objectives.base import Objective
+from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
+from clm_ler.modeling.objectives.tte import TteOptions
 from clm_ler.modeling.training.checkpoints import INITIAL, open_run
 from clm_ler.modeling.training.loaders import BatchRecipe
 from clm_ler.modeling.training.options import TrainingOptions
@@ -37,9 +31,10 @@ SIZES = {
     "max_position_embeddings": 400,
     "attention_window": 4,
 }
+VOCABULARY = Vocabulary.from_tokenizer(tokenizer())
 OPTIONS = TrainingOptions(
     tokens_per_batch=256,
-    num_train_epochs=4,
+    num_train_epochs=8,
     eval_steps=4,
     eval_persons=100,
     logging_steps=1,
@@ -52,43 +47,46 @@ OPTIONS = TrainingOptions(
 
 
 @dataclass(frozen=True)
-class CodesAndBins(Mlm):
-    """An objective of two parts: the codes and the lab bins, each a mean over its own items."""
+class ObjectiveOptions(TteOptions, MlmOptions, WindowOptions):
+    """What objectives read of the options of pre-training."""
 
-    def make(self, *arguments: Any, **options: Any) -> tuple[Tokens, Targets]:
-        tokens, targets = super().make(*arguments, **options)
-        labs = int((targets.values["bin_labels"] > 0).sum())
-        return tokens, replace(targets, items=np.array([targets.items, labs]))
+    event_min_persons: int = 3
+    override_maxlen: int = 32
+    max_position_embeddings: int = 400
+    model_type: str = "clm_ler"
+    bin_loss_weight: float = 1.0
 
-    def loss(self, model: Any, states: Tensor, input_ids: Tensor, targets: Any) -> Tensor:
-        chosen, labels = states[targets["masked_index"]], targets["labels"]
-        codes = summed_cross_entropy(model.code_logits(chosen), labels)
-        bins = summed_bin_loss(model.bin_logits(chosen, labels), targets["bin_labels"])
-        return torch.stack([codes, bins])
+
+def toy_objective(kind: type[Objective], data: pa.Table, model_type: str = "clm_ler") -> Objective:
+    """Return an objective fitted on the records."""
+    options, vocabulary = ObjectiveOptions(model_type=model_type), VOCABULARY
+    targets = kind.fit(options, TokenStore.from_arrow(data, "train"), vocabulary)
+    return kind.create(options, vocabulary, WORDS, targets)
 
 
 def toy_task(
     directory: Path,
     data: pa.Table,
     *,
-    objective: type[Mlm] = Mlm,
+    objective: type[Objective] = Mlm,
     model_type: str = "clm_ler",
     dropout: float = 0.1,
     **changes: Any,
 ) -> PretrainingTask:
     """Return a task whose first weights are saved in the directory; changes are of its options."""
     open_run(directory, {}, overwrite=False)
+    trained_for = toy_objective(objective, data, model_type)
     if not (directory / INITIAL).exists():
         set_seed(0)
-        options = SIZES | {"hidden_dropout_prob": dropout}
-        model = build_model(model_type, len(WORDS), BINS, options)
+        sizes = SIZES | {"hidden_dropout_prob": dropout} | trained_for.configure()
+        model = build_model(model_type, len(WORDS), BINS, sizes)
+        trained_for.start(model)
         replace_folder(directory / INITIAL, model.save_pretrained)
     options = replace(OPTIONS, **changes)
-    vocabulary = Vocabulary.from_tokenizer(tokenizer())
     recipe = BatchRecipe(
-        objective=objective(MlmOptions(), vocabulary, CodeSystems.from_tokens(WORDS)),
-        vocabulary=vocabulary,
-        window=WindowOptions(32, 400),
+        objective=trained_for,
+        vocabulary=VOCABULARY,
+        window=ObjectiveOptions(),
         tokens_per_batch=options.tokens_per_batch,
         seed=0,
     )
@@ -98,4 +96,5 @@ def toy_task(
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    pretrain(toy_task(folder / "run", mapped_records(folder)))
+    kind = OBJECTIVES[sys.argv[2]]
+    pretrain(toy_task(folder / "run", mapped_records(folder), objective=kind))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.modeling.data.batches import PlannedBatches, plan_batches
-from clm_ler.modeling.data.windows import Windows
+from clm_ler.modeling.data.windows import NO_QUERY, Windows
 
 lengths_of_rows = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 
@@ -13,7 +13,8 @@ lengths_of_rows = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 def windows_of(lengths):
     rows = np.arange(len(lengths))
     zero = np.zeros(len(lengths), np.int32)
-    return Windows(rows, zero, zero, np.array(lengths, np.int32) - 1)
+    none = np.full(len(lengths), NO_QUERY, np.int32)
+    return Windows(rows, zero, zero, np.array(lengths, np.int32) - 1, none)
 
 
 def sampler(lengths, **options):

@@ -85,12 +85,14 @@ def test_only_the_days_between_events_matter_to_rotary_days(batch: dict[str, Ten
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_is_the_same_padded_and_packed(batch: dict[str, Tensor], pooling: str) -> None:
     torch.manual_seed(0)
-    model = ClmLerModel(config(pooling=pooling)).eval()
+    model = ClmLerModel(config(pooling=pooling, query_token="query" in pooling)).eval()
     padded = model(**batch)
     packed = model(**pack(batch))
     torch.testing.assert_close(packed.pooler_output, padded.pooler_output, rtol=1e-4, atol=1e-5)
     states = [padded.last_hidden_state[i, :length] for i, length in enumerate(LENGTHS)]
     expected = {"cls": lambda s: s[0], "mean": lambda s: s.mean(0), "last": lambda s: s[-1]}
+    expected["query"] = expected["last"]
+    expected["query+mean"] = lambda s: torch.cat([s[-1], s.mean(0)])
     torch.testing.assert_close(
         padded.pooler_output, torch.stack([expected[pooling](s) for s in states])
     )

@@ -74,7 +74,7 @@ def make_data(classes: int = 2, tasks: int = 1) -> FineTuningData:
     store = make_store([[(d + 1, int(t), 0) for d, t in enumerate(row)] for row in tokens])
     ends = np.full(120, 7)
     labels = labels[:, 0] if tasks == 1 else labels
-    samples = Samples(np.arange(120), ends, labels)
+    samples = Samples(np.arange(120), ends, np.zeros(120, np.int64), labels)
     return FineTuningData(
         store=store,
         vocabulary=VOCABULARY,

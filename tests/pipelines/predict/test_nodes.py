@@ -100,6 +100,7 @@ def test_one_vector_per_sample_of_what_it_may_see():
             "split": ["test"] * 4,
             "task": ["t", "t", "u", "t"],
             "n_positions": [12, 4, 4, 5],
+            "prediction_day": [None] * 4,
         },
         schema={
             "sample_id": "string",
@@ -108,6 +109,7 @@ def test_one_vector_per_sample_of_what_it_may_see():
             "split": "string",
             "task": "string",
             "n_positions": "int32",
+            "prediction_day": "int32",
         },
     )
     samples = ibis.duckdb.connect().create_table("samples", samples)
@@ -118,7 +120,7 @@ def test_one_vector_per_sample_of_what_it_may_see():
     expected = embed(
         pretrained.clm_ler,
         make_store(PEOPLE),
-        Samples.unlabelled(np.array([3, 8, 8]), np.array([4, 5, 12])),
+        Samples.unlabelled(np.array([3, 8, 8]), np.array([4, 5, 12]), np.array([1, 1, 1])),
         VOCABULARY,
         WINDOW,
     )
