@@ -1,4 +1,4 @@
-"""Masked language modelling."""
+"""Pre-training: masked tokens, and what comes next."""
 
 from clm_ler.pipelines.pretrain.pipeline import create_pipeline
 
