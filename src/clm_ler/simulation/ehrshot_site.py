@@ -23,23 +23,21 @@ MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside obser
 YEARS = 12
 # The benchmark's patients come from a referral centre: rare diseases are less rare there.
 REFERRALS = {
-    "lupus": Referral(12.0, 0.95),
-    "celiac": Referral(11.0, 0.95),
-    "pancreatic_cancer": Referral(9.0, 0.95),
-    "coronary_disease": Referral(1.5, 0.4),
-    "hyperlipidemia": Referral(1.0, 0.7),
-    "hypertension": Referral(1.0, 0.9),
+    "lupus": Referral(3.0, 0.3),
+    "celiac": Referral(2.0, 0.3),
+    "pancreatic_cancer": Referral(3.0, 0.3),
+    "coronary_disease": Referral(2.0, 0.3),
 }
 SPLITS = ("train", "val", "test")
 WARD, ICU = "CARE_SITE/7929519", "CARE_SITE/7928450"
 BEDSIDE = (
-    # code, unit, mean, standard deviation, table
-    ("LOINC/8867-4", "/min", 78, 12, "measurement"),
-    ("LOINC/9279-1", "/min", 16, 3, "measurement"),
-    ("LOINC/59408-5", "%", 97, 2, "measurement"),
-    ("LOINC/8310-5", "Cel", 36.8, 0.4, "measurement"),
-    ("STANFORD_OBS/pain_score", None, 3, 2, "observation"),
-    ("STANFORD_OBS/braden_scale", None, 19, 3, "observation"),
+    # code, unit, mean, standard deviation, shift by acuity, table
+    ("LOINC/8867-4", "/min", 78, 12, 4, "measurement"),
+    ("LOINC/9279-1", "/min", 16, 3, 1, "measurement"),
+    ("LOINC/59408-5", "%", 97, 2, -0.7, "measurement"),
+    ("LOINC/8310-5", "Cel", 36.8, 0.4, 0.1, "measurement"),
+    ("STANFORD_OBS/pain_score", None, 3, 2, 0, "observation"),
+    ("STANFORD_OBS/braden_scale", None, 19, 3, -1, "observation"),
 )
 LAB_SPELLINGS = {
     # A second unit of a lab: its factor and share.
@@ -92,7 +90,7 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
     scale = float(np.clip(options.events_per_person / VISITS_AT, 0.3, MOST_VISITS))
     admissions = clinic.draw_admissions(persons, stream("stays"), options.stays)
     visits = clinic.draw_visits(persons, admissions, stream("visits"), scale)
-    chart = clinic.read_chart(persons, visits)
+    chart = clinic.read_chart("ehrshot", persons, visits)
     draws = clinic.draw_panels(chart, stream("panels"))
     # Thirds, whatever the number of patients.
     split = stream("splits").permutation(np.arange(len(persons)) % len(SPLITS))
@@ -251,28 +249,28 @@ def _diagnosis_rows(site: Site, rng: np.random.Generator) -> pa.Table:
     begin, end = visits.time[facts.visit], visits.discharge[facts.visit]
     start = np.where(rng.random(len(facts)) < 0.5, np.minimum(begin + 1 / 24, end), end)
     start = np.where(rng.random(len(facts)) < 0.3, end_of_day(start), start)
-    names = [f"SNOMED/{item.snomed}" for item in clinic.DIAGNOSES.items]
-    return _rows(facts.row, facts.visit, start, choose(names, facts.item), "condition_occurrence")
+    names = [f"SNOMED/{item.snomed}" for item in codes.DIAGNOSES.codes]
+    return _rows(facts.row, facts.visit, start, choose(names, facts.code), "condition_occurrence")
 
 
 def _drug_rows(site: Site, rng: np.random.Generator) -> pa.Table:
     facts, visits = site.prescriptions, site.chart.visits
     begin, end = visits.time[facts.visit], visits.discharge[facts.visit]
     start = np.floor((begin + rng.random(len(facts)) * (end - begin)) * 1440) / 1440
-    names = [f"RxNorm/{item.rxnorm}" for item in clinic.DRUGS.items]
+    names = [f"RxNorm/{item.rxnorm}" for item in codes.DRUGS.codes]
     return _rows(
-        facts.row, facts.visit, start, choose(names, facts.item), "drug_exposure", start + 30
+        facts.row, facts.visit, start, choose(names, facts.code), "drug_exposure", start + 30
     )
 
 
 def _procedure_rows(site: Site) -> pa.Table:
     """Return the billed procedures, at the end of their visit; an X-ray when it was taken."""
     facts, visits = site.procedures, site.chart.visits
-    xray = facts.item == clinic.PROCEDURES.groups["chest x-ray"][0]
+    xray = facts.item == codes.CHEST_XRAY
     start = np.where(xray, facts.time, visits.discharge[facts.visit])
     prefix = {"CPT": "CPT4", "HCPCS": "HCPCS"}
-    names = [f"{prefix[item.system]}/{item.code}" for item in clinic.PROCEDURES.items]
-    code = choose(names, facts.item)
+    names = [f"{prefix[item.system]}/{item.code}" for item in codes.PROCEDURES.codes]
+    code = choose(names, facts.code)
     return _rows(facts.row, facts.visit, start, code, "procedure_occurrence")
 
 
@@ -306,8 +304,9 @@ def _bedside_rows(site: Site, count: int, rng: np.random.Generator) -> pa.Table:
     stay = np.minimum(visits.discharge[visit] - visits.time[visit], 5)
     time = np.floor((visits.time[visit] + rng.random(count) * stay) * 1440) / 1440
     kind = rng.integers(0, len(BEDSIDE), count)
-    names, units, means, deviations, tables = zip(*BEDSIDE, strict=True)
-    value = np.array(means)[kind] + np.array(deviations)[kind] * rng.standard_normal(count)
+    names, units, means, deviations, shifts, tables = zip(*BEDSIDE, strict=True)
+    value = np.array(means)[kind] + np.array(shifts)[kind] * visits.acuity[visit]
+    value += np.array(deviations)[kind] * rng.standard_normal(count)
     return _rows(
         visits.row[visit],
         visit,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, ndtr
 
-from clm_ler.simulation import clinic, ehrshot_site
+from clm_ler.simulation import clinic, codes, ehrshot_site
 from clm_ler.simulation.disease import (
     CONDITION,
     LAB,
@@ -163,7 +163,7 @@ def _abnormal_lab(site: Site, task: LabTask) -> Labels:
 def _chest_xrays(site: Site, rng: np.random.Generator) -> Labels:
     """Return chest X-ray reports; the finding "No Finding" is the absence of all but devices."""
     facts, visits = site.procedures, site.chart.visits
-    taken = np.flatnonzero(facts.item == clinic.PROCEDURES.groups["chest x-ray"][0])
+    taken = np.flatnonzero(facts.item == codes.CHEST_XRAY)
     row, time = facts.row[taken], facts.time[taken] + 2 / 24
     acuity = visits.acuity[facts.visit[taken]]
     probability = np.empty((len(taken), len(FINDINGS)))

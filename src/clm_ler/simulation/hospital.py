@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.simulation import clinic
+from clm_ler.simulation import clinic, codes
 from clm_ler.simulation.disease import LABS, YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.options import CohortOptions
 
@@ -55,7 +55,7 @@ MIDNIGHT = 0.4  # share of diagnoses and prescriptions known by the day only
 DOTLESS = 0.08  # share of persons whose diagnoses come without dots
 TEXT_SHARE = 0.008  # of lab results
 # The hospital is known for its diabetes clinic.
-REFERRALS = {"diabetes": Referral(frequency=1.5, early=0.5)}
+REFERRALS = {"diabetes": Referral(frequency=1.5, early=0.3)}
 BARELY_KNOWN = 0.04  # share of persons seen for a few days only
 
 
@@ -87,7 +87,7 @@ def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic
     persons = draw_hospital_persons(options, seed, chunk)
     admissions = clinic.draw_admissions(persons, clinic.stream(seed, chunk, "hospital stays"))
     rng = clinic.stream(seed, chunk, "hospital visits")
-    return clinic.read_chart(persons, clinic.draw_visits(persons, admissions, rng))
+    return clinic.read_chart("hospital", persons, clinic.draw_visits(persons, admissions, rng))
 
 
 def clock(time: np.ndarray) -> pa.Array:
@@ -143,11 +143,11 @@ def diagnosis_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     facts = clinic.draw_diagnoses(chart, rng)
     dotless = (rng.random(len(chart.persons)) < DOTLESS)[facts.row]
     index, time = _recorded(chart.persons, facts, rng)
-    items = clinic.DIAGNOSES.items
+    items = codes.DIAGNOSES.codes
     dotted = [f"ICD-10-CM {i.icd10cm}" for i in items] + [f"ICD-9-CM {i.icd9cm}" for i in items]
     form = (facts.time < ICD10_FROM) + 2 * dotless
     source = choose(
-        [*dotted, *(text.replace(".", "") for text in dotted)], form * len(items) + facts.item
+        [*dotted, *(text.replace(".", "") for text in dotted)], form * len(items) + facts.code
     )
     return pa.table(
         {
@@ -178,14 +178,14 @@ def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Tabl
     rng = clinic.stream(seed, chunk, "prescription")
     facts = clinic.draw_prescriptions(chart, rng)
     index, time = _recorded(chart.persons, facts, rng)
-    items = clinic.DRUGS.items
+    items = codes.DRUGS.codes
     forms = (
         [f"RxNorm_drug:{item.rxnorm}" for item in items]
         + [f"NDC:{ndc11(item.ndc)}" for item in items]
         + [f"NDC:{ndc11(item.ndc).replace('-', '')}" for item in items]
     )
     form = rng.choice(3, len(facts), p=[0.5, 0.25, 0.25])
-    source = choose([*forms], form * len(items) + facts.item)
+    source = choose(forms, form * len(items) + facts.code)
     return pa.table(
         {
             "person_id": chart.persons.person_id[facts.row[index]],
@@ -203,12 +203,12 @@ def procedure_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     facts = clinic.draw_procedures(chart, draws, rng)
     index, time = _recorded(chart.persons, facts, rng)
     prefix = {"CPT": "CPT4", "HCPCS": "HCPCS"}
-    names = [f"{prefix[item.system]} {item.code}" for item in clinic.PROCEDURES.items]
+    names = [f"{prefix[item.system]} {item.code}" for item in codes.PROCEDURES.codes]
     return pa.table(
         {
             "person_id": chart.persons.person_id[facts.row[index]],
             "procedure_datetime": clock(time),
-            "procedure_source_value": choose([*names], facts.item[index]),
+            "procedure_source_value": choose(names, facts.code[index]),
         }
     )
 

@@ -47,7 +47,7 @@ def draw_labels(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     rng = clinic.stream(seed, chunk, "labels")
     parts = [
         _diabetes(chart, draws),
-        _hospitalised(chart.persons, rng),
+        _hospitalised(chart, rng),
         _ckd_stage(chart.persons, rng),
     ]
     table = pa.concat_tables(parts)
@@ -95,10 +95,14 @@ def _diabetes(chart: clinic.Chart, draws: clinic.Draws) -> pa.Table:
     return _rows(persons.person_id[row], minute, "diabetes_1y", 1, probability, observed)
 
 
-def _hospitalised(persons: Persons, rng: np.random.Generator) -> pa.Table:
-    everyone = np.arange(len(persons))
-    rate = clinic.admission_rate(persons, everyone, persons.end)
-    probability = -np.expm1(-rate)
+def _hospitalised(chart: clinic.Chart, rng: np.random.Generator) -> pa.Table:
+    persons, visits = chart.persons, chart.visits
+    discharged = np.full(len(persons), -np.inf)
+    stays = visits.kind == codes.INPATIENT
+    np.maximum.at(discharged, visits.row[stays], visits.discharge[stays])
+    rate = clinic.admission_rate(persons, np.arange(len(persons)), persons.end)
+    expected = clinic.year_of_admissions(rate, np.maximum(persons.end - discharged, 0))
+    probability = -np.expm1(-expected)
     observed = rng.random(len(persons)) < probability
     return _rows(persons.person_id, None, "hospitalised_next_year", 1, probability, observed)
 
