@@ -45,13 +45,14 @@ LONG_STAY = 7.0  # days
 LENGTH_SD = 0.55  # of the logarithm of the length of stay
 STEP = 90.0  # days for which an admission rate is held constant
 AHEAD = 180.0  # days ahead of which a disease already weighs: a fast one more than its level says
+HEAVIEST = 2.2  # what all diseases together add to the log rate of admission at most
 RECENT, FADING = (
     2.0,
     60.0,
 )  # by how much a discharge raises the admission rate, and for how many days
 # The log odds of readmission, by what the LACE index counts (van Walraven et al., CMAJ 2010, 182:551):
 # length of stay, acuity, illness, and hospital use before.
-READMISSION = {"bias": -3.6, "long": 0.4, "acuity": 0.45, "frailty": 0.7, "recent": 1.2}
+READMISSION = {"bias": -3.95, "long": 0.4, "acuity": 0.45, "frailty": 0.7, "recent": 1.2}
 MISSING = 0.04  # share of the results of a panel that never come
 CONTACT = -2  # the reason of a visit at which nothing new is learnt
 
@@ -99,11 +100,12 @@ def admission_rate(persons: Persons, row: np.ndarray, time: np.ndarray) -> np.nd
     A disease weighs by what it will be in half a year, so that one that grows fast weighs more.
     """
     age = (time - persons.birth[row]) / YEAR
-    log_rate = 0.65 * persons.factors["frailty"][row] + 0.015 * (age - 55)
+    burden = np.zeros(len(row))
     for index, condition in enumerate(CONDITIONS):
         if condition.admission:
-            log_rate = log_rate + condition.admission * severity(persons, row, time + AHEAD, index)
-    return 0.027 * np.exp(log_rate)
+            burden += condition.admission * severity(persons, row, time + AHEAD, index)
+    log_rate = 0.45 * persons.factors["frailty"][row] + 0.015 * (age - 55)
+    return 0.027 * np.exp(log_rate + HEAVIEST * np.tanh(burden / HEAVIEST))
 
 
 def year_of_admissions(rate: np.ndarray, since: np.ndarray) -> np.ndarray:
@@ -166,7 +168,7 @@ def _stays(
     frailty = persons.factors["frailty"][row]
     time = np.floor(time) + rng.integers(6 * 60, 21 * 60, len(row)) / 1440
     acuity = 0.35 * frailty + rng.gamma(1.5, 0.9, len(row))
-    center = 0.5 + 0.45 * acuity
+    center = 0.58 + 0.45 * acuity
     long_stay = ndtr((center - np.log(LONG_STAY - 1)) / LENGTH_SD)
     length = 1 + np.minimum(rng.lognormal(center, LENGTH_SD), 40)
     discharge = np.floor((time + length) * 1440) / 1440
@@ -276,8 +278,8 @@ def _care(persons: Persons, strength: float) -> np.ndarray:
 
 def _routine(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
     age = (persons.start - persons.birth) / YEAR
-    rate = scale * 0.45 * np.exp(0.25 * persons.factors["frailty"] + 0.008 * (age - 45))
-    row, time = _poisson(rate * _care(persons, 0.9), persons.start, persons.end, rng)
+    rate = scale * 0.36 * np.exp(0.25 * persons.factors["frailty"] + 0.008 * (age - 45))
+    row, time = _poisson(rate * _care(persons, 1.35), persons.start, persons.end, rng)
     # Everybody who is in the records came at least once.
     everybody = np.arange(len(persons))
     return _office(np.append(row, everybody), np.append(time, np.floor(persons.start) + 9.5 / 24))
@@ -285,13 +287,13 @@ def _routine(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
 
 def _contacts(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
     """Return what says nothing of an illness: calls, forms, vaccinations."""
-    rate = scale * 0.6 * _care(persons, 1.1)
+    rate = scale * 0.4 * _care(persons, 1.35)
     return _office(*_poisson(rate, persons.start, persons.end, rng), CONTACT)
 
 
 def _returns(persons: Persons, visits: Part, rng: np.random.Generator) -> Part:
     """Return visits that an earlier one asked for, most often within weeks."""
-    asked = np.flatnonzero(rng.random(len(visits[0])) < 0.3)
+    asked = np.flatnonzero(rng.random(len(visits[0])) < 0.25)
     row, time = visits[0][asked], np.floor(visits[1][asked] + 2 + rng.exponential(25, len(asked)))
     time = time + rng.integers(8 * 60, 17 * 60, len(asked)) / 1440
     seen = time < persons.end[row]
@@ -303,7 +305,7 @@ def _follow_up(persons: Persons, rng: np.random.Generator, scale: float) -> Part
     for index, condition in enumerate(CONDITIONS):
         since = np.maximum(persons.diagnosis[:, index], persons.start)
         since = np.minimum(since, persons.end)
-        rate = 0.2 * scale * condition.visits * _care(persons, 0.6)
+        rate = 0.17 * scale * condition.visits * _care(persons, 1.35)
         row, time = _poisson(rate, since, persons.end, rng)
         late = time > persons.diagnosis[row, index]
         rows.append(row[late])
@@ -321,9 +323,10 @@ def _recognised(persons: Persons, rng: np.random.Generator) -> Part:
 
 def _acute(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
     """Return the short illnesses, and those that follow them within weeks."""
-    rows, times, numbers = [], [], []
+    rows: list[np.ndarray] = []
+    times, numbers = list[np.ndarray](), list[np.ndarray]()
     for number, acute in enumerate(ACUTES):
-        log_rate = 0.4 * persons.factors["care"]
+        log_rate = np.log(_care(persons, 0.8))
         for name, weight in acute.factors.items():
             log_rate = log_rate + weight * persons.factors[name]
         for name, ratio in acute.known.items():
@@ -535,11 +538,12 @@ def _panel_chance(chart: Chart, number: int) -> np.ndarray:
         chance = chance + weight * unnamed * chart.severity[:, CONDITION[name]]
     if panel.labs == ("PSA",):
         chance = chance * chart.persons.factors["male"][visits.row] * (age > 45)
-    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient
+    # The more ill a person, the more is tested.
+    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient * (0.3 + 0.4 * visits.acuity)
     # Labs are ordered for those who are ill or ask for them, and by the custom of the clinic.
     custom = habits.own_stream(chart.site, "panels", number).standard_normal(habits.CLINICS)
-    chance = chance * np.exp(0.5 * custom[visits.clinic]) * _care(chart.persons, 0.3)[visits.row]
-    chance = chance * np.where(visits.reason >= 0, 1.4, 1.0) * (visits.reason != CONTACT)
+    chance = chance * np.exp(0.5 * custom[visits.clinic] - 0.125) * _care(chart.persons, 0.3)[visits.row]
+    chance = chance * np.where(visits.reason >= 0, 1.0, 0.7) * (visits.reason != CONTACT)
     return np.where(visits.kind == INPATIENT, ward, np.maximum(chance, ward))
 
 

@@ -359,7 +359,7 @@ class Referral(NamedTuple):
 
     Attributes:
         frequency: How many times more often than elsewhere its persons get it.
-        early: The share of those persons who first come around its unseen beginning.
+        early: The share of those persons who first come in the years around its unseen beginning.
     """
 
     frequency: float
@@ -394,7 +394,7 @@ def draw_persons(
     for name, referral in referrals.items():
         begins = onset_age[:, CONDITION[name]]
         early = (rng.random(n) < referral.early) & (begins > 20) & (begins < 75)
-        age = np.where(early & ~settled, begins + rng.uniform(-1, 4, n), age)
+        age = np.where(early & ~settled, begins + rng.uniform(-6, 4, n), age)
         settled |= early
     birth = np.floor(start - age * YEAR) + rng.integers(0, 1440, n) / 1440
     onset = birth[:, None] + onset_age * YEAR

@@ -7,6 +7,7 @@ their visit, what is known by the day lies at 23:59.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +19,17 @@ from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
-VISITS_AT = 450.0  # mean events a person at which visits are as frequent as at the hospital
+VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
-YEARS = 12
+YEARS = 20  # that its records reach back, at most
 # The benchmark's patients come from a referral centre: rare diseases are less rare there.
 REFERRALS = {
-    "lupus": Referral(3.0, 0.3),
-    "celiac": Referral(2.0, 0.3),
-    "pancreatic_cancer": Referral(3.0, 0.3),
+    "lupus": Referral(3.0, 0.8),
+    "celiac": Referral(3.0, 0.8),
+    "pancreatic_cancer": Referral(3.0, 0.8),
     "coronary_disease": Referral(2.0, 0.3),
+    "hypertension": Referral(2.0, 0.5),
+    "hyperlipidemia": Referral(2.5, 0.5),
 }
 SPLITS = ("train", "val", "test")
 WARD, ICU = "CARE_SITE/7929519", "CARE_SITE/7928450"
@@ -80,6 +83,7 @@ def chunks(options: SiteOptions) -> int:
     return -(-options.persons // CHUNK_PERSONS)
 
 
+@lru_cache(maxsize=4)  # a small site is drawn once for its events and its labels
 def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
     """Return a chunk of the site."""
 
@@ -107,10 +111,10 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
 
 
 def _draw_site_persons(options: SiteOptions, chunk: int, rng: np.random.Generator) -> Persons:
-    """Draw adults seen for one to twelve years."""
+    """Draw adults seen for one to twenty years."""
     n = min(CHUNK_PERSONS, options.persons - chunk * CHUNK_PERSONS)
     end = LAST_DAY - np.floor(rng.uniform(0, 2, n) * YEAR)
-    start = np.floor(end - (2 + (YEARS - 2) * rng.beta(1.5, 1.2, n)) * YEAR)
+    start = np.floor(end - (1 + (YEARS - 1) * rng.beta(1.3, 2.0, n)) * YEAR)
     age = 20 + 55 * rng.beta(1.8, 1.5, n)
     person_id = 115_960_000 + chunk * CHUNK_PERSONS * 20 + np.cumsum(rng.integers(1, 20, n))
     return draw_persons(person_id, start, end, age, REFERRALS, rng)

@@ -16,7 +16,7 @@ from clm_ler.simulation.codes import Catalogue
 
 CLINICS = 16  # of a site
 FIRST_YEAR, YEARS = 2005, 20  # for which habits differ; earlier years are as the first
-ZIPF = 1.1  # exponent of the ranks within a family
+ZIPF = 1.4  # exponent of the ranks within a family
 SITE_HABIT, CLINIC_HABIT = 0.6, 0.9  # standard deviations of the logarithm of a weight
 DRIFT = 0.06  # of its change per year
 NEW, RETIRED = 0.25, 0.15  # shares of the variants that are introduced or retired in these years

@@ -1,6 +1,7 @@
 """The main site: the facts of the clinic as five raw tables, with the faults of real extracts."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,7 @@ MIDNIGHT = 0.4  # share of diagnoses and prescriptions known by the day only
 DOTLESS = 0.08  # share of persons whose diagnoses come without dots
 TEXT_SHARE = 0.008  # of lab results
 # The hospital is known for its diabetes clinic.
-REFERRALS = {"diabetes": Referral(frequency=1.5, early=0.3)}
+REFERRALS = {"diabetes": Referral(frequency=2.0, early=0.4)}
 BARELY_KNOWN = 0.04  # share of persons seen for a few days only
 
 
@@ -82,6 +83,7 @@ def _windows(n: int, years: int, rng: np.random.Generator) -> tuple[np.ndarray, 
     return start, np.where(barely, start + rng.integers(1, 20, n), np.floor(end))
 
 
+@lru_cache(maxsize=2)  # a small hospital is drawn once for all its tables
 def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic.Chart:
     """Return the persons of a chunk with their visits."""
     persons = draw_hospital_persons(options, seed, chunk)
