@@ -542,7 +542,9 @@ def _panel_chance(chart: Chart, number: int) -> np.ndarray:
     ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient * (0.3 + 0.4 * visits.acuity)
     # Labs are ordered for those who are ill or ask for them, and by the custom of the clinic.
     custom = habits.own_stream(chart.site, "panels", number).standard_normal(habits.CLINICS)
-    chance = chance * np.exp(0.5 * custom[visits.clinic] - 0.125) * _care(chart.persons, 0.3)[visits.row]
+    chance = (
+        chance * np.exp(0.5 * custom[visits.clinic] - 0.125) * _care(chart.persons, 0.3)[visits.row]
+    )
     chance = chance * np.where(visits.reason >= 0, 1.0, 0.7) * (visits.reason != CONTACT)
     return np.where(visits.kind == INPATIENT, ward, np.maximum(chance, ward))
 
