@@ -4,8 +4,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clm_ler.simulation import ehrshot_site, ehrshot_tasks
-from clm_ler.simulation.ehrshot_tasks import LAB_TASKS, TASKS, Benchmark, sub_tasks
 from clm_ler.simulation.codes import DIAGNOSES
+from clm_ler.simulation.ehrshot_tasks import LAB_TASKS, TASKS, Benchmark, sub_tasks
 from clm_ler.simulation.options import SiteOptions
 
 OPTIONS = SiteOptions(most_labels=1_000_000)
