@@ -45,7 +45,7 @@ LONG_STAY = 7.0  # days
 LENGTH_SD = 0.55  # of the logarithm of the length of stay
 STEP = 90.0  # days for which an admission rate is held constant
 AHEAD = 180.0  # days ahead of which a disease already weighs: a fast one more than its level says
-HEAVIEST = 2.2  # what all diseases together add to the log rate of admission at most
+HEAVIEST = 1.6  # what all diseases together add to the log rate of admission at most
 RECENT, FADING = (
     2.0,
     60.0,
@@ -104,8 +104,8 @@ def admission_rate(persons: Persons, row: np.ndarray, time: np.ndarray) -> np.nd
     for index, condition in enumerate(CONDITIONS):
         if condition.admission:
             burden += condition.admission * severity(persons, row, time + AHEAD, index)
-    log_rate = 0.45 * persons.factors["frailty"][row] + 0.015 * (age - 55)
-    return 0.027 * np.exp(log_rate + HEAVIEST * np.tanh(burden / HEAVIEST))
+    log_rate = 0.4 * persons.factors["frailty"][row] + 0.015 * (age - 55)
+    return 0.03 * np.exp(log_rate + HEAVIEST * np.tanh(burden / HEAVIEST))
 
 
 def year_of_admissions(rate: np.ndarray, since: np.ndarray) -> np.ndarray:
@@ -168,7 +168,7 @@ def _stays(
     frailty = persons.factors["frailty"][row]
     time = np.floor(time) + rng.integers(6 * 60, 21 * 60, len(row)) / 1440
     acuity = 0.35 * frailty + rng.gamma(1.5, 0.9, len(row))
-    center = 0.58 + 0.45 * acuity
+    center = 0.68 + 0.45 * acuity
     long_stay = ndtr((center - np.log(LONG_STAY - 1)) / LENGTH_SD)
     length = 1 + np.minimum(rng.lognormal(center, LENGTH_SD), 40)
     discharge = np.floor((time + length) * 1440) / 1440
@@ -287,7 +287,7 @@ def _routine(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
 
 def _contacts(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
     """Return what says nothing of an illness: calls, forms, vaccinations."""
-    rate = scale * 0.4 * _care(persons, 1.35)
+    rate = scale * 0.8 * _care(persons, 1.35)
     return _office(*_poisson(rate, persons.start, persons.end, rng), CONTACT)
 
 
@@ -539,7 +539,7 @@ def _panel_chance(chart: Chart, number: int) -> np.ndarray:
     if panel.labs == ("PSA",):
         chance = chance * chart.persons.factors["male"][visits.row] * (age > 45)
     # The more ill a person, the more is tested.
-    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient * (0.3 + 0.4 * visits.acuity)
+    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient * (0.3 + 0.45 * visits.acuity)
     # Labs are ordered for those who are ill or ask for them, and by the custom of the clinic.
     custom = habits.own_stream(chart.site, "panels", number).standard_normal(habits.CLINICS)
     chance = (

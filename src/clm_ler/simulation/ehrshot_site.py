@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import LAB, LABS, YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation.disease import CONDITION, LAB, LABS, YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
 
@@ -22,7 +22,7 @@ CHUNK_PERSONS = 200  # of a site with thousands of events a person
 VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
 YEARS = 20  # that its records reach back, at most
-# The benchmark's patients come from a referral centre: rare diseases are less rare there.
+# The benchmark's patients come from a referral centre: rare diseases (the rarest first) are less rare there.
 REFERRALS = {
     "lupus": Referral(3.0, 0.8),
     "celiac": Referral(3.0, 0.8),
@@ -96,11 +96,9 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
     visits = clinic.draw_visits(persons, admissions, stream("visits"), scale)
     chart = clinic.read_chart("ehrshot", persons, visits)
     draws = clinic.draw_panels(chart, stream("panels"))
-    # Thirds, whatever the number of patients.
-    split = stream("splits").permutation(np.arange(len(persons)) % len(SPLITS))
     return Site(
         persons=persons,
-        split=split,
+        split=_deal(persons, stream("splits")),
         admissions=admissions,
         chart=chart,
         diagnoses=clinic.draw_diagnoses(chart, stream("diagnoses")),
@@ -120,14 +118,24 @@ def _draw_site_persons(options: SiteOptions, chunk: int, rng: np.random.Generato
     return draw_persons(person_id, start, end, age, REFERRALS, rng)
 
 
+def _deal(persons: Persons, rng: np.random.Generator) -> np.ndarray:
+    """Return the split of each person: thirds, each with its share of the rare diagnoses."""
+    diagnosis = persons.diagnosis[:, [CONDITION[name] for name in REFERRALS]]
+    made = (diagnosis > persons.start[:, None]) & (diagnosis < persons.end[:, None])
+    rarest = np.where(made.any(axis=1), made.argmax(axis=1), len(REFERRALS))
+    order = np.lexsort((rng.random(len(persons)), rarest))
+    split = np.empty(len(persons), int)
+    split[order] = (np.arange(len(persons)) + rng.integers(len(SPLITS))) % len(SPLITS)
+    return split
+
+
 def split_table(options: SiteOptions, seed: int) -> pa.Table:
     """Return ``person_id_map.csv``: ``split`` and ``omop_person_id``."""
     parts = []
     for chunk in range(chunks(options)):
-        stream = clinic.stream(seed, chunk, "ehrshot splits")
         rng = clinic.stream(seed, chunk, "ehrshot persons")
         persons = _draw_site_persons(options, chunk, rng)
-        split = stream.permutation(np.arange(len(persons)) % len(SPLITS))
+        split = _deal(persons, clinic.stream(seed, chunk, "ehrshot splits"))
         columns = {"split": choose([*SPLITS], split), "omop_person_id": persons.person_id}
         parts.append(pa.table(columns))
     return pa.concat_tables(parts)
@@ -303,9 +311,9 @@ def _lab_rows(site: Site, rng: np.random.Generator) -> pa.Table:
 def _bedside_rows(site: Site, count: int, rng: np.random.Generator) -> pa.Table:
     """Return observations at the bedside, which make up most of such records."""
     visits = site.chart.visits
-    weight = 1 + 12 * (visits.kind == codes.INPATIENT)
+    weight = 1 + 5 * (visits.discharge - visits.time)
     visit = np.sort(rng.choice(len(visits), count, p=weight / weight.sum()))
-    stay = np.minimum(visits.discharge[visit] - visits.time[visit], 5)
+    stay = visits.discharge[visit] - visits.time[visit]
     time = np.floor((visits.time[visit] + rng.random(count) * stay) * 1440) / 1440
     kind = rng.integers(0, len(BEDSIDE), count)
     names, units, means, deviations, shifts, tables = zip(*BEDSIDE, strict=True)
