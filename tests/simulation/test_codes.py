@@ -3,7 +3,7 @@ import re
 import pytest
 
 from clm_ler.simulation.codes import DIAGNOSES, DRUGS, PROCEDURES, weights
-from clm_ler.simulation.disease import ACUTES, CONDITION_NAMES
+from clm_ler.simulation.disease_tables import ACUTES, CONDITION_NAMES
 
 FORMS = {
     "icd10cm": r"[A-Z]\d\d(\.[0-9A-Z]{1,4})?",

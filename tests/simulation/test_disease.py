@@ -7,7 +7,8 @@ from scipy.special import expit
 
 from clm_ler.simulation import disease
 from clm_ler.simulation.codes import DRUGS
-from clm_ler.simulation.disease import CONDITION, CONDITIONS, YEAR, Persons, draw_persons
+from clm_ler.simulation.disease import YEAR, Persons, draw_persons
+from clm_ler.simulation.disease_tables import CONDITION, CONDITIONS
 
 PACE = st.floats(0.05, 3)
 

@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import CONDITION, LAB, LABS, YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation import clinic, codes, streams
+from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.visits import Admissions, draw_admissions, draw_visits
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
 VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
@@ -70,7 +72,7 @@ class Site:
 
     persons: Persons
     split: np.ndarray
-    admissions: clinic.Admissions
+    admissions: Admissions
     chart: clinic.Chart
     diagnoses: clinic.Facts
     prescriptions: clinic.Facts
@@ -88,12 +90,12 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
     """Return a chunk of the site."""
 
     def stream(purpose: str) -> np.random.Generator:
-        return clinic.stream(seed, chunk, f"ehrshot {purpose}")
+        return streams.stream(seed, chunk, f"ehrshot {purpose}")
 
     persons = _draw_site_persons(options, chunk, stream("persons"))
     scale = float(np.clip(options.events_per_person / VISITS_AT, 0.3, MOST_VISITS))
-    admissions = clinic.draw_admissions(persons, stream("stays"), options.stays)
-    visits = clinic.draw_visits(persons, admissions, stream("visits"), scale)
+    admissions = draw_admissions(persons, stream("stays"), options.stays)
+    visits = draw_visits(persons, admissions, stream("visits"), scale)
     chart = clinic.read_chart("ehrshot", persons, visits)
     draws = clinic.draw_panels(chart, stream("panels"))
     return Site(
@@ -133,9 +135,9 @@ def split_table(options: SiteOptions, seed: int) -> pa.Table:
     """Return ``person_id_map.csv``: ``split`` and ``omop_person_id``."""
     parts = []
     for chunk in range(chunks(options)):
-        rng = clinic.stream(seed, chunk, "ehrshot persons")
+        rng = streams.stream(seed, chunk, "ehrshot persons")
         persons = _draw_site_persons(options, chunk, rng)
-        split = _deal(persons, clinic.stream(seed, chunk, "ehrshot splits"))
+        split = _deal(persons, streams.stream(seed, chunk, "ehrshot splits"))
         columns = {"split": choose([*SPLITS], split), "omop_person_id": persons.person_id}
         parts.append(pa.table(columns))
     return pa.concat_tables(parts)
@@ -144,7 +146,7 @@ def split_table(options: SiteOptions, seed: int) -> pa.Table:
 def event_table(options: SiteOptions, seed: int, chunk: int) -> pa.Table:
     """Return the events of a chunk, in order of patient and time."""
     site = draw_site(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "ehrshot events")
+    rng = streams.stream(seed, chunk, "ehrshot events")
     parts = [
         _person_rows(site),
         _visit_rows(site),

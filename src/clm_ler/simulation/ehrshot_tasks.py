@@ -10,17 +10,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, ndtr
 
-from clm_ler.simulation import clinic, codes, ehrshot_site
-from clm_ler.simulation.disease import (
-    CONDITION,
-    LAB,
-    LABS,
-    diagnosis_probability,
-    severity,
-)
+from clm_ler.simulation import codes, ehrshot_site, streams
+from clm_ler.simulation.disease import diagnosis_probability, severity
+from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.ehrshot_site import Site, end_of_day
 from clm_ler.simulation.hospital import choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.visits import LONG_STAY
 
 NEW_DIAGNOSES = {
     "new_hypertension": "hypertension",
@@ -133,7 +129,7 @@ def _operational(site: Site, task: str) -> Labels:
     time = end_of_day(stays.time)
     if task == "guo_icu":
         return Labels(stays.row, time, ~np.isnan(stays.icu), stays.icu_transfer[:, None])
-    long_stay = stays.discharge - stays.time >= clinic.LONG_STAY
+    long_stay = stays.discharge - stays.time >= LONG_STAY
     return Labels(stays.row, time, long_stay, stays.long_stay[:, None])
 
 
@@ -199,12 +195,10 @@ def draw_benchmark(options: SiteOptions, seed: int) -> Benchmark:
     for chunk in range(ehrshot_site.chunks(options)):
         site = ehrshot_site.draw_site(options, seed, chunk)
         for task in TASKS:
-            rng = clinic.stream(seed, chunk, f"ehrshot {task}")
+            rng = streams.stream(seed, chunk, f"ehrshot {task}")
             drawn[task].append(_task_rows(site, draw_task(site, task, rng)))
     tasks = {
-        task: _thinned(
-            _joined(parts), options.most_labels, clinic.stream(seed, 0, f"ehrshot thin {task}")
-        )
+        task: _joined(parts, options.most_labels, streams.stream(seed, 0, f"ehrshot thin {task}"))
         for task, parts in drawn.items()
     }
     return Benchmark(
@@ -235,18 +229,12 @@ def _task_rows(site: Site, labels: Labels) -> TaskRows:
     )
 
 
-def _joined(parts: list[TaskRows]) -> TaskRows:
-    names = vars(parts[0])
-    return TaskRows(
-        **{name: np.concatenate([vars(part)[name] for part in parts]) for name in names}
-    )
-
-
-def _thinned(rows: TaskRows, most: int, rng: np.random.Generator) -> TaskRows:
-    """Return at most so many labels of each split, chosen whatever their value."""
-    parts = [rng.permutation(np.flatnonzero(rows.split == split)) for split in SPLIT.values()]
-    kept = np.sort(np.concatenate([part[:most] for part in parts]))
-    return TaskRows(**{name: values[kept] for name, values in vars(rows).items()})
+def _joined(parts: list[TaskRows], most: int, rng: np.random.Generator) -> TaskRows:
+    """Return the labels of all chunks, at most so many of each split, whatever their value."""
+    together = {n: np.concatenate([vars(part)[n] for part in parts]) for n in vars(parts[0])}
+    splits = [np.flatnonzero(together["split"] == split) for split in SPLIT.values()]
+    kept = np.sort(np.concatenate([rng.permutation(rows)[:most] for rows in splits]))
+    return TaskRows(**{name: values[kept] for name, values in together.items()})
 
 
 def _label_file(task: str, rows: TaskRows) -> pa.Table:

@@ -7,12 +7,12 @@ exist. Habits belong to a site whatever the seed: another seed gives other perso
 A person's code tends to be carried forward from visit to visit.
 """
 
-import zlib
 from functools import lru_cache
 
 import numpy as np
 
 from clm_ler.simulation.codes import Catalogue
+from clm_ler.simulation.streams import own_stream
 
 CLINICS = 16  # of a site
 FIRST_YEAR, YEARS = 2005, 20  # for which habits differ; earlier years are as the first
@@ -21,11 +21,6 @@ SITE_HABIT, CLINIC_HABIT = 0.6, 0.9  # standard deviations of the logarithm of a
 DRIFT = 0.06  # of its change per year
 NEW, RETIRED = 0.25, 0.15  # shares of the variants that are introduced or retired in these years
 FORWARD = 0.6  # share of the codes that are carried forward
-
-
-def own_stream(*names: object) -> np.random.Generator:
-    """Return a random stream that depends on names alone."""
-    return np.random.default_rng(zlib.crc32(" ".join(map(str, names)).encode()))
 
 
 @lru_cache(maxsize=8)

@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import LABS, YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation import clinic, codes, streams
+from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.visits import draw_admissions, draw_visits
 
 LAST_DAY = float(np.datetime64("2024-12-31").astype(int))
 ICD10_FROM = float(np.datetime64("2015-10-01").astype(int))
@@ -62,7 +64,7 @@ BARELY_KNOWN = 0.04  # share of persons seen for a few days only
 
 def draw_hospital_persons(options: CohortOptions, seed: int, chunk: int) -> Persons:
     """Return the hidden state of the persons of a chunk."""
-    rng = clinic.stream(seed, chunk, "hospital persons")
+    rng = streams.stream(seed, chunk, "hospital persons")
     size = options.chunk_persons
     n = min(size, options.persons - chunk * size)
     start, end = _windows(n, options.years, rng)
@@ -87,9 +89,9 @@ def _windows(n: int, years: int, rng: np.random.Generator) -> tuple[np.ndarray, 
 def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic.Chart:
     """Return the persons of a chunk with their visits."""
     persons = draw_hospital_persons(options, seed, chunk)
-    admissions = clinic.draw_admissions(persons, clinic.stream(seed, chunk, "hospital stays"))
-    rng = clinic.stream(seed, chunk, "hospital visits")
-    return clinic.read_chart("hospital", persons, clinic.draw_visits(persons, admissions, rng))
+    admissions = draw_admissions(persons, streams.stream(seed, chunk, "hospital stays"))
+    rng = streams.stream(seed, chunk, "hospital visits")
+    return clinic.read_chart("hospital", persons, draw_visits(persons, admissions, rng))
 
 
 def clock(time: np.ndarray) -> pa.Array:
@@ -122,7 +124,7 @@ def _recorded(
 def patient_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the patients of a chunk."""
     persons = draw_hospital_persons(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "patient")
+    rng = streams.stream(seed, chunk, "patient")
     n = len(persons)
     gender = np.where(rng.random(n) < 0.005, rng.integers(2, 4, n), persons.factors["male"])
     unknown_region = np.where(rng.random(n) < 0.03, len(REGIONS), persons.region)
@@ -141,7 +143,7 @@ def patient_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
 def diagnosis_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the diagnoses of a chunk: ICD-9-CM before October 2015, ICD-10-CM from then on."""
     chart = draw_hospital_chart(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "diagnosis")
+    rng = streams.stream(seed, chunk, "diagnosis")
     facts = clinic.draw_diagnoses(chart, rng)
     dotless = (rng.random(len(chart.persons)) < DOTLESS)[facts.row]
     index, time = _recorded(chart.persons, facts, rng)
@@ -177,7 +179,7 @@ def ndc11(ndc: str) -> str:
 def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the prescriptions of a chunk: RxNorm concepts, or NDC packages in several forms."""
     chart = draw_hospital_chart(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "prescription")
+    rng = streams.stream(seed, chunk, "prescription")
     facts = clinic.draw_prescriptions(chart, rng)
     index, time = _recorded(chart.persons, facts, rng)
     items = codes.DRUGS.codes
@@ -200,8 +202,8 @@ def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Tabl
 def procedure_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the procedures of a chunk: CPT4 and HCPCS."""
     chart = draw_hospital_chart(options, seed, chunk)
-    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
-    rng = clinic.stream(seed, chunk, "procedure")
+    draws = clinic.draw_panels(chart, streams.stream(seed, chunk, "hospital panels"))
+    rng = streams.stream(seed, chunk, "procedure")
     facts = clinic.draw_procedures(chart, draws, rng)
     index, time = _recorded(chart.persons, facts, rng)
     prefix = {"CPT": "CPT4", "HCPCS": "HCPCS"}
@@ -218,8 +220,8 @@ def procedure_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
 def lab_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the lab results of a chunk, as text, in whatever unit the laboratory uses."""
     chart = draw_hospital_chart(options, seed, chunk)
-    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
-    rng = clinic.stream(seed, chunk, "lab")
+    draws = clinic.draw_panels(chart, streams.stream(seed, chunk, "hospital panels"))
+    rng = streams.stream(seed, chunk, "lab")
     facts = clinic.draw_labs(chart, draws, rng)
     value, unit = _reported(facts, rng)
     index, time = _recorded(chart.persons, facts, rng)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from clm_ler.simulation import codes
-from clm_ler.simulation.disease import LABS
+from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.hospital import ndc11
 
 COLUMNS: dict[str, tuple[str, ...]] = {
