@@ -6,7 +6,9 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 from clm_ler.simulation import disease
-from clm_ler.simulation.disease import CONDITION, CONDITIONS, YEAR, Persons, draw_persons
+from clm_ler.simulation.codes import DRUGS
+from clm_ler.simulation.disease import YEAR, Persons, draw_persons
+from clm_ler.simulation.disease_tables import CONDITION, CONDITIONS
 
 PACE = st.floats(0.05, 3)
 
@@ -38,8 +40,10 @@ def test_diagnoses_invert_the_cumulative_recognition():
     n, index = 20_000, CONDITION["diabetes"]
     onset = np.zeros((n, len(CONDITIONS)))
     pace = np.full(onset.shape, 0.4)
-    diagnosis = disease.diagnoses(onset, pace, np.random.default_rng(1))[:, index]
+    alert = np.repeat([0.5, 2.0], n // 2)
+    diagnosis = disease.diagnoses(onset, pace, alert, np.random.default_rng(1))[:, index]
     total = disease.cumulative_recognition(onset[:, index], pace[:, index], diagnosis, index)
+    total *= alert
     assert abs(total.mean() - 1) < 0.03
     assert abs(total.std() - 1) < 0.05
 
@@ -92,6 +96,58 @@ def test_labs_rise_before_the_disease_is_named(lab, condition):
     before = disease.lab_mean(persons, rows, persons.onset[rows, index], calm, spec)
     at = disease.lab_mean(persons, rows, persons.diagnosis[rows, index], calm, spec)
     assert (at > before).mean() > 0.9
+
+
+def at(persons: Persons, time: float, lab: str) -> np.ndarray:
+    rows = np.arange(len(persons))
+    when, calm = np.full(len(persons), time), np.zeros(len(persons))
+    return disease.lab_mean(persons, rows, when, calm, disease.LABS[disease.LAB[lab]])
+
+
+def test_a_lab_is_more_than_a_level_and_its_wave_keeps_the_published_spread():
+    persons = draw(4000)
+    well = np.isinf(persons.onset[:, CONDITION["ckd"]]) & np.isinf(
+        persons.onset[:, CONDITION["lupus"]]
+    )
+    male = persons.factors["male"]
+    now, soon, later = (
+        (at(persons, time, "Creatinine") - disease.LABS[disease.LAB["Creatinine"]].male * male)[
+            well
+        ]
+        for time in (18_000.0, 18_060.0, 19_500.0)
+    )
+    assert np.corrcoef(now, soon)[0, 1] > 0.95
+    assert 0.3 < np.corrcoef(now, later)[0, 1] < 0.9
+    spread = disease.LABS[disease.LAB["Creatinine"]].person
+    assert now.std() == pytest.approx(spread, rel=0.05)
+
+
+def test_a_drug_shifts_labs_only_of_those_who_are_treated():
+    persons = draw(6000)
+    index, rows = CONDITION["hypertension"], np.arange(6000)
+    time = np.full(6000, 18_500.0)
+    drugs = len(DRUGS.groups["hypertension"])
+    taken = disease.drug_choice(persons, rows, time, index, drugs)
+    names = np.array([DRUGS.heads[head].name for head in DRUGS.groups["hypertension"]])[taken]
+    thiazide = np.char.startswith(names, "hydrochlorothiazide")
+    known = persons.diagnosis[:, index] < 18_500
+    others = ["heart_failure", "cirrhosis", "depression"]
+    well = np.isinf(persons.onset[:, [CONDITION[name] for name in others]]).all(axis=1)
+    sodium = at(persons, 18_500.0, "Sodium")
+    treated, spared = sodium[well & known & thiazide], sodium[well & known & ~thiazide]
+    unknown = sodium[well & ~known & thiazide]
+    assert spared.mean() - treated.mean() == pytest.approx(2.5, abs=0.3)
+    assert unknown.mean() == pytest.approx(spared.mean(), abs=0.3)
+
+
+def test_who_seeks_care_is_diagnosed_sooner():
+    persons = draw(20_000)
+    index = CONDITION["diabetes"]
+    ever = np.isfinite(persons.onset[:, index])
+    assert ever.sum() > 1000
+    delay = persons.diagnosis[ever, index] - persons.onset[ever, index]
+    care = persons.factors["care"][ever]
+    assert np.median(delay[care > 0.5]) < np.median(delay[care < -0.5])
 
 
 def test_referrals_bring_more_persons_and_bring_them_early():

@@ -77,8 +77,8 @@ def test_labs_have_numbers_and_several_spellings_of_a_unit(events):
 
 
 def test_events_reach_the_mean_that_was_asked_for():
-    options = SiteOptions(persons=60, events_per_person=900)
-    assert ehrshot_site.event_table(options, 1, 0).num_rows == 60 * 900
+    options = SiteOptions(persons=60, events_per_person=2500)
+    assert ehrshot_site.event_table(options, 1, 0).num_rows == 60 * 2500
 
 
 def test_a_chunk_is_deterministic_and_does_not_depend_on_how_many_follow():

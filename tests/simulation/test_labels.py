@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clm_ler.simulation import hospital, labels
-from clm_ler.simulation.disease import CONDITION
+from clm_ler.simulation.disease_tables import CONDITION
 from clm_ler.simulation.options import CohortOptions
 
 OPTIONS = CohortOptions(persons=4000, chunk_persons=4000)

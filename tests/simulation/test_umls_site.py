@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from clm_ler.datasets.rrf import RRFDataset
-from clm_ler.simulation import clinic
-from clm_ler.simulation.disease import LABS
+from clm_ler.simulation import codes
+from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.hospital import ndc11
 from clm_ler.simulation.umls_site import COLUMNS, miniature_umls
 
@@ -44,11 +44,11 @@ def test_mrfiles_says_how_large_the_files_are(files, tmp_path):
 
 def test_both_sites_find_their_codes(conso):
     known = set(zip(conso.SAB, conso.CODE, strict=True))
-    for item in clinic.DIAGNOSES.items:
-        codes = {("ICD10CM", item.icd10cm), ("ICD9CM", item.icd9cm), ("SNOMEDCT_US", item.snomed)}
-        assert codes <= known
-    assert {("RXNORM", drug.rxnorm) for drug in clinic.DRUGS.items} <= known
-    assert {(item.system, item.code) for item in clinic.PROCEDURES.items} <= known
+    for item in codes.DIAGNOSES.codes:
+        own = {("ICD10CM", item.icd10cm), ("ICD9CM", item.icd9cm), ("SNOMEDCT_US", item.snomed)}
+        assert own <= known
+    assert {("RXNORM", drug.rxnorm) for drug in codes.DRUGS.codes} <= known
+    assert {(item.system, item.code) for item in codes.PROCEDURES.codes} <= known
     assert {("LNC", lab.loinc) for lab in LABS} <= known
 
 
@@ -61,20 +61,20 @@ def test_most_diagnoses_share_a_concept_and_the_others_are_related(files, conso)
         if row["RELA"] in ("mapped_to", "mapped_from")
     }
     shared = 0
-    for item in clinic.DIAGNOSES.items:
+    for item in codes.DIAGNOSES.codes:
         here, there = (
             concept[key] for key in (("ICD10CM", item.icd10cm), ("SNOMEDCT_US", item.snomed))
         )
         shared += bool(here & there)
         assert here & there or any((a, b) in related for a in here for b in there)
-    assert 0.7 < shared / len(clinic.DIAGNOSES.items) < 1
+    assert 0.7 < shared / len(codes.DIAGNOSES.codes) < 1
 
 
 def test_every_package_leads_to_its_drug(files, conso):
     sat = files["MRSAT.RRF"].to_pandas()
     packages = sat[(sat.ATN == "NDC") & (sat.SAB == "RXNORM") & (sat.SUPPRESS == "N")]
     drug = conso[conso.SAB == "RXNORM"].groupby("CUI").CODE.agg(set)
-    for item in clinic.DRUGS.items:
+    for item in codes.DRUGS.codes:
         digits = ndc11(item.ndc).replace("-", "")
         assert item.rxnorm in set.union(*drug[packages.CUI[packages.ATV.isin([digits])]])
 
@@ -106,6 +106,6 @@ def test_release_is_the_same_every_time(files):
 
 
 def test_ndc11_pads_each_segment():
-    for item in clinic.DRUGS.items:
+    for item in codes.DRUGS.codes:
         assert re.fullmatch(r"\d{5}-\d{4}-\d{2}", ndc11(item.ndc))
         assert re.fullmatch(r"\d{4}-\d{4}-\d\d|\d{5}-\d{3}-\d\d|\d{5}-\d{4}-\d", item.ndc)

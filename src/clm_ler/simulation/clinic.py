@@ -1,20 +1,26 @@
-"""What happens to simulated persons: admissions, visits, and the facts recorded at them.
+"""What is recorded at the visits of simulated persons: diagnoses, prescriptions, procedures, labs.
 
-Both sites share it; each then writes the facts in its own codes and with its own faults. Every
-random choice comes from a stream named after (seed, site, chunk, purpose), so that each table of a
-chunk can be made alone and none depends on how many chunks there are.
+Both sites share it; each then writes the facts with its own faults.
 """
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
-from clm_ler.simulation import codes
-from clm_ler.simulation.disease import (
+from clm_ler.simulation import habits
+from clm_ler.simulation.codes import (
+    CHEST_XRAY,
+    DIAGNOSES,
+    DRUGS,
+    INPATIENT,
+    KINDS,
+    PROCEDURES,
+    Catalogue,
+)
+from clm_ler.simulation.disease import YEAR, Persons, drug_choice, lab_mean, lab_value, severity
+from clm_ler.simulation.disease_tables import (
     ACUTES,
     CONDITION,
     CONDITION_NAMES,
@@ -22,232 +28,11 @@ from clm_ler.simulation.disease import (
     LAB,
     LABS,
     PANELS,
-    YEAR,
-    Persons,
-    lab_mean,
-    lab_value,
-    severity,
 )
+from clm_ler.simulation.streams import own_stream
+from clm_ler.simulation.visits import CONTACT, Visits, care
 
-LONG_STAY = 7.0  # days
-LENGTH_SD = 0.55  # of the logarithm of the length of stay
-STEP = 180.0  # days for which an admission rate is held constant
-Item = TypeVar("Item")
-
-
-def stream(seed: int, chunk: int, purpose: str) -> np.random.Generator:
-    """Return the random stream of a chunk for one purpose."""
-    return np.random.default_rng([seed, chunk, zlib.crc32(purpose.encode())])
-
-
-@dataclass(frozen=True)
-class Admissions:
-    """Hospital stays; one row each, in order of person and time.
-
-    Attributes:
-        row: The person, as a row of ``Persons``.
-        time: Of admission (days, minutes as fractions).
-        discharge: Later than midnight of the admission day.
-        acuity: How ill, in standard deviations.
-        icu: Time of transfer to intensive care; NaN for none.
-        long_stay, icu_transfer, readmission: Probabilities given the hidden state.
-        readmitted: Whether the next stay begins within 30 days.
-    """
-
-    row: np.ndarray
-    time: np.ndarray
-    discharge: np.ndarray
-    acuity: np.ndarray
-    icu: np.ndarray
-    long_stay: np.ndarray
-    icu_transfer: np.ndarray
-    readmission: np.ndarray
-    readmitted: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def take(self, index: np.ndarray) -> "Admissions":
-        """Return the chosen stays."""
-        return Admissions(**{name: values[index] for name, values in vars(self).items()})
-
-
-def admission_rate(persons: Persons, row: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Return hospital admissions per year given the hidden state at a time."""
-    age = (time - persons.birth[row]) / YEAR
-    log_rate = 0.65 * persons.factors["frailty"][row] + 0.015 * (age - 55)
-    for index, condition in enumerate(CONDITIONS):
-        if condition.admission:
-            log_rate = log_rate + condition.admission * severity(persons, row, time, index)
-    return 0.03 * np.exp(log_rate)
-
-
-def draw_admissions(persons: Persons, rng: np.random.Generator, scale: float = 1.0) -> Admissions:
-    """Draw every hospital stay.
-
-    A stay is followed by another within 2 to 29 days with its readmission probability; otherwise
-    the next comes on the 31st day at the earliest, at the admission rate, which is held for 180
-    days at a time. New stays end 60 days before the end of observation, so that each outcome is seen.
-
-    Args:
-        persons: The hidden state.
-        rng: Its random stream.
-        scale: A factor on the rate.
-    """
-    clock, last = persons.start.copy(), persons.end - 60
-    pending = np.full(len(persons), np.nan)
-    stays: list[Admissions] = []
-    while len(row := np.flatnonzero((clock < last) | ~np.isnan(pending))):
-        rate = scale * admission_rate(persons, row, clock[row]) / YEAR
-        gap = rng.exponential(size=len(row)) / rate
-        again = ~np.isnan(pending[row])
-        time = np.where(again, pending[row], clock[row] + gap)
-        clock[row] += STEP
-        admitted = again | ((gap < STEP) & (time < last[row]))
-        stay = _stays(persons, row[admitted], time[admitted], rng)
-        clock[stay.row] = np.floor(stay.discharge) + 31
-        pending[row] = np.nan
-        back = np.floor(stay.discharge) + rng.uniform(2, 29, len(stay))
-        pending[stay.row] = np.where(stay.readmitted, back, np.nan)
-        stays.append(stay)
-    together = Admissions(
-        **{name: np.concatenate([getattr(s, name) for s in stays]) for name in vars(stays[0])}
-    )
-    return together.take(np.lexsort((together.time, together.row)))
-
-
-def _stays(
-    persons: Persons, row: np.ndarray, time: np.ndarray, rng: np.random.Generator
-) -> Admissions:
-    frailty = persons.factors["frailty"][row]
-    time = np.floor(time) + rng.integers(6 * 60, 21 * 60, len(row)) / 1440
-    acuity = 0.35 * frailty + rng.gamma(1.5, 0.9, len(row))
-    center = 0.5 + 0.45 * acuity
-    long_stay = ndtr((center - np.log(LONG_STAY - 1)) / LENGTH_SD)
-    length = 1 + np.minimum(rng.lognormal(center, LENGTH_SD), 40)
-    discharge = np.floor((time + length) * 1440) / 1440
-    icu_transfer = expit(-5.2 + 1.3 * acuity)
-    midnight = np.floor(time) + 1
-    icu = midnight + rng.uniform(0.01, 0.99, len(row)) * (discharge - midnight)
-    readmission = expit(-3.2 + 0.5 * acuity + 0.8 * frailty)
-    return Admissions(
-        row=row,
-        time=time,
-        discharge=discharge,
-        acuity=acuity,
-        icu=np.where(rng.random(len(row)) < icu_transfer, np.floor(icu * 1440) / 1440, np.nan),
-        long_stay=long_stay,
-        icu_transfer=icu_transfer,
-        readmission=readmission,
-        readmitted=rng.random(len(row)) < readmission,
-    )
-
-
-@dataclass(frozen=True)
-class Visits:
-    """Contacts with the hospital; one row each, in order of person and time.
-
-    Attributes:
-        row: The person, as a row of ``Persons``.
-        time: Its beginning (days, minutes as fractions).
-        discharge: Its end.
-        kind: ``codes.OFFICE``, ``EMERGENCY`` or ``INPATIENT``.
-        reason: The number of the acute illness that led to it, or -1.
-        acuity: Of a hospital stay; 0 elsewhere.
-        stay: The row of ``Admissions``, or -1.
-    """
-
-    row: np.ndarray
-    time: np.ndarray
-    discharge: np.ndarray
-    kind: np.ndarray
-    reason: np.ndarray
-    acuity: np.ndarray
-    stay: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
-def draw_visits(
-    persons: Persons, admissions: Admissions, rng: np.random.Generator, scale: float = 1.0
-) -> Visits:
-    """Draw every visit: routine, follow-up, diagnosis, acute illness, and the hospital stays."""
-    parts = [_routine(persons, rng, scale), _follow_up(persons, rng, scale)]
-    parts.append(_recognised(persons, rng))
-    parts += [_acute(persons, number, rng, scale) for number in range(len(ACUTES))]
-    row, time, kind, reason = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    time = np.floor(time * 1440) / 1440
-    outside = np.full(len(row), -1)
-    visits = Visits(
-        row=np.concatenate([row, admissions.row]),
-        time=np.concatenate([time, admissions.time]),
-        discharge=np.concatenate([time + 20 / 1440, admissions.discharge]),
-        kind=np.concatenate([kind, np.full(len(admissions), codes.INPATIENT)]),
-        reason=np.concatenate([reason, np.full(len(admissions), -1)]),
-        acuity=np.concatenate([np.zeros(len(row)), admissions.acuity]),
-        stay=np.concatenate([outside, np.arange(len(admissions))]),
-    )
-    order = np.lexsort((visits.stay, visits.reason, visits.time, visits.row))
-    return Visits(**{name: values[order] for name, values in vars(visits).items()})
-
-
-Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _poisson(
-    rate: np.ndarray, start: np.ndarray, end: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and times of points with a yearly rate between start and end, by office hours."""
-    length = np.maximum(end - start, 0)
-    row = np.repeat(np.arange(len(rate)), rng.poisson(rate * length / YEAR))
-    day = np.floor(start[row] + rng.random(len(row)) * length[row])
-    return row, day + rng.integers(8 * 60, 17 * 60, len(row)) / 1440
-
-
-def _office(row: np.ndarray, time: np.ndarray) -> Part:
-    return row, time, np.full(len(row), codes.OFFICE), np.full(len(row), -1)
-
-
-def _routine(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
-    age = (persons.start - persons.birth) / YEAR
-    rate = scale * 0.52 * np.exp(0.25 * persons.factors["frailty"] + 0.008 * (age - 45))
-    row, time = _poisson(rate, persons.start, persons.end, rng)
-    # Everybody who is in the records came at least once.
-    everybody = np.arange(len(persons))
-    return _office(np.append(row, everybody), np.append(time, np.floor(persons.start) + 9.5 / 24))
-
-
-def _follow_up(persons: Persons, rng: np.random.Generator, scale: float) -> Part:
-    rows, times = [], []
-    for index, condition in enumerate(CONDITIONS):
-        since = np.maximum(persons.diagnosis[:, index], persons.start)
-        since = np.minimum(since, persons.end)
-        rate = np.full(len(persons), 0.2 * scale * condition.visits)
-        row, time = _poisson(rate, since, persons.end, rng)
-        late = time > persons.diagnosis[row, index]
-        rows.append(row[late])
-        times.append(time[late])
-    return _office(np.concatenate(rows), np.concatenate(times))
-
-
-def _recognised(persons: Persons, rng: np.random.Generator) -> Part:
-    seen = (persons.diagnosis >= persons.start[:, None]) & (
-        persons.diagnosis < persons.end[:, None]
-    )
-    row, condition = np.nonzero(seen)
-    return _office(row, persons.diagnosis[row, condition])
-
-
-def _acute(persons: Persons, number: int, rng: np.random.Generator, scale: float) -> Part:
-    acute = ACUTES[number]
-    log_rate = sum((weight * persons.factors[name] for name, weight in acute.factors.items()), 0.0)
-    for name, ratio in acute.known.items():
-        log_rate = log_rate + np.log(ratio) * (persons.onset[:, CONDITION[name]] < persons.start)
-    rate = scale * acute.rate * np.exp(log_rate) * np.ones(len(persons))
-    row, time = _poisson(rate, persons.start, persons.end, rng)
-    kind = np.where(rng.random(len(row)) < acute.emergency, codes.EMERGENCY, codes.OFFICE)
-    return row, time, kind, np.full(len(row), number)
+MISSING = 0.04  # share of the results of a panel that never come
 
 
 @dataclass(frozen=True)
@@ -258,7 +43,8 @@ class Facts:
         visit: The row of ``Visits``.
         row: The person, as a row of ``Persons``.
         time: When (days, minutes as fractions).
-        item: What, as an index into the list of the kind of fact.
+        item: What is meant: a head of the catalogue of its kind, or a lab.
+        code: What is written down: a code of the catalogue, or a lab.
         value: Of a lab result.
         mean: What the lab was expected to show, as :func:`~disease.lab_mean` gives it.
     """
@@ -267,6 +53,7 @@ class Facts:
     row: np.ndarray
     time: np.ndarray
     item: np.ndarray
+    code: np.ndarray
     value: np.ndarray
     mean: np.ndarray
 
@@ -274,42 +61,11 @@ class Facts:
         return len(self.row)
 
 
-class Catalogue(Generic[Item]):
-    """The items of one kind of fact, numbered, with those of each group under its name."""
-
-    def __init__(self, groups: Mapping[str, Sequence[Item]]) -> None:
-        self.items: tuple[Item, ...] = tuple(dict.fromkeys(i for g in groups.values() for i in g))
-        number = {item: index for index, item in enumerate(self.items)}
-        self.groups = {
-            name: np.array([number[item] for item in items]) for name, items in groups.items()
-        }
-
-
-DIAGNOSES: Catalogue[codes.Diagnosis] = Catalogue(
-    {
-        **codes.DIAGNOSES,
-        **codes.ACUTE_DIAGNOSES,
-        **{f"sign of {name}": (sign,) for name, sign in codes.SIGNS.items()},
-        "admission": codes.ADMISSION_DIAGNOSES,
-        "background": codes.BACKGROUND,
-    }
-)
-DRUGS: Catalogue[codes.Drug] = Catalogue(codes.DRUGS)
-PROCEDURES: Catalogue[codes.Procedure] = Catalogue(
-    {
-        **codes.CONDITION_PROCEDURES,
-        **{str(kind): items for kind, items in enumerate(codes.VISIT_PROCEDURES)},
-        "panels": tuple(codes.Procedure(panel.name, "CPT", panel.cpt) for panel in PANELS),
-        "background": codes.BACKGROUND_PROCEDURES,
-        "chest x-ray": (codes.CHEST_XRAY,),
-    }
-)
-
-
 @dataclass(frozen=True)
 class Chart:
-    """What is known and what is hidden at each visit; arrays are [visits, conditions]."""
+    """What is known and what is hidden at each visit of a site; arrays are [visits, conditions]."""
 
+    site: str
     persons: Persons
     visits: Visits
     known: np.ndarray
@@ -317,7 +73,7 @@ class Chart:
     severity: np.ndarray
 
 
-def read_chart(persons: Persons, visits: Visits) -> Chart:
+def read_chart(site: str, persons: Persons, visits: Visits) -> Chart:
     """Return which conditions are known at each visit, for the first time or not, and how severe."""
     # Visits are timed to the minute, so the one that makes a diagnosis may seem to precede it.
     known = persons.diagnosis[visits.row] < visits.time[:, None] + 1 / 1440
@@ -326,6 +82,7 @@ def read_chart(persons: Persons, visits: Visits) -> Chart:
     before[1:] = known[:-1]
     hidden = [severity(persons, visits.row, visits.time, i) for i in range(len(CONDITIONS))]
     return Chart(
+        site=site,
         persons=persons,
         visits=visits,
         known=known,
@@ -337,14 +94,15 @@ def read_chart(persons: Persons, visits: Visits) -> Chart:
 Picks = list[tuple[np.ndarray, np.ndarray]]  # rows of visits, and items picked at them
 
 
-def _collect(chart: Chart, picks: Picks) -> Facts:
+def _collect(chart: Chart, catalogue: Catalogue, picks: Picks, rng: np.random.Generator) -> Facts:
     visit = np.concatenate([rows for rows, _ in picks])
     item = np.concatenate([items for _, items in picks])
     order = np.lexsort((item, visit))
     visit, item = visit[order], item[order]
-    nothing = np.empty(0)
-    visits = chart.visits
-    return Facts(visit, visits.row[visit], visits.time[visit], item, nothing, nothing)
+    visits, nothing = chart.visits, np.empty(0)
+    row, time = visits.row[visit], visits.time[visit]
+    code = habits.write_down(catalogue, chart.site, item, visits.clinic[visit], time, row, rng)
+    return Facts(visit, row, time, item, code, nothing, nothing)
 
 
 def _some(chance: np.ndarray | float, rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -356,21 +114,24 @@ def draw_diagnoses(chart: Chart, rng: np.random.Generator) -> Facts:
     visits, picks = chart.visits, list[tuple[np.ndarray, np.ndarray]]()
     for index, name in enumerate(CONDITION_NAMES):
         items, first = DIAGNOSES.groups[name], chart.first[:, index]
-        rows = _some(np.where(first, 1.0, 0.2 * chart.known[:, index]), len(visits), rng)
+        repeated = 0.2 * chart.known[:, index] * (visits.reason != CONTACT)
+        rows = _some(np.where(first, 1.0, repeated), len(visits), rng)
         worse = rng.random(len(rows)) * chart.severity[rows, index] / 2 * len(items)
         pick = np.where(first[rows], 0, np.minimum(worse.astype(int), len(items) - 1))
         picks.append((rows, items[pick]))
-        if name in codes.SIGNS:
+        sign = DIAGNOSES.groups.get(f"sign of {name}")
+        if sign is not None:
+            # Most who have a sign do not have the disease.
             unnamed = np.where(chart.known[:, index], 0, chart.severity[:, index])
-            rows = _some(0.01 + 0.12 * unnamed, len(visits), rng)
-            picks.append((rows, np.full(len(rows), DIAGNOSES.groups[f"sign of {name}"][0])))
+            rows = _some(0.02 + 0.1 * unnamed * (visits.reason != CONTACT), len(visits), rng)
+            picks.append((rows, np.full(len(rows), sign[0])))
     picks += _acute_picks(visits, DIAGNOSES.groups, 0.4, rng)
     for number, item in enumerate(DIAGNOSES.groups["admission"]):
         chance = expit(1.6 * (visits.acuity - 0.45 * number) - 1.2)
-        rows = _some(np.where(visits.kind == codes.INPATIENT, chance, 0), len(visits), rng)
+        rows = _some(np.where(visits.kind == INPATIENT, chance, 0), len(visits), rng)
         picks.append((rows, np.full(len(rows), item)))
     picks.append(_background(visits, DIAGNOSES.groups["background"], 0.5, rng))
-    return _collect(chart, picks)
+    return _collect(chart, DIAGNOSES, picks, rng)
 
 
 def _acute_picks(
@@ -400,22 +161,24 @@ def _background(
 
 
 def draw_prescriptions(chart: Chart, rng: np.random.Generator) -> Facts:
-    """Draw the prescriptions: they follow the diagnosis, and grow with severity."""
+    """Draw the prescriptions: most follow the diagnosis, and they grow with severity."""
     visits, picks = chart.visits, list[tuple[np.ndarray, np.ndarray]]()
-    liking = rng.random((len(chart.persons), len(CONDITIONS)))
     for index, name in enumerate(CONDITION_NAMES):
         items = DRUGS.groups.get(name)
         if items is None:
             continue
+        # Some are treated before anybody has named the disease.
+        unnamed = np.maximum(chart.severity[:, index] - 0.6, 0) * 0.12
+        chance = np.where(chart.known[:, index], 0.2, unnamed) * (visits.reason != CONTACT)
         for repeat in range(2):
-            chance = np.where(chart.known[:, index], 0.2 / (1 + repeat), 0)
-            rows = _some(chance, len(visits), rng)
-            taste = liking[visits.row[rows], index] * (0.5 + 0.4 * chart.severity[rows, index])
-            pick = np.minimum((taste * len(items)).astype(int) + repeat, len(items) - 1)
-            picks.append((rows, items[pick]))
+            rows = _some(chance / (1 + repeat), len(visits), rng)
+            choice = drug_choice(
+                chart.persons, visits.row[rows], visits.time[rows], index, len(items)
+            )
+            picks.append((rows, items[np.minimum(choice + repeat, len(items) - 1)]))
     picks += _acute_picks(visits, DRUGS.groups, 0.5, rng)
     picks.append(_background(visits, DRUGS.groups["background"], 0.15, rng))
-    return _collect(chart, picks)
+    return _collect(chart, DRUGS, picks, rng)
 
 
 @dataclass(frozen=True)
@@ -431,7 +194,7 @@ class Draws:
 def draw_panels(chart: Chart, rng: np.random.Generator) -> Draws:
     """Draw which panels are ordered: at visits by what is known or suspected, in hospital daily."""
     visits = chart.visits
-    nights = np.where(visits.kind == codes.INPATIENT, visits.discharge - visits.time, 0)
+    nights = np.where(visits.kind == INPATIENT, visits.discharge - visits.time, 0)
     days = np.minimum(nights.astype(int), 10) + 1
     visit = np.repeat(np.arange(len(visits)), days)
     day = np.arange(len(visit)) - np.repeat(np.cumsum(days) - days, days)
@@ -462,15 +225,22 @@ def _panel_chance(chart: Chart, number: int) -> np.ndarray:
         chance = chance + weight * unnamed * chart.severity[:, CONDITION[name]]
     if panel.labs == ("PSA",):
         chance = chance * chart.persons.factors["male"][visits.row] * (age > 45)
-    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient
-    return np.where(visits.kind == codes.INPATIENT, ward, np.maximum(chance, ward))
+    # The more ill a person, the more is tested.
+    ward = np.array([0.0, 0.5, 1.0])[visits.kind] * panel.inpatient * (0.3 + 0.45 * visits.acuity)
+    # Labs are ordered for those who are ill or ask for them, and by the custom of the clinic.
+    custom = own_stream(chart.site, "panels", number).standard_normal(habits.CLINICS)
+    chance = (
+        chance * np.exp(0.5 * custom[visits.clinic] - 0.125) * care(chart.persons, 0.3)[visits.row]
+    )
+    chance = chance * np.where(visits.reason >= 0, 1.0, 0.7) * (visits.reason != CONTACT)
+    return np.where(visits.kind == INPATIENT, ward, np.maximum(chance, ward))
 
 
 def draw_procedures(chart: Chart, draws: Draws, rng: np.random.Generator) -> Facts:
     """Draw the billed procedures: the visit itself, the panels drawn, what a condition brings."""
     visits, picks = chart.visits, list[tuple[np.ndarray, np.ndarray]]()
-    for kind in range(len(codes.VISIT_PROCEDURES)):
-        rows, items = np.flatnonzero(visits.kind == kind), PROCEDURES.groups[str(kind)]
+    for kind in range(len(KINDS)):
+        rows, items = np.flatnonzero(visits.kind == kind), PROCEDURES.groups[KINDS[kind]]
         picks.append((rows, rng.choice(items, len(rows))))
     billed = _some(0.4, len(draws.visit), rng)
     picks.append((draws.visit[billed], PROCEDURES.groups["panels"][draws.panel[billed]]))
@@ -479,11 +249,11 @@ def draw_procedures(chart: Chart, draws: Draws, rng: np.random.Generator) -> Fac
             rows = _some(0.04 * chart.known[:, index], len(visits), rng)
             picks.append((rows, np.full(len(rows), item)))
     picks += _acute_picks(visits, PROCEDURES.groups, 0.5, rng)
-    lungs = np.isin(visits.reason, [0, 1]) * 0.3 + (visits.kind == codes.INPATIENT) * 0.5
+    lungs = np.isin(visits.reason, [0, 1]) * 0.3 + (visits.kind == INPATIENT) * 0.5
     rows = _some(lungs, len(visits), rng)
-    picks.append((rows, np.full(len(rows), PROCEDURES.groups["chest x-ray"][0])))
+    picks.append((rows, np.full(len(rows), CHEST_XRAY)))
     picks.append(_background(visits, PROCEDURES.groups["background"], 0.15, rng))
-    return _collect(chart, picks)
+    return _collect(chart, PROCEDURES, picks, rng)
 
 
 def draw_labs(chart: Chart, draws: Draws, rng: np.random.Generator) -> Facts:
@@ -496,12 +266,13 @@ def draw_labs(chart: Chart, draws: Draws, rng: np.random.Generator) -> Facts:
             lab = LABS[LAB[name]]
             mean = lab_mean(chart.persons, row, draws.time[drawn], draws.acuity[drawn], lab)
             value = lab_value(mean, rng.standard_normal(len(drawn)), lab)
-            found.append((drawn, row, np.full(len(drawn), LAB[name]), value, mean))
+            kept = rng.random(len(drawn)) > MISSING
+            columns = (drawn, row, np.full(len(drawn), LAB[name]), value, mean)
+            found.append(tuple(column[kept] for column in columns))
     drawn, row, item, value, mean = (
         np.concatenate(columns) for columns in zip(*found, strict=True)
     )
     order = np.lexsort((item, drawn))
-    drawn = drawn[order]
-    return Facts(
-        draws.visit[drawn], row[order], draws.time[drawn], item[order], value[order], mean[order]
-    )
+    drawn, item = drawn[order], item[order]
+    visit, time = draws.visit[drawn], draws.time[drawn]
+    return Facts(visit, row[order], time, item, item, value[order], mean[order])

@@ -7,39 +7,42 @@ their visit, what is known by the day lies at 23:59.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import LAB, LABS, YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation import clinic, codes, streams
+from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.visits import Admissions, draw_admissions, draw_visits
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
-VISITS_AT = 450.0  # mean events a person at which visits are as frequent as at the hospital
+VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
-YEARS = 12
-# The benchmark's patients come from a referral centre: rare diseases are less rare there.
+YEARS = 20  # that its records reach back, at most
+# The benchmark's patients come from a referral centre: rare diseases (the rarest first) are less rare there.
 REFERRALS = {
-    "lupus": Referral(12.0, 0.95),
-    "celiac": Referral(11.0, 0.95),
-    "pancreatic_cancer": Referral(9.0, 0.95),
-    "coronary_disease": Referral(1.5, 0.4),
-    "hyperlipidemia": Referral(1.0, 0.7),
-    "hypertension": Referral(1.0, 0.9),
+    "lupus": Referral(3.0, 0.8),
+    "celiac": Referral(3.0, 0.8),
+    "pancreatic_cancer": Referral(3.0, 0.8),
+    "coronary_disease": Referral(2.0, 0.3),
+    "hypertension": Referral(2.0, 0.5),
+    "hyperlipidemia": Referral(2.5, 0.5),
 }
 SPLITS = ("train", "val", "test")
 WARD, ICU = "CARE_SITE/7929519", "CARE_SITE/7928450"
 BEDSIDE = (
-    # code, unit, mean, standard deviation, table
-    ("LOINC/8867-4", "/min", 78, 12, "measurement"),
-    ("LOINC/9279-1", "/min", 16, 3, "measurement"),
-    ("LOINC/59408-5", "%", 97, 2, "measurement"),
-    ("LOINC/8310-5", "Cel", 36.8, 0.4, "measurement"),
-    ("STANFORD_OBS/pain_score", None, 3, 2, "observation"),
-    ("STANFORD_OBS/braden_scale", None, 19, 3, "observation"),
+    # code, unit, mean, standard deviation, shift by acuity, table
+    ("LOINC/8867-4", "/min", 78, 12, 4, "measurement"),
+    ("LOINC/9279-1", "/min", 16, 3, 1, "measurement"),
+    ("LOINC/59408-5", "%", 97, 2, -0.7, "measurement"),
+    ("LOINC/8310-5", "Cel", 36.8, 0.4, 0.1, "measurement"),
+    ("STANFORD_OBS/pain_score", None, 3, 2, 0, "observation"),
+    ("STANFORD_OBS/braden_scale", None, 19, 3, -1, "observation"),
 )
 LAB_SPELLINGS = {
     # A second unit of a lab: its factor and share.
@@ -69,7 +72,7 @@ class Site:
 
     persons: Persons
     split: np.ndarray
-    admissions: clinic.Admissions
+    admissions: Admissions
     chart: clinic.Chart
     diagnoses: clinic.Facts
     prescriptions: clinic.Facts
@@ -82,23 +85,22 @@ def chunks(options: SiteOptions) -> int:
     return -(-options.persons // CHUNK_PERSONS)
 
 
+@lru_cache(maxsize=4)  # a small site is drawn once for its events and its labels
 def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
     """Return a chunk of the site."""
 
     def stream(purpose: str) -> np.random.Generator:
-        return clinic.stream(seed, chunk, f"ehrshot {purpose}")
+        return streams.stream(seed, chunk, f"ehrshot {purpose}")
 
     persons = _draw_site_persons(options, chunk, stream("persons"))
     scale = float(np.clip(options.events_per_person / VISITS_AT, 0.3, MOST_VISITS))
-    admissions = clinic.draw_admissions(persons, stream("stays"), options.stays)
-    visits = clinic.draw_visits(persons, admissions, stream("visits"), scale)
-    chart = clinic.read_chart(persons, visits)
+    admissions = draw_admissions(persons, stream("stays"), options.stays)
+    visits = draw_visits(persons, admissions, stream("visits"), scale)
+    chart = clinic.read_chart("ehrshot", persons, visits)
     draws = clinic.draw_panels(chart, stream("panels"))
-    # Thirds, whatever the number of patients.
-    split = stream("splits").permutation(np.arange(len(persons)) % len(SPLITS))
     return Site(
         persons=persons,
-        split=split,
+        split=_deal(persons, stream("splits")),
         admissions=admissions,
         chart=chart,
         diagnoses=clinic.draw_diagnoses(chart, stream("diagnoses")),
@@ -109,23 +111,33 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
 
 
 def _draw_site_persons(options: SiteOptions, chunk: int, rng: np.random.Generator) -> Persons:
-    """Draw adults seen for one to twelve years."""
+    """Draw adults seen for one to twenty years."""
     n = min(CHUNK_PERSONS, options.persons - chunk * CHUNK_PERSONS)
     end = LAST_DAY - np.floor(rng.uniform(0, 2, n) * YEAR)
-    start = np.floor(end - (2 + (YEARS - 2) * rng.beta(1.5, 1.2, n)) * YEAR)
+    start = np.floor(end - (1 + (YEARS - 1) * rng.beta(1.3, 2.0, n)) * YEAR)
     age = 20 + 55 * rng.beta(1.8, 1.5, n)
     person_id = 115_960_000 + chunk * CHUNK_PERSONS * 20 + np.cumsum(rng.integers(1, 20, n))
     return draw_persons(person_id, start, end, age, REFERRALS, rng)
+
+
+def _deal(persons: Persons, rng: np.random.Generator) -> np.ndarray:
+    """Return the split of each person: thirds, each with its share of the rare diagnoses."""
+    diagnosis = persons.diagnosis[:, [CONDITION[name] for name in REFERRALS]]
+    made = (diagnosis > persons.start[:, None]) & (diagnosis < persons.end[:, None])
+    rarest = np.where(made.any(axis=1), made.argmax(axis=1), len(REFERRALS))
+    order = np.lexsort((rng.random(len(persons)), rarest))
+    split = np.empty(len(persons), int)
+    split[order] = (np.arange(len(persons)) + rng.integers(len(SPLITS))) % len(SPLITS)
+    return split
 
 
 def split_table(options: SiteOptions, seed: int) -> pa.Table:
     """Return ``person_id_map.csv``: ``split`` and ``omop_person_id``."""
     parts = []
     for chunk in range(chunks(options)):
-        stream = clinic.stream(seed, chunk, "ehrshot splits")
-        rng = clinic.stream(seed, chunk, "ehrshot persons")
+        rng = streams.stream(seed, chunk, "ehrshot persons")
         persons = _draw_site_persons(options, chunk, rng)
-        split = stream.permutation(np.arange(len(persons)) % len(SPLITS))
+        split = _deal(persons, streams.stream(seed, chunk, "ehrshot splits"))
         columns = {"split": choose([*SPLITS], split), "omop_person_id": persons.person_id}
         parts.append(pa.table(columns))
     return pa.concat_tables(parts)
@@ -134,7 +146,7 @@ def split_table(options: SiteOptions, seed: int) -> pa.Table:
 def event_table(options: SiteOptions, seed: int, chunk: int) -> pa.Table:
     """Return the events of a chunk, in order of patient and time."""
     site = draw_site(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "ehrshot events")
+    rng = streams.stream(seed, chunk, "ehrshot events")
     parts = [
         _person_rows(site),
         _visit_rows(site),
@@ -251,28 +263,28 @@ def _diagnosis_rows(site: Site, rng: np.random.Generator) -> pa.Table:
     begin, end = visits.time[facts.visit], visits.discharge[facts.visit]
     start = np.where(rng.random(len(facts)) < 0.5, np.minimum(begin + 1 / 24, end), end)
     start = np.where(rng.random(len(facts)) < 0.3, end_of_day(start), start)
-    names = [f"SNOMED/{item.snomed}" for item in clinic.DIAGNOSES.items]
-    return _rows(facts.row, facts.visit, start, choose(names, facts.item), "condition_occurrence")
+    names = [f"SNOMED/{item.snomed}" for item in codes.DIAGNOSES.codes]
+    return _rows(facts.row, facts.visit, start, choose(names, facts.code), "condition_occurrence")
 
 
 def _drug_rows(site: Site, rng: np.random.Generator) -> pa.Table:
     facts, visits = site.prescriptions, site.chart.visits
     begin, end = visits.time[facts.visit], visits.discharge[facts.visit]
     start = np.floor((begin + rng.random(len(facts)) * (end - begin)) * 1440) / 1440
-    names = [f"RxNorm/{item.rxnorm}" for item in clinic.DRUGS.items]
+    names = [f"RxNorm/{item.rxnorm}" for item in codes.DRUGS.codes]
     return _rows(
-        facts.row, facts.visit, start, choose(names, facts.item), "drug_exposure", start + 30
+        facts.row, facts.visit, start, choose(names, facts.code), "drug_exposure", start + 30
     )
 
 
 def _procedure_rows(site: Site) -> pa.Table:
     """Return the billed procedures, at the end of their visit; an X-ray when it was taken."""
     facts, visits = site.procedures, site.chart.visits
-    xray = facts.item == clinic.PROCEDURES.groups["chest x-ray"][0]
+    xray = facts.item == codes.CHEST_XRAY
     start = np.where(xray, facts.time, visits.discharge[facts.visit])
     prefix = {"CPT": "CPT4", "HCPCS": "HCPCS"}
-    names = [f"{prefix[item.system]}/{item.code}" for item in clinic.PROCEDURES.items]
-    code = choose(names, facts.item)
+    names = [f"{prefix[item.system]}/{item.code}" for item in codes.PROCEDURES.codes]
+    code = choose(names, facts.code)
     return _rows(facts.row, facts.visit, start, code, "procedure_occurrence")
 
 
@@ -301,13 +313,14 @@ def _lab_rows(site: Site, rng: np.random.Generator) -> pa.Table:
 def _bedside_rows(site: Site, count: int, rng: np.random.Generator) -> pa.Table:
     """Return observations at the bedside, which make up most of such records."""
     visits = site.chart.visits
-    weight = 1 + 12 * (visits.kind == codes.INPATIENT)
+    weight = 1 + 5 * (visits.discharge - visits.time)
     visit = np.sort(rng.choice(len(visits), count, p=weight / weight.sum()))
-    stay = np.minimum(visits.discharge[visit] - visits.time[visit], 5)
+    stay = visits.discharge[visit] - visits.time[visit]
     time = np.floor((visits.time[visit] + rng.random(count) * stay) * 1440) / 1440
     kind = rng.integers(0, len(BEDSIDE), count)
-    names, units, means, deviations, tables = zip(*BEDSIDE, strict=True)
-    value = np.array(means)[kind] + np.array(deviations)[kind] * rng.standard_normal(count)
+    names, units, means, deviations, shifts, tables = zip(*BEDSIDE, strict=True)
+    value = np.array(means)[kind] + np.array(shifts)[kind] * visits.acuity[visit]
+    value += np.array(deviations)[kind] * rng.standard_normal(count)
     return _rows(
         visits.row[visit],
         visit,

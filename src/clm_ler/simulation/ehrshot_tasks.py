@@ -10,17 +10,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, ndtr
 
-from clm_ler.simulation import clinic, ehrshot_site
-from clm_ler.simulation.disease import (
-    CONDITION,
-    LAB,
-    LABS,
-    diagnosis_probability,
-    severity,
-)
+from clm_ler.simulation import codes, ehrshot_site, streams
+from clm_ler.simulation.disease import diagnosis_probability, severity
+from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.ehrshot_site import Site, end_of_day
 from clm_ler.simulation.hospital import choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.visits import LONG_STAY
 
 NEW_DIAGNOSES = {
     "new_hypertension": "hypertension",
@@ -57,20 +53,21 @@ LAB_TASKS = {
 # log odds for each unit of severity of a condition, and for each unit of acuity of a stay.
 FINDINGS: dict[str, tuple[float, dict[str, float], float]] = {
     "No Finding": (0.0, {}, 0.0),
-    "Enlarged Cardiomediastinum": (-3.4, {"heart_failure": 0.8, "coronary_disease": 0.4}, 0.2),
-    "Cardiomegaly": (-2.4, {"heart_failure": 1.5, "hypertension": 0.4}, 0.0),
-    "Lung Lesion": (-2.9, {"copd": 0.7, "pancreatic_cancer": 1.2, "tobacco_dependence": 0.5}, 0.0),
-    "Lung Opacity": (-1.8, {"copd": 0.6, "heart_failure": 0.4}, 0.5),
-    "Edema": (-2.8, {"heart_failure": 1.3, "ckd": 0.6}, 0.4),
-    "Consolidation": (-3.0, {"copd": 0.5}, 0.6),
-    "Pneumonia": (-2.8, {"copd": 0.7, "asthma": 0.3}, 0.5),
-    "Atelectasis": (-2.4, {"obesity": 0.4}, 0.6),
-    "Pneumothorax": (-3.2, {"copd": 1.2}, 0.2),
-    "Pleural Effusion": (-2.4, {"heart_failure": 1.0, "cirrhosis": 0.9}, 0.4),
-    "Pleural Other": (-3.2, {"lupus": 1.4}, 0.0),
-    "Fracture": (-2.9, {"dementia": 0.9, "osteoarthritis": 0.6}, 0.0),
-    "Support Devices": (-2.0, {"pancreatic_cancer": 0.6, "atrial_fibrillation": 0.5}, 0.8),
+    "Enlarged Cardiomediastinum": (-4.6, {"heart_failure": 0.8, "coronary_disease": 0.4}, 0.2),
+    "Cardiomegaly": (-3.6, {"heart_failure": 1.5, "hypertension": 0.4}, 0.0),
+    "Lung Lesion": (-4.1, {"copd": 0.7, "pancreatic_cancer": 1.2, "tobacco_dependence": 0.5}, 0.0),
+    "Lung Opacity": (-3.0, {"copd": 0.6, "heart_failure": 0.4}, 0.5),
+    "Edema": (-4.0, {"heart_failure": 1.3, "ckd": 0.6}, 0.4),
+    "Consolidation": (-4.2, {"copd": 0.5}, 0.6),
+    "Pneumonia": (-4.0, {"copd": 0.7, "asthma": 0.3}, 0.5),
+    "Atelectasis": (-3.6, {"obesity": 0.4}, 0.6),
+    "Pneumothorax": (-4.4, {"copd": 1.2}, 0.2),
+    "Pleural Effusion": (-3.6, {"heart_failure": 1.0, "cirrhosis": 0.9}, 0.4),
+    "Pleural Other": (-4.4, {"lupus": 1.4}, 0.0),
+    "Fracture": (-4.1, {"dementia": 0.9, "osteoarthritis": 0.6}, 0.0),
+    "Support Devices": (-3.2, {"pancreatic_cancer": 0.6, "atrial_fibrillation": 0.5}, 0.8),
 }
+CERTAIN = 0.45  # share of the reports without a finding that say so
 SHOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
 ALL = -1
 REPLICATES = 5
@@ -132,7 +129,7 @@ def _operational(site: Site, task: str) -> Labels:
     time = end_of_day(stays.time)
     if task == "guo_icu":
         return Labels(stays.row, time, ~np.isnan(stays.icu), stays.icu_transfer[:, None])
-    long_stay = stays.discharge - stays.time >= clinic.LONG_STAY
+    long_stay = stays.discharge - stays.time >= LONG_STAY
     return Labels(stays.row, time, long_stay, stays.long_stay[:, None])
 
 
@@ -161,9 +158,12 @@ def _abnormal_lab(site: Site, task: LabTask) -> Labels:
 
 
 def _chest_xrays(site: Site, rng: np.random.Generator) -> Labels:
-    """Return chest X-ray reports; the finding "No Finding" is the absence of all but devices."""
+    """Return chest X-ray reports.
+
+    "No Finding" is the absence of all but devices, where the report is certain of it.
+    """
     facts, visits = site.procedures, site.chart.visits
-    taken = np.flatnonzero(facts.item == clinic.PROCEDURES.groups["chest x-ray"][0])
+    taken = np.flatnonzero(facts.item == codes.CHEST_XRAY)
     row, time = facts.row[taken], facts.time[taken] + 2 / 24
     acuity = visits.acuity[facts.visit[taken]]
     probability = np.empty((len(taken), len(FINDINGS)))
@@ -172,9 +172,10 @@ def _chest_xrays(site: Site, rng: np.random.Generator) -> Labels:
         for name, weight in conditions.items():
             odds = odds + weight * severity(site.persons, row, time, CONDITION[name])
         probability[:, number] = expit(odds)
-    found = rng.random(probability.shape) < probability
-    probability[:, 0] = np.prod(1 - probability[:, 1:-1], axis=1)
-    found[:, 0] = ~found[:, 1:-1].any(axis=1)
+    draw = rng.random(probability.shape)
+    found = draw < probability
+    probability[:, 0] = CERTAIN * np.prod(1 - probability[:, 1:-1], axis=1)
+    found[:, 0] = ~found[:, 1:-1].any(axis=1) & (draw[:, 0] < CERTAIN)
     bits = found @ (1 << np.arange(len(FINDINGS))[::-1])
     return Labels(row, time - 1, bits, probability)
 
@@ -194,9 +195,12 @@ def draw_benchmark(options: SiteOptions, seed: int) -> Benchmark:
     for chunk in range(ehrshot_site.chunks(options)):
         site = ehrshot_site.draw_site(options, seed, chunk)
         for task in TASKS:
-            rng = clinic.stream(seed, chunk, f"ehrshot {task}")
+            rng = streams.stream(seed, chunk, f"ehrshot {task}")
             drawn[task].append(_task_rows(site, draw_task(site, task, rng)))
-    tasks = {task: _joined(parts) for task, parts in drawn.items()}
+    tasks = {
+        task: _joined(parts, options.most_labels, streams.stream(seed, 0, f"ehrshot thin {task}"))
+        for task, parts in drawn.items()
+    }
     return Benchmark(
         labels={task: _label_file(task, rows) for task, rows in tasks.items()},
         shots={task: draw_shots(task, rows) for task, rows in tasks.items()},
@@ -225,11 +229,12 @@ def _task_rows(site: Site, labels: Labels) -> TaskRows:
     )
 
 
-def _joined(parts: list[TaskRows]) -> TaskRows:
-    names = vars(parts[0])
-    return TaskRows(
-        **{name: np.concatenate([vars(part)[name] for part in parts]) for name in names}
-    )
+def _joined(parts: list[TaskRows], most: int, rng: np.random.Generator) -> TaskRows:
+    """Return the labels of all chunks, at most so many of each split, whatever their value."""
+    together = {n: np.concatenate([vars(part)[n] for part in parts]) for n in vars(parts[0])}
+    splits = [np.flatnonzero(together["split"] == split) for split in SPLIT.values()]
+    kept = np.sort(np.concatenate([rng.permutation(rows)[:most] for rows in splits]))
+    return TaskRows(**{name: values[kept] for name, values in together.items()})
 
 
 def _label_file(task: str, rows: TaskRows) -> pa.Table:

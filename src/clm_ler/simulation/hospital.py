@@ -1,14 +1,17 @@
 """The main site: the facts of the clinic as five raw tables, with the faults of real extracts."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clm_ler.simulation import clinic
-from clm_ler.simulation.disease import LABS, YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation import clinic, codes, streams
+from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
+from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.visits import draw_admissions, draw_visits
 
 LAST_DAY = float(np.datetime64("2024-12-31").astype(int))
 ICD10_FROM = float(np.datetime64("2015-10-01").astype(int))
@@ -55,13 +58,13 @@ MIDNIGHT = 0.4  # share of diagnoses and prescriptions known by the day only
 DOTLESS = 0.08  # share of persons whose diagnoses come without dots
 TEXT_SHARE = 0.008  # of lab results
 # The hospital is known for its diabetes clinic.
-REFERRALS = {"diabetes": Referral(frequency=1.5, early=0.5)}
+REFERRALS = {"diabetes": Referral(frequency=2.0, early=0.4)}
 BARELY_KNOWN = 0.04  # share of persons seen for a few days only
 
 
 def draw_hospital_persons(options: CohortOptions, seed: int, chunk: int) -> Persons:
     """Return the hidden state of the persons of a chunk."""
-    rng = clinic.stream(seed, chunk, "hospital persons")
+    rng = streams.stream(seed, chunk, "hospital persons")
     size = options.chunk_persons
     n = min(size, options.persons - chunk * size)
     start, end = _windows(n, options.years, rng)
@@ -82,12 +85,13 @@ def _windows(n: int, years: int, rng: np.random.Generator) -> tuple[np.ndarray, 
     return start, np.where(barely, start + rng.integers(1, 20, n), np.floor(end))
 
 
+@lru_cache(maxsize=2)  # a small hospital is drawn once for all its tables
 def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic.Chart:
     """Return the persons of a chunk with their visits."""
     persons = draw_hospital_persons(options, seed, chunk)
-    admissions = clinic.draw_admissions(persons, clinic.stream(seed, chunk, "hospital stays"))
-    rng = clinic.stream(seed, chunk, "hospital visits")
-    return clinic.read_chart(persons, clinic.draw_visits(persons, admissions, rng))
+    admissions = draw_admissions(persons, streams.stream(seed, chunk, "hospital stays"))
+    rng = streams.stream(seed, chunk, "hospital visits")
+    return clinic.read_chart("hospital", persons, draw_visits(persons, admissions, rng))
 
 
 def clock(time: np.ndarray) -> pa.Array:
@@ -120,7 +124,7 @@ def _recorded(
 def patient_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the patients of a chunk."""
     persons = draw_hospital_persons(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "patient")
+    rng = streams.stream(seed, chunk, "patient")
     n = len(persons)
     gender = np.where(rng.random(n) < 0.005, rng.integers(2, 4, n), persons.factors["male"])
     unknown_region = np.where(rng.random(n) < 0.03, len(REGIONS), persons.region)
@@ -139,15 +143,15 @@ def patient_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
 def diagnosis_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the diagnoses of a chunk: ICD-9-CM before October 2015, ICD-10-CM from then on."""
     chart = draw_hospital_chart(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "diagnosis")
+    rng = streams.stream(seed, chunk, "diagnosis")
     facts = clinic.draw_diagnoses(chart, rng)
     dotless = (rng.random(len(chart.persons)) < DOTLESS)[facts.row]
     index, time = _recorded(chart.persons, facts, rng)
-    items = clinic.DIAGNOSES.items
+    items = codes.DIAGNOSES.codes
     dotted = [f"ICD-10-CM {i.icd10cm}" for i in items] + [f"ICD-9-CM {i.icd9cm}" for i in items]
     form = (facts.time < ICD10_FROM) + 2 * dotless
     source = choose(
-        [*dotted, *(text.replace(".", "") for text in dotted)], form * len(items) + facts.item
+        [*dotted, *(text.replace(".", "") for text in dotted)], form * len(items) + facts.code
     )
     return pa.table(
         {
@@ -175,17 +179,17 @@ def ndc11(ndc: str) -> str:
 def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the prescriptions of a chunk: RxNorm concepts, or NDC packages in several forms."""
     chart = draw_hospital_chart(options, seed, chunk)
-    rng = clinic.stream(seed, chunk, "prescription")
+    rng = streams.stream(seed, chunk, "prescription")
     facts = clinic.draw_prescriptions(chart, rng)
     index, time = _recorded(chart.persons, facts, rng)
-    items = clinic.DRUGS.items
+    items = codes.DRUGS.codes
     forms = (
         [f"RxNorm_drug:{item.rxnorm}" for item in items]
         + [f"NDC:{ndc11(item.ndc)}" for item in items]
         + [f"NDC:{ndc11(item.ndc).replace('-', '')}" for item in items]
     )
     form = rng.choice(3, len(facts), p=[0.5, 0.25, 0.25])
-    source = choose([*forms], form * len(items) + facts.item)
+    source = choose(forms, form * len(items) + facts.code)
     return pa.table(
         {
             "person_id": chart.persons.person_id[facts.row[index]],
@@ -198,17 +202,17 @@ def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Tabl
 def procedure_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the procedures of a chunk: CPT4 and HCPCS."""
     chart = draw_hospital_chart(options, seed, chunk)
-    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
-    rng = clinic.stream(seed, chunk, "procedure")
+    draws = clinic.draw_panels(chart, streams.stream(seed, chunk, "hospital panels"))
+    rng = streams.stream(seed, chunk, "procedure")
     facts = clinic.draw_procedures(chart, draws, rng)
     index, time = _recorded(chart.persons, facts, rng)
     prefix = {"CPT": "CPT4", "HCPCS": "HCPCS"}
-    names = [f"{prefix[item.system]} {item.code}" for item in clinic.PROCEDURES.items]
+    names = [f"{prefix[item.system]} {item.code}" for item in codes.PROCEDURES.codes]
     return pa.table(
         {
             "person_id": chart.persons.person_id[facts.row[index]],
             "procedure_datetime": clock(time),
-            "procedure_source_value": choose([*names], facts.item[index]),
+            "procedure_source_value": choose(names, facts.code[index]),
         }
     )
 
@@ -216,8 +220,8 @@ def procedure_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
 def lab_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the lab results of a chunk, as text, in whatever unit the laboratory uses."""
     chart = draw_hospital_chart(options, seed, chunk)
-    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
-    rng = clinic.stream(seed, chunk, "lab")
+    draws = clinic.draw_panels(chart, streams.stream(seed, chunk, "hospital panels"))
+    rng = streams.stream(seed, chunk, "lab")
     facts = clinic.draw_labs(chart, draws, rng)
     value, unit = _reported(facts, rng)
     index, time = _recorded(chart.persons, facts, rng)

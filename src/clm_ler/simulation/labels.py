@@ -11,17 +11,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
-from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import (
-    CONDITION,
-    PANEL,
-    YEAR,
-    Persons,
-    diagnosis_probability,
-    severity,
-)
+from clm_ler.simulation import clinic, codes, streams
+from clm_ler.simulation.disease import YEAR, Persons, diagnosis_probability, severity
+from clm_ler.simulation.disease_tables import CONDITION, PANEL
 from clm_ler.simulation.hospital import draw_hospital_chart
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.visits import admission_rate, year_of_admissions
 
 YOUNGEST = 35  # age in years from which diabetes is predicted
 LEAST_DAYS = 90  # that a person must have been seen before a prediction
@@ -43,11 +38,11 @@ SCHEMA = pa.schema(
 def draw_labels(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return one row per sample and class above 0: its probability, and whether it was observed."""
     chart = draw_hospital_chart(options, seed, chunk)
-    draws = clinic.draw_panels(chart, clinic.stream(seed, chunk, "hospital panels"))
-    rng = clinic.stream(seed, chunk, "labels")
+    draws = clinic.draw_panels(chart, streams.stream(seed, chunk, "hospital panels"))
+    rng = streams.stream(seed, chunk, "labels")
     parts = [
         _diabetes(chart, draws),
-        _hospitalised(chart.persons, rng),
+        _hospitalised(chart, rng),
         _ckd_stage(chart.persons, rng),
     ]
     table = pa.concat_tables(parts)
@@ -95,10 +90,14 @@ def _diabetes(chart: clinic.Chart, draws: clinic.Draws) -> pa.Table:
     return _rows(persons.person_id[row], minute, "diabetes_1y", 1, probability, observed)
 
 
-def _hospitalised(persons: Persons, rng: np.random.Generator) -> pa.Table:
-    everyone = np.arange(len(persons))
-    rate = clinic.admission_rate(persons, everyone, persons.end)
-    probability = -np.expm1(-rate)
+def _hospitalised(chart: clinic.Chart, rng: np.random.Generator) -> pa.Table:
+    persons, visits = chart.persons, chart.visits
+    discharged = np.full(len(persons), -np.inf)
+    stays = visits.kind == codes.INPATIENT
+    np.maximum.at(discharged, visits.row[stays], visits.discharge[stays])
+    rate = admission_rate(persons, np.arange(len(persons)), persons.end)
+    expected = year_of_admissions(rate, np.maximum(persons.end - discharged, 0))
+    probability = -np.expm1(-expected)
     observed = rng.random(len(persons)) < probability
     return _rows(persons.person_id, None, "hospitalised_next_year", 1, probability, observed)
 

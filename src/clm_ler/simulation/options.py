@@ -8,15 +8,23 @@ class SiteOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    persons: int = Field(default=600, ge=30, description="Patients of the EHRSHOT-format site.")
+    persons: int = Field(default=900, ge=30, description="Patients of the EHRSHOT-format site.")
     events_per_person: int = Field(
-        default=400, ge=300, description="Mean events a patient; the real benchmark has about 6200."
+        default=300,
+        ge=300,
+        description="Mean events a patient at least; the real benchmark has about 6200.",
+    )
+    most_labels: int = Field(
+        default=1500,
+        ge=100,
+        description="Labels of a task in each split at most, drawn at random whatever their value; "
+        "the real benchmark has up to 122,000.",
     )
     stays: float = Field(
         default=2.6,
         gt=0,
         description="How many times more often its patients are in hospital than those of the "
-        "simulated hospital; with 0.5 there are about as many labels a patient as in the benchmark.",
+        "simulated hospital; with 0.9 there are about as many stays a patient as in the benchmark.",
     )
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from clm_ler.simulation import clinic, codes
-from clm_ler.simulation.disease import LABS
+from clm_ler.simulation import codes
+from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.hospital import ndc11
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -85,11 +85,13 @@ def _table(file: str, rows: Iterable[dict[str, str]]) -> pa.Table:
 
 
 def _atoms() -> Iterator[Atom]:
-    for number, item in enumerate(clinic.DIAGNOSES.items):
-        yield from _diagnosis_atoms(number, item)
-    for drug in clinic.DRUGS.items:
+    named: set[str] = set()
+    for number, item in enumerate(codes.DIAGNOSES.codes):
+        yield from _diagnosis_atoms(number, item, item.icd9cm not in named)
+        named.add(item.icd9cm)
+    for drug in codes.DRUGS.codes:
         yield from _drug_atoms(drug)
-    for procedure in clinic.PROCEDURES.items:
+    for procedure in codes.PROCEDURES.codes:
         key = f"procedure {procedure.code}"
         yield Atom(key, procedure.system, "PT", procedure.code, procedure.name)
     for lab in LABS:
@@ -104,10 +106,12 @@ def _diagnosis_key(number: int, item: codes.Diagnosis, vocabulary: str) -> str:
     return f"diagnosis {item.snomed}" + (" (SNOMED)" if apart else "")
 
 
-def _diagnosis_atoms(number: int, item: codes.Diagnosis) -> Iterator[Atom]:
+def _diagnosis_atoms(number: int, item: codes.Diagnosis, first: bool) -> Iterator[Atom]:
+    """Return the names of a diagnosis; an ICD-9-CM code belongs to the first that it stands for."""
     key, other = (_diagnosis_key(number, item, name) for name in ("ICD", "SNOMED"))
     yield Atom(key, "ICD10CM", "PT", item.icd10cm, item.name)
-    yield Atom(key, "ICD9CM", "PT", item.icd9cm, item.name.upper())
+    if first:
+        yield Atom(key, "ICD9CM", "PT", item.icd9cm, item.name.upper())
     yield Atom(other, "SNOMEDCT_US", "PT", item.snomed, item.name)
     yield Atom(other, "SNOMEDCT_US", "FN", item.snomed, f"{item.name} (disorder)")
     yield Atom(other, "SCTSPA", "PT", item.snomed, f"{item.name} (trastorno)", language="SPA")
@@ -128,7 +132,7 @@ def _ingredient_code(ingredient: str) -> str:
 
 def _awkward_atoms() -> Iterator[Atom]:
     """Return what a reader must survive, and must not be misled by."""
-    first, second = clinic.DIAGNOSES.items[0], clinic.DIAGNOSES.items[2]
+    first, second = codes.DIAGNOSES.heads[0], codes.DIAGNOSES.heads[2]
     yield Atom("retired", "ICD10CM", "PT", first.icd10cm, "Retired meaning", suppress="O")
     yield Atom("retired", "SNOMEDCT_US", "OAP", second.snomed, "Retired meaning", suppress="O")
     yield Atom("editorial", "ICD9CM", "PT", second.icd9cm, "Suppressed by editors", suppress="Y")
@@ -166,7 +170,7 @@ def _conso_rows(atoms: list[Atom], concepts: dict[str, str]) -> Iterator[dict[st
 def _sat_rows(concepts: dict[str, str]) -> Iterator[dict[str, str]]:
     """Return the package codes of the drugs, and a few attributes that are none."""
     number = 0
-    for position, drug in enumerate(clinic.DRUGS.items):
+    for position, drug in enumerate(codes.DRUGS.codes):
         digits = ndc11(drug.ndc).replace("-", "")
         packages = [
             ("RXNORM", "NDC", digits, "N"),
@@ -194,18 +198,35 @@ def _sat_rows(concepts: dict[str, str]) -> Iterator[dict[str, str]]:
             }
 
 
+def parents() -> dict[int, int]:
+    """Return the broader diagnosis of each: the head of its family, and of that the first of its group.
+
+    Keys and values are numbers of ``codes.DIAGNOSES.codes``.
+    """
+    start = codes.DIAGNOSES.start
+    broader = {
+        int(code): int(start[head])
+        for head in range(len(codes.DIAGNOSES.heads))
+        for code in range(start[head] + 1, start[head + 1])
+    }
+    for name, heads in codes.DIAGNOSES.groups.items():
+        if name not in ("background", "admission"):  # these have nothing in common
+            broader |= {int(start[head]): int(start[heads[0]]) for head in heads[1:]}
+    return broader
+
+
 def _relations() -> Iterator[Relation]:
-    for number, item in enumerate(clinic.DIAGNOSES.items):
+    diagnoses = codes.DIAGNOSES
+    for number, item in enumerate(diagnoses.codes):
         key, other = (_diagnosis_key(number, item, name) for name in ("ICD", "SNOMED"))
         if key != other:
             yield Relation(key, "RO", other, "mapped_to", "SNOMEDCT_US")
             yield Relation(other, "RO", key, "mapped_from", "SNOMEDCT_US")
-    for group in clinic.DIAGNOSES.groups.values():
-        keys = [_diagnosis_key(n, clinic.DIAGNOSES.items[n], "SNOMED") for n in group]
-        for child in keys[1:]:
-            yield Relation(child, "PAR", keys[0], "inverse_isa", "SNOMEDCT_US")
-            yield Relation(keys[0], "CHD", child, "isa", "SNOMEDCT_US")
-    for drug in clinic.DRUGS.items:
+    for child, parent in parents().items():
+        keys = [_diagnosis_key(n, diagnoses.codes[n], "SNOMED") for n in (child, parent)]
+        yield Relation(keys[0], "PAR", keys[1], "inverse_isa", "SNOMEDCT_US")
+        yield Relation(keys[1], "CHD", keys[0], "isa", "SNOMEDCT_US")
+    for drug in codes.DRUGS.codes:
         key, ingredient = f"drug {drug.rxnorm}", f"ingredient {drug.name.split(' ')[0]}"
         yield Relation(key, "RO", ingredient, "ingredient_of", "RXNORM")
         yield Relation(ingredient, "RO", key, "has_ingredient", "RXNORM")

@@ -10,7 +10,7 @@ from kedro_datasets.json import JSONDataset
 from clm_ler.datasets.rrf import RRFDataset
 from clm_ler.pipelines.umls_mapping.options import TranslationOptions
 from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline
-from clm_ler.simulation import clinic, ehrshot_site, umls_site
+from clm_ler.simulation import codes, ehrshot_site, umls_site
 from clm_ler.simulation.hospital import ndc11
 from clm_ler.simulation.options import SiteOptions
 from clm_ler.tables.ehrshot.events import count_source_codes, read_events
@@ -36,24 +36,29 @@ def expected():
     Three quarters of the diagnoses are in the vocabulary, as ICD-10-CM; a third each of the drugs
     as RxNorm, as NDC, and not at all; of the procedures every second.
     """
-    diagnoses = clinic.DIAGNOSES.items
-    known = {item.icd10cm: n % 4 != 0 for n, item in enumerate(diagnoses)}
-    apart = {n: n % umls_site.APART == umls_site.APART - 1 for n in range(len(diagnoses))}
-    parents = {child: group[0] for group in clinic.DIAGNOSES.groups.values() for child in group[1:]}
+    diagnoses = codes.DIAGNOSES.codes
+    known = [n % 4 != 0 for n in range(len(diagnoses))]
+    apart = [n % umls_site.APART == umls_site.APART - 1 for n in range(len(diagnoses))]
+    parents = umls_site.parents()
     found = {}
     for n, item in enumerate(diagnoses):
-        parent = parents.get(n)
-        if known[item.icd10cm]:
+        if known[n]:
             method = "relation" if apart[n] else "same_cui"
             found["SNOMED", item.snomed] = (f"ICD10CM:{item.icd10cm}", method)
-        elif parent is not None and known[diagnoses[parent].icd10cm] and not apart[parent]:
-            found["SNOMED", item.snomed] = (f"ICD10CM:{diagnoses[parent].icd10cm}", "parent")
-    for n, drug in enumerate(clinic.DRUGS.items):
-        product = ndc11(drug.ndc).replace("-", "")[:9]
-        token = [f"RXNORM:{drug.rxnorm}", f"NDC:{product}", None][n % 3]
+            continue
+        broader = parents.get(n)
+        while broader is not None and (not known[broader] or apart[broader]):
+            broader = parents.get(broader)
+        if broader is not None:
+            found["SNOMED", item.snomed] = (f"ICD10CM:{diagnoses[broader].icd10cm}", "parent")
+    strengths = {}
+    for drug in codes.DRUGS.codes:
+        strengths.setdefault(drug.rxnorm, ndc11(drug.ndc).replace("-", "")[:9])
+    for n, (rxnorm, product) in enumerate(strengths.items()):
+        token = [f"RXNORM:{rxnorm}", f"NDC:{product}", None][n % 3]
         if token:
-            found["RxNorm", drug.rxnorm] = (token, ["direct", "same_cui"][n % 3])
-    for procedure in clinic.PROCEDURES.items[::2]:
+            found["RxNorm", rxnorm] = (token, ["direct", "same_cui"][n % 3])
+    for procedure in codes.PROCEDURES.codes[::2]:
         system = {"CPT": "CPT4", "HCPCS": "HCPCS"}[procedure.system]
         found[system, procedure.code] = (f"{procedure.system}:{procedure.code}", "direct")
     found |= {("LOINC", "4548-4"): ("LOINC:4548-4", "direct")}
@@ -100,8 +105,7 @@ def outputs(backend, as_table, site, tmp_path):
         catalog[name] = as_table([], dict.fromkeys(columns, "string"))
     words = {token for token, _ in expected().values()}
     catalog["tokenizer"] = MemoryDataset(tokenizer(*sorted(words)), copy_mode="assign")
-    codes = count_source_codes(read_events(as_table(site, schema)))
-    catalog["source_codes"].save(codes)
+    catalog["source_codes"].save(count_source_codes(read_events(as_table(site, schema))))
     catalog["params:umls_mapping"] = OPTIONS
     SequentialRunner().run(create_pipeline(), catalog)
     return catalog
@@ -109,8 +113,8 @@ def outputs(backend, as_table, site, tmp_path):
 
 @both_engines
 def test_the_site_is_translated_as_its_umls_allows(outputs, site):
-    codes = [tuple(code.split("/", 1)) for code in site["code"].to_pylist()]
-    allowed = {code: found for code, found in expected().items() if code in set(codes)}
+    coded = [tuple(code.split("/", 1)) for code in site["code"].to_pylist()]
+    allowed = {code: found for code, found in expected().items() if code in set(coded)}
     rows = outputs["code_translations"].load().to_pyarrow().to_pylist()
     translated = {
         (row["source_system"], row["source_code"]): (row["vocab_token"], row["method"])
@@ -122,15 +126,15 @@ def test_the_site_is_translated_as_its_umls_allows(outputs, site):
     methods = {"demographic", "direct", "same_cui", "relation", "parent"}
     assert {method for _, method in allowed.values()} == methods
     coverage = outputs["translation_report"].load()["all"]
-    assert coverage["codes"] == len(set(codes))
-    assert coverage["share_of_codes"] == pytest.approx(len(allowed) / len(set(codes)), abs=1e-6)
-    events = sum(code in allowed for code in codes)
-    assert coverage["share_of_events"] == pytest.approx(events / len(codes), abs=1e-6)
+    assert coverage["codes"] == len(set(coded))
+    assert coverage["share_of_codes"] == pytest.approx(len(allowed) / len(set(coded)), abs=1e-6)
+    events = sum(code in allowed for code in coded)
+    assert coverage["share_of_events"] == pytest.approx(events / len(coded), abs=1e-6)
 
 
 def test_no_event_is_counted_twice(outputs, site):
-    codes = pa.table({"code": site["code"]})
+    events = pa.table({"code": site["code"]})
     tokens = outputs["code_translations"].load().to_pyarrow()
     keys = pa.array([f"{r['source_system']}/{r['source_code']}" for r in tokens.to_pylist()])
-    joined = codes.join(tokens.append_column("code", keys), "code", join_type="left outer")
-    assert joined.num_rows == codes.num_rows
+    joined = events.join(tokens.append_column("code", keys), "code", join_type="left outer")
+    assert joined.num_rows == events.num_rows
