@@ -8,7 +8,6 @@ result within a window needs no columns of its own: it is the last one, where th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from clm_ler.files.arrow import ragged_offsets
 from clm_ler.modeling.data.store import TokenStore, ragged_arange
 from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.counts import position_chunks
 from clm_ler.tokens import DAYS_PER_YEAR
 
 Integers = NDArray[np.integer]
@@ -85,11 +85,15 @@ def windowed_features(
         ends: How many of the person's events the sample may see: the first ones.
         days: The day of the prediction, counted as the person's ``timelines.days``.
     """
-    parts = [
-        _summarise(timelines, persons[chunk], ends[chunk], np.asarray(days)[chunk])
-        for chunk in _chunks(ends)
-    ]
-    return sp.vstack(parts, format="csr")
+    return sp.vstack(list(windowed_chunks(timelines, persons, ends, days)), format="csr")
+
+
+def windowed_chunks(
+    timelines: Timelines, persons: Integers, ends: Integers, days: Floats
+) -> Iterator[sp.csr_matrix]:
+    """Yield the rows of :func:`windowed_features` a part at a time, each of bounded size."""
+    for chunk in position_chunks(ends, CHUNK_POSITIONS):
+        yield _summarise(timelines, persons[chunk], ends[chunk], days[chunk])
 
 
 def _summarise(
@@ -184,9 +188,3 @@ def _runs(key: Integers) -> tuple[Integers, Integers]:
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
     return starts, np.append(starts[1:], len(key)).astype(np.int64)
 
-
-def _chunks(ends: Integers) -> Iterator[slice]:
-    """Yield slices of samples with about ``CHUNK_POSITIONS`` events each."""
-    group = np.cumsum(ends) // CHUNK_POSITIONS
-    for start, stop in pairwise([0, *(np.flatnonzero(np.diff(group)) + 1), len(ends)]):
-        yield slice(int(start), int(stop))

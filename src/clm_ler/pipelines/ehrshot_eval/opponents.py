@@ -1,0 +1,113 @@
+"""What the model has to beat beside the counts, and what it makes together with them."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from ibis import _
+from numpy.typing import NDArray
+
+from clm_ler.files.digests import digest
+from clm_ler.files.spill import spill
+from clm_ler.modeling.evaluation.event_counts import MICROSECONDS_PER_DAY
+from clm_ler.modeling.evaluation.windowed import VERSION, Timelines, windowed_chunks
+from clm_ler.pipelines.ehrshot_eval.features import Features, by_instant, keys_of
+
+BASELINE = ["gender", "race", "ethnicity"]
+
+
+def demographic_features(demographics: ir.Table, ages: Features) -> Features:
+    """Return the age at the prediction, and a column for each gender, race and ethnicity."""
+    who = demographics.select("person_id", *BASELINE).to_pandas().set_index("person_id")
+    known = pd.get_dummies(who.sort_index(), columns=BASELINE, dtype=np.float32)
+
+    def rows(samples: pd.DataFrame) -> NDArray[np.float32]:
+        described = known.reindex(samples["person_id"], fill_value=0.0).to_numpy()
+        return np.hstack([ages.rows(samples), described], dtype=np.float32)
+
+    parts = (known.index.to_numpy(), list(known.columns), known.to_numpy(), ages.digest)
+    return Features(rows, digest(*parts))
+
+
+def windowed_features(
+    seen: pd.DataFrame, events: ir.Table, train: ir.Table, ages: Features, min_persons: int, at: Path
+) -> Features:
+    """Return the age and the summaries of each code, see ``modeling.evaluation.windowed``.
+
+    They are made once, for all prediction times, when they are first asked for.
+
+    Args:
+        seen: Every person_id and prediction_time.
+        events: person_id, time, token and value of all events.
+        train: ``person_id`` of the training persons, on whom codes are chosen and values scaled.
+        ages: The age.
+        min_persons: Fewest of them with a code that counts.
+        at: A local folder for what is larger than memory.
+    """
+    persons, times, timelines = read_timelines(events, train, min_persons)
+    person_ids, moments = keys_of(seen)
+    place = np.searchsorted(persons, person_ids).clip(max=len(persons) - 1)
+    known = persons[place] == person_ids
+    ends = np.where(known, _events_until(timelines.offsets, times, place, moments), 0)
+    instants, order = by_instant(seen, np.arange(len(seen)))
+
+    @cache
+    def summaries() -> sp.csr_matrix:
+        return spill(windowed_chunks(timelines, place, ends, moments / MICROSECONDS_PER_DAY), at)
+
+    def rows(samples: pd.DataFrame) -> sp.csr_matrix:
+        found = summaries()[order[instants.first_not_before(*keys_of(samples))]]
+        return sp.hstack([sp.csr_matrix(ages.rows(samples)), found], format="csr", dtype=np.float32)
+
+    parts = (timelines.offsets, timelines.codes, timelines.values, times, persons, moments)
+    return Features(rows, digest("windowed", VERSION, *parts, ages.digest))
+
+
+def read_timelines(
+    events: ir.Table, train: ir.Table, min_persons: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Timelines]:
+    """Return the persons, the times of their events in microseconds, and their timelines."""
+    of_train = events.semi_join(train, "person_id").group_by("token")
+    common = of_train.agg(persons=_.person_id.nunique()).filter(_.persons >= min_persons)
+    numbered = common.select("token", code=_.token.rank())  # from 0, in the order of the texts
+    rows = events.inner_join(numbered, "token").select("person_id", "time", "code", "value")
+    table = rows.order_by("person_id", "time", "code", "value").to_pyarrow()
+    person_id = table["person_id"].to_numpy()
+    persons, first = np.unique(person_id, return_index=True)
+    times = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64)
+    timelines = Timelines(
+        offsets=np.append(first, len(person_id)),
+        codes=table["code"].to_numpy().astype(np.int32),
+        values=table["value"].to_numpy().astype(np.float64),
+        days=times / MICROSECONDS_PER_DAY,
+        size=int(common.count().to_pyarrow().as_py()),
+    )
+    return persons, times, timelines
+
+
+def beside(first: Features, second: Features) -> Features:
+    """Return the columns of both."""
+
+    def rows(samples: pd.DataFrame) -> sp.csr_matrix:
+        parts: list[Any] = [sp.csr_matrix(first.rows(samples)), second.rows(samples)]
+        return sp.hstack(parts, format="csr", dtype=np.float32)
+
+    return Features(rows, digest("beside", first.digest, second.digest))
+
+
+def _events_until(
+    offsets: NDArray[np.integer],
+    times: NDArray[np.int64],
+    places: NDArray[np.integer],
+    moments: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return how many of a person's events are not after a moment, ``[moments]``."""
+    clock = np.unique(times)
+    person = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    key = person * (len(clock) + 1) + np.searchsorted(clock, times)
+    asked = places * (len(clock) + 1) + np.searchsorted(clock, moments, side="right")
+    return np.searchsorted(key, asked) - offsets[places]
