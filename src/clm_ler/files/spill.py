@@ -18,7 +18,10 @@ def spill(parts: Iterable[sp.csr_matrix], folder: Path) -> sp.csr_matrix:
         folder: A local folder. The files have no name there and vanish with the matrix.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as columns, tempfile.TemporaryFile(dir=folder) as values:
+    with (
+        tempfile.TemporaryFile(dir=folder) as columns,
+        tempfile.TemporaryFile(dir=folder) as values,
+    ):
         lengths, width = [], 0
         for part in parts:
             part.indices.astype(np.int32).tofile(columns)
@@ -28,7 +31,8 @@ def spill(parts: Iterable[sp.csr_matrix], folder: Path) -> sp.csr_matrix:
         offsets = ragged_offsets(np.concatenate(lengths))
         if not offsets[-1]:  # an empty file cannot be mapped
             return sp.csr_matrix((len(offsets) - 1, width), dtype=np.float32)
-        columns.flush(), values.flush()
+        columns.flush()
+        values.flush()
         mapped = (
             np.memmap(values, np.float32, "r"),
             np.memmap(columns, np.int32, "r"),

@@ -51,7 +51,8 @@ class Estimate:
             value = float(wins[positive].mean()) if positive.any() else np.nan
             share = (wins - value) / np.where(positive, positive.sum(), (~positive).sum())
         seen = np.bincount(persons, minlength=size) > 0
-        return cls(value, np.bincount(persons, share, minlength=size), seen)
+        shares = np.bincount(persons, share, minlength=size).astype(np.float64)
+        return cls(value, shares, seen)
 
     def __add__(self, other: Self) -> Self:
         """Return the sum."""

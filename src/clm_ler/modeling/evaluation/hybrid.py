@@ -41,7 +41,7 @@ class Scores:
 def candidate_scores(model: Scores, windowed: Scores, both: Floats) -> dict[str, Floats]:
     """Return the scores of each way to put a model and windowed features together."""
     ranks = (model.ranks + windowed.ranks) / 2
-    return dict(zip(CANDIDATES, (model.of, windowed.of, ranks, both), strict=True))
+    return dict(zip(CANDIDATES, (model.of, windowed.of, ranks, np.asarray(both)), strict=True))
 
 
 def choose(labels: Labels, scores: Mapping[str, Floats]) -> tuple[str, dict[str, float]]:

@@ -170,7 +170,7 @@ def _moments(features: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """Return mean and standard deviation of each column."""
     if not sp.issparse(features):
         return features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    exact = features.astype(np.float64)
+    exact = sp.csr_matrix(features, dtype=np.float64)
     mean, square = (np.asarray(part.mean(axis=0)).ravel() for part in (exact, exact.power(2)))
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
 

@@ -8,7 +8,7 @@ result within a window needs no columns of its own: it is the last one, where th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -120,7 +120,7 @@ def _summarise(
     return sp.csr_matrix((np.concatenate(data), places), shape=shape)
 
 
-Block = tuple[int, Integers, Floats]  # number, sample and code in one, values
+Block = tuple[int, Integers, NDArray[Any]]  # number, sample and code in one, values
 
 
 def _count_blocks(key: Integers, before: Floats) -> Iterator[Block]:
@@ -187,4 +187,3 @@ def _runs(key: Integers) -> tuple[Integers, Integers]:
     """Return where the runs of equal keys begin and end."""
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
     return starts, np.append(starts[1:], len(key)).astype(np.int64)
-

@@ -62,7 +62,9 @@ def _choose_of_draw(draw: pd.DataFrame, test: pd.DataFrame, bootstraps: int) -> 
     best = {model: _best_head(rows) for model, rows in heads.items()}
     chosen = [best[model] for model, rows in heads.items() if len(rows) > 1]
     if set(PARTS.values()) <= best.keys():
-        chosen.append(_hybrid({part: best[model] for part, model in PARTS.items()}, test, bootstraps))
+        chosen.append(
+            _hybrid({part: best[model] for part, model in PARTS.items()}, test, bootstraps)
+        )
     return chosen
 
 
@@ -77,8 +79,11 @@ def _hybrid(parts: Mapping[str, Row], test: pd.DataFrame, bootstraps: int) -> Ro
     """Return the cell of the best way to put the model and windowed features together."""
     by_split = {
         name: candidate_scores(
-            *(Scores(parts[p][name], parts[p]["unlabelled"]) for p in (MODEL, WINDOWED)),
-            parts[BOTH][name],
+            *(
+                Scores(np.asarray(parts[part][name]), np.asarray(parts[part]["unlabelled"]))
+                for part in (MODEL, WINDOWED)
+            ),
+            both=np.asarray(parts[BOTH][name]),
         )
         for name in ("valid_probability", "probability")
     }

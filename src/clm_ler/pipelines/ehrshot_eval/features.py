@@ -117,7 +117,11 @@ def fine_tuned_features(
 
 
 def counted_features(
-    seen: pd.DataFrame, tokens: ir.Table, ancestors: ir.Table, ages: Features, options: EhrshotOptions
+    seen: pd.DataFrame,
+    tokens: ir.Table,
+    ancestors: ir.Table,
+    ages: Features,
+    options: EhrshotOptions,
 ) -> dict[str, Features]:
     """Return the wanted count features; the official ones count for all ancestors of a code."""
     made: dict[str, Features] = {}

@@ -139,15 +139,19 @@ def fit_cells(
     frozen = embedding_features(ehrshot_embeddings)
     model = (ehrshot_encoded, tokenizer, pretrained_model, workspace)
     ages = age_features(seen, ehrshot_count_tokens)
-    train = ehrshot_samples.filter(_.split == "train").select("person_id").distinct()
+    of_train = ehrshot_samples.filter(_.split == "train").group_by("person_id")
+    train = of_train.agg(last=_.prediction_time.max())
     windowed = windowed_features(
         seen, ehrshot_valued_events, train, ages, options.min_persons, workspace
     )
+    untrained = {}
+    if options.models.get("untrained"):
+        untrained["untrained"] = embedding_features(ehrshot_untrained_embeddings)
     features = {
         "clm_ler": frozen,
+        **untrained,
         **fine_tuned_features(seen, frozen.digest, *model, options),
         **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, ages, options),
-        "untrained": embedding_features(ehrshot_untrained_embeddings),
         "demographics": demographic_features(ehrshot_demographics, ages),
         "windowed": windowed,
         "clm_ler_windowed": beside(frozen, windowed),

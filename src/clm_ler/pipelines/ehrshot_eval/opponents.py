@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -34,7 +35,12 @@ def demographic_features(demographics: ir.Table, ages: Features) -> Features:
 
 
 def windowed_features(
-    seen: pd.DataFrame, events: ir.Table, train: ir.Table, ages: Features, min_persons: int, at: Path
+    seen: pd.DataFrame,
+    events: ir.Table,
+    train: ir.Table,
+    ages: Features,
+    min_persons: int,
+    at: Path,
 ) -> Features:
     """Return the age and the summaries of each code, see ``modeling.evaluation.windowed``.
 
@@ -43,7 +49,8 @@ def windowed_features(
     Args:
         seen: Every person_id and prediction_time.
         events: person_id, time, token and value of all events.
-        train: ``person_id`` of the training persons, on whom codes are chosen and values scaled.
+        train: ``person_id`` of the training persons and the ``last`` of their prediction times; codes
+            are chosen by what they show until then.
         ages: The age.
         min_persons: Fewest of them with a code that counts.
         at: A local folder for what is larger than memory.
@@ -71,9 +78,14 @@ def read_timelines(
     events: ir.Table, train: ir.Table, min_persons: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Timelines]:
     """Return the persons, the times of their events in microseconds, and their timelines."""
-    of_train = events.semi_join(train, "person_id").group_by("token")
-    common = of_train.agg(persons=_.person_id.nunique()).filter(_.persons >= min_persons)
-    numbered = common.select("token", code=_.token.rank())  # from 0, in the order of the texts
+    of_train = events.inner_join(train, "person_id").filter(_.time <= _.last)
+    of_train = of_train.select("person_id", "token")
+    counts = of_train.group_by("token").agg(persons=of_train.person_id.nunique()).to_pandas()
+    common = sorted(counts.loc[counts["persons"] >= min_persons, "token"])
+    numbered = ibis.memtable(
+        {"token": common, "code": list(range(len(common)))},
+        schema={"token": "string", "code": "int32"},
+    )
     rows = events.inner_join(numbered, "token").select("person_id", "time", "code", "value")
     table = rows.order_by("person_id", "time", "code", "value").to_pyarrow()
     person_id = table["person_id"].to_numpy()
@@ -81,10 +93,10 @@ def read_timelines(
     times = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64)
     timelines = Timelines(
         offsets=np.append(first, len(person_id)),
-        codes=table["code"].to_numpy().astype(np.int32),
+        codes=table["code"].to_numpy(),
         values=table["value"].to_numpy().astype(np.float64),
         days=times / MICROSECONDS_PER_DAY,
-        size=int(common.count().to_pyarrow().as_py()),
+        size=len(common),
     )
     return persons, times, timelines
 

@@ -75,7 +75,9 @@ def _estimates(
         wanted = cells.filter(_.sub_task == name).select("k", "model", "replicate", "probability")
         for (k, model), draws in wanted.to_pandas().groupby(["k", "model"]):
             found = [
-                Estimate.of_auroc(test["label"].to_numpy(), scores, persons, len(everyone))
+                Estimate.of_auroc(
+                    test["label"].to_numpy(), np.asarray(scores), persons, len(everyone)
+                )
                 for scores in draws["probability"]
             ]
             yield (name, int(k), str(model)), mean_of(found)

@@ -112,6 +112,7 @@ def valued_events(timeline: ir.Table, unit_conversions: ir.Table) -> ir.Table:
     units = unit_conversions.filter(_.status != "unconvertible")
     lab = ["system", "code", "unit"]
     rows = dated.left_join(units.select(*lab, "factor", "offset"), lab)
+    rows = rows.select(*dated.columns, "factor", "offset")
     code = rows.system + "/" + rows.code
     return rows.select(
         "person_id",
