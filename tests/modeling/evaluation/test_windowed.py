@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.modeling.evaluation import windowed
+from clm_ler.modeling.evaluation.counts import ages
 from clm_ler.modeling.evaluation.windowed import (
     BLOCKS,
     HALF_LIFE,
     WINDOWS,
     Timelines,
     windowed_features,
+    windowed_tokens,
 )
 from tests.modeling.test_inference import FIRST_CODE, VOCABULARY, make_store
 
@@ -78,14 +80,24 @@ def test_chunks_make_no_difference(monkeypatch):
 
 
 def test_tokens_have_the_middle_of_their_bin_and_no_age():
-    store = make_store([[(1, FIRST_CODE, 0), (3, FIRST_CODE + 1, 2)]])
-    timelines = Timelines.of_tokens(store, np.array([0]), VOCABULARY)
+    store = make_store([[(1, FIRST_CODE, 0), (3, FIRST_CODE + 1, 2), (4, FIRST_CODE + 2, 0)]])
+    timelines = Timelines.of_tokens(store, np.array([0]), store.lengths - 1, VOCABULARY)
     assert not VOCABULARY.is_age[timelines.codes].any()
     assert timelines.offsets.tolist() == [0, len(timelines.codes)]
     events = timelines.codes >= FIRST_CODE
     assert timelines.days[events].tolist() == [1, 3]
     assert np.isnan(timelines.days[~events]).all()
     np.testing.assert_allclose(timelines.values[events], [np.nan, 1.5 / VOCABULARY.bins])
+
+
+def test_samples_of_a_store_have_their_age_last():
+    store = make_store([[(1, FIRST_CODE, 0), (3, FIRST_CODE + 1, 2)], [(1, FIRST_CODE, 0)]])
+    rows, ends, days = np.array([1, 0]), store.lengths[[1, 0]], np.array([1, 500])
+    found = windowed_tokens(store, VOCABULARY, rows, ends, days).toarray()
+    assert found.shape == (2, BLOCKS * VOCABULARY.size + 1)
+    assert found[:, -1].tolist() == np.nan_to_num(ages(store, rows, ends, days)).tolist()
+    counts = found[:, (N - 1) * VOCABULARY.size : N * VOCABULARY.size]
+    assert counts[:, FIRST_CODE : FIRST_CODE + 2].tolist() == [[1, 0], [1, 1]]
 
 
 def test_what_tells_no_time_counts_once_and_for_all():

@@ -23,8 +23,8 @@ class Scores:
 
     Attributes:
         of: Its probabilities, ``[n]``.
-        unlabelled: Its probabilities for training samples, ascending: ranks are taken among them, so
-            that the rank of a person does not depend on who else is asked about.
+        unlabelled: Its probabilities for samples that it was not fitted on, ascending: ranks are taken
+            among them, so that the rank of a person does not depend on who else is asked about.
     """
 
     of: Floats

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from clm_ler.files.arrow import ragged_offsets
 from clm_ler.modeling.data.store import TokenStore, ragged_arange
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.evaluation.counts import position_chunks
+from clm_ler.modeling.evaluation.counts import ages, position_chunks
 from clm_ler.tokens import DAYS_PER_YEAR
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
+Block = tuple[int, Integers, NDArray[Any]]  # number, sample and code in one, values
 
 VERSION = 1  # of the features; results that are kept depend on it
 WINDOWS = (30.0, 180.0, 365.0, 1825.0, np.inf)  # days before the prediction
@@ -50,19 +51,19 @@ class Timelines:
     size: int
 
     @classmethod
-    def of_tokens(cls, store: TokenStore, rows: Integers, vocabulary: Vocabulary) -> Self:
-        """Return rows of a store; a result is the middle of its bin, between 0 and 1.
+    def of_tokens(
+        cls, store: TokenStore, rows: Integers, ends: Integers, vocabulary: Vocabulary
+    ) -> Self:
+        """Return the first ``ends`` tokens of rows of a store; a result is the middle of its bin.
 
-        The ages among the baseline are left out, because they are those at the first event.
+        Bins are between 0 and 1. All ages are one code: the age in the baseline is that at the first
+        event.
         """
-        tokens = store.gather(rows)
-        kept = ~vocabulary.is_age[tokens.input_ids]
-        seen = np.append(0, np.cumsum(kept))
-        bins = tokens.token_type_ids[kept].astype(np.float64)
-        days = tokens.position_ids[kept].astype(np.float64)
+        tokens = store.gather(rows, 0, ends)
+        bins, days = (c.astype(np.float64) for c in (tokens.token_type_ids, tokens.position_ids))
         return cls(
-            offsets=seen[tokens.offsets],
-            codes=tokens.input_ids[kept],
+            offsets=tokens.offsets,
+            codes=np.where(vocabulary.is_age[tokens.input_ids], vocabulary.pad, tokens.input_ids),
             values=np.where(bins > 0, (bins - 0.5) / max(vocabulary.bins, 1), np.nan),
             days=np.where(days > 0, days, np.nan),
             size=vocabulary.size,
@@ -88,6 +89,33 @@ def windowed_features(
     return sp.vstack(list(windowed_chunks(timelines, persons, ends, days)), format="csr")
 
 
+def windowed_tokens(
+    store: TokenStore, vocabulary: Vocabulary, rows: Integers, ends: Integers, days: Integers
+) -> sp.csr_matrix:
+    """Return the summaries of samples of a store, and the age in years as last column.
+
+    Args:
+        store: The encoded persons.
+        vocabulary: What they were encoded with.
+        rows: The store's row of each sample.
+        ends: How many leading positions the sample may see.
+        days: The day of the prediction in the person's own count.
+    """
+    ends = np.minimum(ends, store.lengths[rows])
+    parts = [
+        windowed_features(
+            Timelines.of_tokens(store, rows[chunk], ends[chunk], vocabulary),
+            np.arange(len(rows[chunk])),
+            ends[chunk],
+            days[chunk],
+        )
+        for chunk in position_chunks(ends, CHUNK_POSITIONS)
+    ]
+    age = np.nan_to_num(ages(store, rows, ends, days))[:, None]
+    summaries = sp.vstack(parts, format="csr")
+    return sp.hstack([summaries, sp.csr_matrix(age)], format="csr", dtype=np.float32)
+
+
 def windowed_chunks(
     timelines: Timelines, persons: Integers, ends: Integers, days: Floats
 ) -> Iterator[sp.csr_matrix]:
@@ -110,17 +138,18 @@ def _summarise(
     value = timelines.values[index[order]]
     known = np.flatnonzero(~np.isnan(value))
     blocks = [*_count_blocks(key, before), *_value_blocks(key[known], before[known], value[known])]
-    shape = (len(ends), BLOCKS * timelines.size)
-    rows, columns, data = [], [], []
+    return _to_matrix(blocks, len(ends), timelines.size)
+
+
+def _to_matrix(blocks: list[Block], samples: int, size: int) -> sp.csr_matrix:
+    rows, columns, data = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
     for block, keys, found in blocks:
-        rows.append(keys // timelines.size)
-        columns.append(block * timelines.size + keys % timelines.size)
-        data.append(found.astype(np.float32))
+        rows.append(keys // size)
+        columns.append(block * size + keys % size)
+        data.append(found)
+    values = np.concatenate(data).astype(np.float32)
     places = (np.concatenate(rows), np.concatenate(columns))
-    return sp.csr_matrix((np.concatenate(data), places), shape=shape)
-
-
-Block = tuple[int, Integers, NDArray[Any]]  # number, sample and code in one, values
+    return sp.csr_matrix((values, places), shape=(samples, BLOCKS * size))
 
 
 def _count_blocks(key: Integers, before: Floats) -> Iterator[Block]:

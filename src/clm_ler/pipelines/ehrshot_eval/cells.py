@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = 2  # of what a cell's file holds; raised when the same cell would hold something else
 ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
-UNLABELLED_ROWS = 1000  # training samples that scales and ranks are taken from
+UNLABELLED_ROWS = 1000  # samples that scales and ranks are taken from
 
 
 @dataclass(frozen=True)
@@ -137,18 +137,18 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
     """Return one row: the cell's key, its hyper-parameters, predictions of the test rows and metrics.
 
     ``probability`` has the test rows in their order, ``valid_label`` and ``valid_probability`` the
-    validation rows of the draw, ``unlabelled`` some training rows, ascending: what a score's rank is taken among.
+    validation rows of the draw, ``unlabelled`` some of all validation rows, ascending: a
+    score's rank is taken among them.
     """
     parts = cell.sub_task.by_split
     train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
-    unlabelled = features.rows(evenly(parts["train"]))
     validation = features.rows(valid)
     probe = features.fit(
         head,
         (features.rows(train), train["label"].to_numpy()),
         (validation, valid["label"].to_numpy()),
         cell.replicate,
-        unlabelled,
+        features.rows(evenly(parts["train"])) if head.estimator == "standardised" else None,
     )
     test = parts["test"]
     probability = np.concatenate([probe.predict(rows) for rows in _chunks(features, test)])
@@ -157,7 +157,7 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
         "validation_auroc": probe.validation_auroc,
         "valid_label": valid["label"].to_numpy(),
         "valid_probability": probe.predict(validation),
-        "unlabelled": np.sort(probe.predict(unlabelled)),
+        "unlabelled": np.sort(probe.predict(features.rows(evenly(parts["valid"])))),
         "probability": probability,
         **score(test, probability, bootstraps),
     }

@@ -35,7 +35,7 @@ Fit = Callable[[HeadOptions, Data, Data, int, Any], Probe]
 
 
 def fit_head(
-    head: HeadOptions, train: Data, validation: Data, seed: int, unlabelled: Matrix
+    head: HeadOptions, train: Data, validation: Data, seed: int, unlabelled: Matrix | None
 ) -> Probe:
     """Return the head's classifier on a matrix of features."""
     if head.estimator == "finetune":
@@ -52,7 +52,7 @@ class Features:
             matrix with a row for each.
         digest: Changes when the features do.
         fit: Takes a head, training and validation features and labels, a seed, and the features of
-            unlabelled training samples.
+            unlabelled training samples, which only some heads look at.
     """
 
     rows: Callable[[pd.DataFrame], Any]
