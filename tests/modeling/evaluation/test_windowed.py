@@ -11,6 +11,7 @@ from clm_ler.modeling.evaluation.windowed import (
     HALF_LIFE,
     WINDOWS,
     Timelines,
+    standardise,
     windowed_features,
     windowed_tokens,
 )
@@ -45,7 +46,7 @@ def plainly(timelines, person, end, day):
             found[N + 1, code] = timelines.values[seen][mine][-1]
         for number, days in enumerate(WINDOWS):
             inside = mine & (before <= days)
-            found[number, code] = inside.sum()
+            found[number, code] = np.log1p(inside.sum())
             if code >= WITH_VALUES or not inside.any():
                 continue
             values, years = timelines.values[seen][inside], -before[inside] / 365
@@ -87,7 +88,16 @@ def test_tokens_have_the_middle_of_their_bin_and_no_age():
     events = timelines.codes >= FIRST_CODE
     assert timelines.days[events].tolist() == [1, 3]
     assert np.isnan(timelines.days[~events]).all()
-    np.testing.assert_allclose(timelines.values[events], [np.nan, 1.5 / VOCABULARY.bins])
+    middle = 1.5 / VOCABULARY.bins
+    np.testing.assert_allclose(timelines.values[events], [np.nan, (middle - 0.5) * np.sqrt(12)])
+
+
+def test_results_are_standardised_by_code_on_the_fitted_events():
+    values = np.array([1.0, 3.0, 100.0, 5.0, np.nan, 7.0])
+    codes = np.array([0, 0, 0, 1, 1, 2])
+    fitted = np.array([True, True, False, True, True, False])
+    found = standardise(values, codes, fitted)
+    np.testing.assert_allclose(found, [-1, 1, windowed.MOST_DEVIATIONS, 0, np.nan, 7])
 
 
 def test_samples_of_a_store_have_their_age_last():
@@ -97,10 +107,13 @@ def test_samples_of_a_store_have_their_age_last():
     assert found.shape == (2, BLOCKS * VOCABULARY.size + 1)
     assert found[:, -1].tolist() == np.nan_to_num(ages(store, rows, ends, days)).tolist()
     counts = found[:, (N - 1) * VOCABULARY.size : N * VOCABULARY.size]
-    assert counts[:, FIRST_CODE : FIRST_CODE + 2].tolist() == [[1, 0], [1, 1]]
+    once = np.float32(np.log(2))
+    assert counts[:, FIRST_CODE : FIRST_CODE + 2].tolist() == [[once, 0], [once, once]]
 
 
 def test_what_tells_no_time_counts_once_and_for_all():
-    timelines = Timelines(np.array([0, 1]), np.array([0]), np.array([np.nan]), np.array([np.nan]), 1)
+    timelines = Timelines(
+        np.array([0, 1]), np.array([0]), np.array([np.nan]), np.array([np.nan]), 1
+    )
     found = windowed_features(timelines, np.array([0]), np.array([1]), np.array([5.0])).toarray()[0]
-    assert found[: N + 1].tolist() == [0] * (N - 1) + [1, 0]
+    assert found[: N + 1].tolist() == [0] * (N - 1) + [np.float32(np.log(2)), 0]

@@ -5,6 +5,7 @@ Which one is decided by the AUROC on validation samples, the first one where sev
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class Scores:
 
     of: Floats
     unlabelled: Floats
+
+    @classmethod
+    def among_themselves(cls, scores: Floats) -> Self:
+        """Return scores that take their ranks among one another."""
+        return cls(scores, np.sort(scores))
 
     @property
     def ranks(self) -> Floats:

@@ -4,6 +4,8 @@ As MEDS-Tab builds them (Oufattole et al. 2024, arXiv 2411.00200): for each code
 ends at the prediction, how many events there were, and of its results the smallest, the largest, the
 mean and the slope; once for each code the last result and how long ago the last event was. The last
 result within a window needs no columns of its own: it is the last one, where that is recent enough.
+Trees do not mind how a number is scaled, linear models do: so counts are logarithms, results are
+standardised by code, and 0 is what was never seen, the average of what is not known.
 """
 
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ Block = tuple[int, Integers, NDArray[Any]]  # number, sample and code in one, va
 VERSION = 1  # of the features; results that are kept depend on it
 WINDOWS = (30.0, 180.0, 365.0, 1825.0, np.inf)  # days before the prediction
 HALF_LIFE = 30.0  # days after which what was last seen counts half
+MOST_DEVIATIONS = 8.0  # a result farther off is a slip of the pen
 CHUNK_POSITIONS = 1 << 21  # events in work at a time: bounds the memory
 _VALUE_BLOCKS = 4  # smallest, largest, mean, slope
 BLOCKS = len(WINDOWS) * (1 + _VALUE_BLOCKS) + 2
@@ -39,7 +42,7 @@ class Timelines:
     Attributes:
         offsets: Where each person's events begin and the last one's end, int64 ``[persons + 1]``.
         codes: What happened, a number below ``size``, ``[events]``.
-        values: The result of a test, NaN where there is none, ``[events]``.
+        values: The result of a test, standardised by code, NaN where there is none, ``[events]``.
         days: When, in days from any day that is the person's, NaN where it tells no time, ``[events]``.
         size: How many codes there are.
     """
@@ -56,18 +59,39 @@ class Timelines:
     ) -> Self:
         """Return the first ``ends`` tokens of rows of a store; a result is the middle of its bin.
 
-        Bins are between 0 and 1. All ages are one code: the age in the baseline is that at the first
-        event.
+        Bins have equal shares of the results, so their places in the order are standardised as those of
+        equal shares are. All ages are one code: the age in the baseline is that at the first event.
         """
         tokens = store.gather(rows, 0, ends)
         bins, days = (c.astype(np.float64) for c in (tokens.token_type_ids, tokens.position_ids))
+        most = max(vocabulary.bins, 1)
         return cls(
             offsets=tokens.offsets,
             codes=np.where(vocabulary.is_age[tokens.input_ids], vocabulary.pad, tokens.input_ids),
-            values=np.where(bins > 0, (bins - 0.5) / max(vocabulary.bins, 1), np.nan),
+            values=np.where(bins > 0, np.sqrt(12) * ((bins - 0.5) / most - 0.5), np.nan),
             days=np.where(days > 0, days, np.nan),
             size=vocabulary.size,
         )
+
+
+def standardise(
+    values: NDArray[np.float64], codes: Integers, fitted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return results in standard deviations from the mean of their code, NaN where there is none.
+
+    Args:
+        values: The results, ``[events]``.
+        codes: What was measured, ``[events]``.
+        fitted: The events that mean and deviation are taken of, ``[events]``.
+    """
+    known = fitted & ~np.isnan(values)
+    size = int(codes.max(initial=-1)) + 1
+    counts = np.maximum(np.bincount(codes[known], minlength=size), 1)
+    mean = np.bincount(codes[known], values[known], minlength=size) / counts
+    spread = np.bincount(codes[known], (values - mean[codes])[known] ** 2, minlength=size) / counts
+    deviation = np.sqrt(np.where(spread > 0, spread, 1.0))
+    scaled: NDArray[np.float64] = (values - mean[codes]) / deviation[codes]
+    return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 
 def windowed_features(
@@ -75,8 +99,8 @@ def windowed_features(
 ) -> sp.csr_matrix:
     """Return the summaries of each sample, float32 ``[samples, BLOCKS * size]``.
 
-    A code is a column in each block. The blocks are: its events in each of ``WINDOWS``; how recent the
-    last one is, 1 for the day of the prediction, 1/2 after ``HALF_LIFE`` days, 0 for never; its last
+    A code is a column in each block. The blocks are: log(1 + its events) in each of ``WINDOWS``; how
+    recent the last one is, 1 for the day of the prediction, 1/2 after ``HALF_LIFE`` days, 0 for never; its last
     result; then the smallest, the largest, the mean and the slope (least squares, per year) of its
     results in each window. What was never measured is 0.
 
@@ -158,7 +182,7 @@ def _count_blocks(key: Integers, before: Floats) -> Iterator[Block]:
     if not len(starts):
         return
     for number, (inside, first) in enumerate(_windows(before, starts, ends)):
-        yield number, key[starts[inside]], ends[inside] - first
+        yield number, key[starts[inside]], np.log1p(ends[inside] - first)
     dated = ~np.isnan(before[ends - 1])
     age = np.maximum(before[ends - 1][dated], 0)
     yield len(WINDOWS), key[starts[dated]], HALF_LIFE / (HALF_LIFE + age)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clm_ler.files.digests import digest
 from clm_ler.files.spill import spill
 from clm_ler.modeling.evaluation.event_counts import MICROSECONDS_PER_DAY
-from clm_ler.modeling.evaluation.windowed import VERSION, Timelines, windowed_chunks
+from clm_ler.modeling.evaluation.windowed import VERSION, Timelines, standardise, windowed_chunks
 from clm_ler.pipelines.ehrshot_eval.features import Features, by_instant, keys_of
 
 BASELINE = ["gender", "race", "ethnicity"]
@@ -77,24 +77,28 @@ def windowed_features(
 def read_timelines(
     events: ir.Table, train: ir.Table, min_persons: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Timelines]:
-    """Return the persons, the times of their events in microseconds, and their timelines."""
-    of_train = events.inner_join(train, "person_id").filter(_.time <= _.last)
-    of_train = of_train.select("person_id", "token")
-    counts = of_train.group_by("token").agg(persons=of_train.person_id.nunique()).to_pandas()
+    """Return the persons, the times of their events in microseconds, and their timelines.
+
+    Codes are chosen, and results standardised, by what the training persons show until their last
+    prediction.
+    """
+    dated = events.left_join(train, "person_id")
+    dated = dated.select(*events.columns, fitted=(dated.time <= dated.last).fill_null(False))
+    fitted = dated.filter(_.fitted)
+    counts = fitted.group_by("token").agg(persons=fitted.person_id.nunique()).to_pandas()
     common = sorted(counts.loc[counts["persons"] >= min_persons, "token"])
-    numbered = ibis.memtable(
-        {"token": common, "code": list(range(len(common)))},
-        schema={"token": "string", "code": "int32"},
-    )
-    rows = events.inner_join(numbered, "token").select("person_id", "time", "code", "value")
-    table = rows.order_by("person_id", "time", "code", "value").to_pyarrow()
-    person_id = table["person_id"].to_numpy()
-    persons, first = np.unique(person_id, return_index=True)
-    times = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64)
+    numbers = {"token": common, "code": list(range(len(common)))}
+    schema = {"token": "string", "code": "int32"}
+    rows = dated.inner_join(ibis.memtable(numbers, schema=schema), "token")
+    rows = rows.select("person_id", "time", "code", "value", "fitted")
+    table = rows.order_by("person_id", "time", "code", "value").to_pandas()
+    persons, first = np.unique(table["person_id"], return_index=True)
+    times = table["time"].astype("datetime64[us]").astype("int64").to_numpy()
+    codes, fit = table["code"].to_numpy(), table["fitted"].to_numpy(bool)
     timelines = Timelines(
-        offsets=np.append(first, len(person_id)),
-        codes=table["code"].to_numpy(),
-        values=table["value"].to_numpy().astype(np.float64),
+        offsets=np.append(first, len(table)),
+        codes=codes,
+        values=standardise(table["value"].to_numpy(np.float64, na_value=np.nan), codes, fit),
         days=times / MICROSECONDS_PER_DAY,
         size=len(common),
     )
