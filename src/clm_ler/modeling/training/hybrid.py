@@ -1,7 +1,7 @@
 """A fine-tuned model and windowed features together: fitted, saved without pickle, and applied."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -121,6 +121,13 @@ class Hybrid:
     multi_label: bool = False
     features: int = 0
     hidden: int = 0
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuse a model that the hybrid was not fitted on."""
+        if self.model != weights_digest(model):
+            raise ValueError(
+                "hybrid_head goes with another finetuned_model: take both from one training."
+            )
 
     def predict(self, inputs: Inputs) -> Floats:
         """Return the probabilities of the classes, or of the tasks, ``[n, num_labels]``.
@@ -294,15 +301,15 @@ def _fit_output(
     both: sp.csr_matrix,
     column: int,
     target: NDArray[np.int8],
-    parts: list[Integers],
+    parts: Sequence[Integers],
     seed: int,
 ) -> Output:
     """Return how one outcome is best predicted."""
     valid = parts[1]
 
-    rows = [[(of[part], target[part]) for part in parts] for of in (inputs.windowed, both)]
-    windowed = fit_best(("gbm", "standardised"), *rows[0], seed).predict
-    together = fit_best(("gbm",), *rows[1], seed).predict
+    alone, beside = ([(of[part], target[part]) for part in parts] for of in (inputs.windowed, both))
+    windowed = fit_best(("gbm", "standardised"), alone[0], alone[1], seed).predict
+    together = fit_best(("gbm",), beside[0], beside[1], seed).predict
     scores = {
         MODEL: Scores.among_themselves(inputs.probabilities[valid, column]),
         WINDOWED: Scores.among_themselves(windowed(inputs.windowed[valid])),

@@ -77,16 +77,13 @@ def _best_head(rows: list[Row]) -> Row:
 
 def _hybrid(parts: Mapping[str, Row], test: pd.DataFrame, bootstraps: int) -> Row:
     """Return the cell of the best way to put the model and windowed features together."""
-    by_split = {
-        name: candidate_scores(
-            *(
-                Scores(np.asarray(parts[part][name]), np.asarray(parts[part]["unlabelled"]))
-                for part in (MODEL, WINDOWED)
-            ),
-            both=np.asarray(parts[BOTH][name]),
+    by_split = {}
+    for name in ("valid_probability", "probability"):
+        model, windowed = (
+            Scores(np.asarray(parts[part][name]), np.asarray(parts[part]["unlabelled"]))
+            for part in (MODEL, WINDOWED)
         )
-        for name in ("valid_probability", "probability")
-    }
+        by_split[name] = candidate_scores(model, windowed, np.asarray(parts[BOTH][name]))
     chosen, aurocs = choose(parts[MODEL]["valid_label"], by_split["valid_probability"])
     row = {name: by_split[name][chosen] for name in by_split}
     settings = {"chosen": chosen, "validation_auroc": aurocs}
