@@ -14,7 +14,7 @@ from clm_ler.modeling.evaluation.probes import Labels, auroc_of
 
 Floats = NDArray[np.float64]
 
-MODEL, WINDOWED, RANKS, BOTH = "model", "windowed", "mean of ranks", "trees on both"
+MODEL, WINDOWED, RANKS, BOTH = "model", "windowed", "ranks", "both"
 CANDIDATES = (MODEL, WINDOWED, RANKS, BOTH)
 
 

@@ -95,7 +95,7 @@ def standardise(
 
 
 def windowed_features(
-    timelines: Timelines, persons: Integers, ends: Integers, days: Floats
+    timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
 ) -> sp.csr_matrix:
     """Return the summaries of each sample, float32 ``[samples, BLOCKS * size]``.
 
@@ -141,7 +141,7 @@ def windowed_tokens(
 
 
 def windowed_chunks(
-    timelines: Timelines, persons: Integers, ends: Integers, days: Floats
+    timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
 ) -> Iterator[sp.csr_matrix]:
     """Yield the rows of :func:`windowed_features` a part at a time, each of bounded size."""
     for chunk in position_chunks(ends, CHUNK_POSITIONS):
@@ -149,7 +149,7 @@ def windowed_chunks(
 
 
 def _summarise(
-    timelines: Timelines, persons: Integers, ends: Integers, days: Floats
+    timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
 ) -> sp.csr_matrix:
     """Return the summaries of some samples."""
     offsets = ragged_offsets(ends)
@@ -166,7 +166,9 @@ def _summarise(
 
 
 def _to_matrix(blocks: list[Block], samples: int, size: int) -> sp.csr_matrix:
-    rows, columns, data = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
+    rows: list[Integers] = [np.empty(0, np.int64)]
+    columns: list[Integers] = [np.empty(0, np.int64)]
+    data: list[NDArray[Any]] = [np.empty(0)]
     for block, keys, found in blocks:
         rows.append(keys // size)
         columns.append(block * size + keys % size)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import lightgbm as lgb
 import numpy as np
@@ -260,7 +260,7 @@ def hybrid_inputs(
 
 def _columns(model: PreTrainedModel) -> list[int]:
     """Return the outcomes: of two classes one is enough."""
-    number = int(model.config.num_labels)
+    number = cast(int, model.config.num_labels)
     return [1] if number == 2 and not _multi_label(model) else list(range(number))
 
 
@@ -280,7 +280,7 @@ def fit_hybrid(
         splits: The split of each sample; fitted is on ``train``, chosen on ``valid``.
         seed: Kept for estimators that draw.
     """
-    number = int(model.config.num_labels)
+    number = cast(int, model.config.num_labels)
     both = inputs.both
     outputs = []
     for column, target in enumerate(outcomes(labels, number)):

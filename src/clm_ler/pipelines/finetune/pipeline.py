@@ -62,7 +62,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 train_classifier,
-                train_hybrid,
                 inputs=[
                     "samples",
                     "labelled_encoded",
