@@ -57,10 +57,14 @@ def fit(train: pd.DataFrame, test: pd.DataFrame, features: Features, task: str) 
     """Return the probabilities of the test samples of one sub-task."""
     chosen = train["split"] == "valid"
     parts = [
-        (features.rows(part), part["label"].to_numpy(np.int8)) for part in (train[~chosen], train[chosen])
+        (features.rows(part), part["label"].to_numpy(np.int8))
+        for part in (train[~chosen], train[chosen])
     ]
     probe = fit_probe("gbm", GRID, *parts, seed=0)
-    print(f"{task:30} {len(train):8} labels, validation AUROC {probe.validation_auroc:.3f}", flush=True)
+    print(
+        f"{task:30} {len(train):8} labels, validation AUROC {probe.validation_auroc:.3f}",
+        flush=True,
+    )
     return probe.predict(features.rows(test))
 
 
@@ -92,7 +96,7 @@ def main() -> None:
     ages = age_features(seen, events)
     features = windowed_features(seen, events, ibis.memtable(last), ages, 10, arguments.site)
     rows = []
-    for (task, sub_task), part in test.groupby(["task", "sub_task"]):
+    for (_task, sub_task), part in test.groupby(["task", "sub_task"]):
         labelled = train[train["sub_task"] == sub_task]
         probability = fit(labelled, part, features, sub_task)
         rows.append(part[["task", "sub_task", *MOMENT]].assign(probability=probability))

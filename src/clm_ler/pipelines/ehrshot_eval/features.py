@@ -125,12 +125,12 @@ def counted_features(
 ) -> dict[str, Features]:
     """Return the wanted count features; the official ones count for all ancestors of a code."""
     made: dict[str, Features] = {}
-    if "count" in options.models:
+    if options.models.get("count"):
         pairs = ancestors.to_pandas()
         counts = _count(tokens.filter(tokens.official), seen, ())
         expanded = counts.expanded(pairs["token"].tolist(), pairs["ancestor"].tolist())
         made["count"] = count_features(expanded, ages)
-    if "count_bins" in options.models:
+    if options.models.get("count_bins"):
         counts = _count(tokens, seen, options.lookbacks)
         made["count_bins"] = count_features(counts, ages, options.lookbacks)
     return made

@@ -34,11 +34,7 @@ from clm_ler.pipelines.ehrshot_eval.features import (
     embedding_features,
     fine_tuned_features,
 )
-from clm_ler.pipelines.ehrshot_eval.opponents import (
-    beside,
-    demographic_features,
-    windowed_features,
-)
+from clm_ler.pipelines.ehrshot_eval.opponents import simple_features, windowed_beside
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.tables.ehrshot import tasks
 from clm_ler.tables.labels import label_samples
@@ -139,22 +135,14 @@ def fit_cells(
     frozen = embedding_features(ehrshot_embeddings)
     model = (ehrshot_encoded, tokenizer, pretrained_model, workspace)
     ages = age_features(seen, ehrshot_count_tokens)
-    of_train = ehrshot_samples.filter(_.split == "train").group_by("person_id")
-    train = of_train.agg(last=_.prediction_time.max())
-    windowed = windowed_features(
-        seen, ehrshot_valued_events, train, ages, options.min_persons, workspace
-    )
-    untrained = {}
-    if options.models.get("untrained"):
-        untrained["untrained"] = embedding_features(ehrshot_untrained_embeddings)
     features = {
         "clm_ler": frozen,
-        **untrained,
         **fine_tuned_features(seen, frozen.digest, *model, options),
         **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, ages, options),
-        "demographics": demographic_features(ehrshot_demographics, ages),
-        "windowed": windowed,
-        "clm_ler_windowed": beside(frozen, windowed),
+        **simple_features(ehrshot_untrained_embeddings, ehrshot_demographics, ages, options),
+        **windowed_beside(
+            frozen, seen, ehrshot_valued_events, ehrshot_samples, ages, options, workspace
+        ),
     }
     shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made: dict[str, Callable[[], pa.Table]] = {}

@@ -16,9 +16,45 @@ from clm_ler.files.digests import digest
 from clm_ler.files.spill import spill
 from clm_ler.modeling.evaluation.event_counts import MICROSECONDS_PER_DAY
 from clm_ler.modeling.evaluation.windowed import VERSION, Timelines, standardise, windowed_chunks
-from clm_ler.pipelines.ehrshot_eval.features import Features, by_instant, keys_of
+from clm_ler.pipelines.ehrshot_eval.features import (
+    Features,
+    by_instant,
+    embedding_features,
+    keys_of,
+)
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 
 BASELINE = ["gender", "race", "ethnicity"]
+
+
+def simple_features(
+    untrained_embeddings: ir.Table, demographics: ir.Table, ages: Features, options: EhrshotOptions
+) -> dict[str, Features]:
+    """Return what the least opponents see, as far as they are wanted."""
+    made = {}
+    if options.models.get("untrained"):
+        made["untrained"] = embedding_features(untrained_embeddings)
+    if options.models.get("demographics"):
+        made["demographics"] = demographic_features(demographics, ages)
+    return made
+
+
+def windowed_beside(
+    frozen: Features,
+    seen: pd.DataFrame,
+    events: ir.Table,
+    samples: ir.Table,
+    ages: Features,
+    options: EhrshotOptions,
+    workspace: Path,
+) -> dict[str, Features]:
+    """Return windowed features, alone and beside the embeddings, if anybody wants them."""
+    if not (options.models.get("windowed") or options.models.get("clm_ler_windowed")):
+        return {}
+    of_train = samples.filter(_.split == "train").group_by("person_id")
+    train = of_train.agg(last=_.prediction_time.max())
+    windowed = windowed_features(seen, events, train, ages, options.min_persons, workspace)
+    return {"windowed": windowed, "clm_ler_windowed": beside(frozen, windowed)}
 
 
 def demographic_features(demographics: ir.Table, ages: Features) -> Features:
@@ -49,8 +85,7 @@ def windowed_features(
     Args:
         seen: Every person_id and prediction_time.
         events: person_id, time, token and value of all events.
-        train: ``person_id`` of the training persons and the ``last`` of their prediction times; codes
-            are chosen by what they show until then.
+        train: ``person_id`` of the training persons and the ``last`` of their prediction times.
         ages: The age.
         min_persons: Fewest of them with a code that counts.
         at: A local folder for what is larger than memory.
