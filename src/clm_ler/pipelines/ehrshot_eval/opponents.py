@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import ibis
@@ -96,13 +97,16 @@ def windowed_features(
     known = persons[place] == person_ids
     ends = np.where(known, _events_until(timelines.offsets, times, place, moments), 0)
     instants, order = by_instant(seen, np.arange(len(seen)))
+    once = Lock()
 
     @cache
     def summaries() -> sp.csr_matrix:
         return spill(windowed_chunks(timelines, place, ends, moments / MICROSECONDS_PER_DAY), at)
 
     def rows(samples: pd.DataFrame) -> sp.csr_matrix:
-        found = summaries()[order[instants.first_not_before(*keys_of(samples))]]
+        with once:  # several cells ask at the same time
+            matrix = summaries()
+        found = matrix[order[instants.first_not_before(*keys_of(samples))]]
         return sp.hstack([sp.csr_matrix(ages.rows(samples)), found], format="csr", dtype=np.float32)
 
     parts = (timelines.offsets, timelines.codes, timelines.values, times, persons, moments)
