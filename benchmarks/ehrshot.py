@@ -67,6 +67,10 @@ MODELS = {
     "clm_ler_finetuned": [],
     "count": ["gbm"],
     "count_bins": ["gbm_short"],
+    "windowed": [],
+    "clm_ler_windowed": [],
+    "untrained": [],
+    "demographics": [],
 }
 
 

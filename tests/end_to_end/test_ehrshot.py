@@ -12,7 +12,16 @@ PROBE_ONLY = {
     "shots": [8],
     "replicates": 2,
     "max_length": 64,
-    "models": {"clm_ler": ["lr_lbfgs"], "clm_ler_finetuned": [], "count": [], "count_bins": []},
+    "models": {
+        "clm_ler": ["lr_lbfgs"],
+        "clm_ler_finetuned": [],
+        "untrained": [],
+        "demographics": ["lr_standardised"],
+        "count": [],
+        "count_bins": [],
+        "windowed": ["lr_standardised"],
+        "clm_ler_windowed": [],
+    },
 }
 
 

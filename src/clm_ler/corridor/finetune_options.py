@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, doc
 from pydantic import ConfigDict
@@ -30,6 +30,14 @@ class FinetuneOptions(FineTuning):
         ),
     ] = field(default_factory=dict)
     checkpoints: Annotated[str, doc("Directory of the grid's trainings; local")]
+
+    head: Annotated[
+        Literal["model", "hybrid"],
+        doc(
+            "hybrid: beside the model, the best by validation of the model, windowed features, the mean "
+            "of their ranks and trees on both; its predictions are tables of their own"
+        ),
+    ] = "model"
 
     # Evaluation
     bootstrap_replicates: Annotated[

@@ -1,9 +1,10 @@
 """Say at the end of a run where its results are and what they come to."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from kedro.framework.hooks import hook_impl
@@ -65,6 +66,8 @@ def describe_finetuning(metrics: dict[str, Any]) -> str:
 
 def _describe_task(name: str, task: dict[str, Any]) -> str:
     text = f"{name}: fine-tuned AUROC {_interval(task['auroc'])}"
+    if hybrid := task.get("hybrid"):
+        text += f", hybrid {_interval(hybrid['auroc'])}"
     if best := task.get("best_reachable_auroc"):
         text += f", best reachable {_interval(best)}"
     return text
@@ -75,17 +78,58 @@ def _interval(measured: dict[str, float]) -> str:
 
 
 def describe_ehrshot(summary: Any) -> str:
-    """Return the macro AUROC of the model and, where it is known, of the truth."""
+    """Return the macro AUROC of each classifier by number of labels, and what is known of a simulation."""
     rows = summary.filter(
-        (summary.scope == "macro")
-        & (summary.score == "auroc")
-        & (summary.k == -1)
-        & (summary.source == "this run")
+        (summary.scope == "macro") & (summary.score == "auroc") & (summary.source == "this run")
     )
-    frame = rows.order_by("model", "head").to_pandas()
-    values = ", ".join(f"{row.model} {row.value:.3f}" for row in frame.itertuples())
-    return f"EHRSHOT macro AUROC, all training samples: {values}"
+    frame = _headline(rows.order_by("model", "head").to_pandas())
+    shots = sorted(frame["k"].unique(), key=_order_of)
+    wide = frame.pivot(index="model", columns="k", values="value")[shots]
+    values = "; ".join(
+        f"{model} {' '.join('-' if value != value else f'{value:.3f}' for value in row)}"
+        for model, *row in wide.itertuples()
+    )
+    return f"EHRSHOT macro AUROC at {_named(shots)} labels a class: {values}"
 
+
+def describe_verdict(verdict: Any) -> str:
+    """Return whether model and hybrid beat the best opponent that counts, by number of labels."""
+    rows = verdict.filter(
+        (verdict.scope == "macro") & verdict.other_model.isin(list(COUNTING))
+    ).to_pandas()
+    strongest = rows.loc[rows.groupby(["model", "k"])["other_auroc"].idxmax()]
+    words = [_words(str(model), part) for model, part in strongest.groupby("model")]
+    return "EHRSHOT verdict: " + "; ".join(words or ["there is nothing to compare"])
+
+
+def _words(model: str, rows: pd.DataFrame) -> str:
+    """Return one model's verdicts, the numbers of labels with the same one together."""
+    found = []
+    ordered = rows.sort_values("k", key=lambda shots: shots.map(_order_of))
+    for word, part in ordered.groupby("verdict", sort=False):
+        differences = ", ".join(
+            f"{row.difference:+.3f} [{row.lower:+.3f}, {row.upper:+.3f}] to {row.other_model}"
+            for row in part.itertuples()
+        )
+        found.append(f"{word} counting at {_named(part['k'])} labels a class: {differences}")
+    return f"{model} {'; '.join(found)}"
+
+
+def _headline(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one head for each model: the best by validation, or the only one."""
+    several = set(rows.loc[rows["head"] == "best", "model"])
+    return rows[(rows["head"] == "best") | ~rows["model"].isin(several)]
+
+
+def _order_of(k: int) -> float:
+    return float("inf") if k == -1 else k
+
+
+def _named(shots: Iterable[int]) -> str:
+    return ", ".join("all" if k == -1 else str(k) for k in shots)
+
+
+COUNTING = ("count", "count_bins", "windowed")
 
 HEADLINES: dict[str, Callable[[Any], str]] = {
     "encoded_sequences": describe_sequences,
@@ -93,4 +137,5 @@ HEADLINES: dict[str, Callable[[Any], str]] = {
     "pretrain_metrics": describe_pretraining,
     "finetune_metrics": describe_finetuning,
     "ehrshot_summary": describe_ehrshot,
+    "ehrshot_verdict": describe_verdict,
 }

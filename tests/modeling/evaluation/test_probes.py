@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from clm_ler.modeling.evaluation.probes import fit_probe
 
@@ -46,6 +46,32 @@ def test_logistic_regression_is_that_of_the_protocol(data: tuple[Data, Data, np.
     assert probe.validation_auroc == pytest.approx(plain.best_score_)
     refit = make_pipeline(MaxAbsScaler(), LogisticRegression(**plain.best_params_)).fit(*train)
     np.testing.assert_array_equal(probe.predict(test), refit.predict_proba(test)[:, 1])
+
+
+def test_a_standardised_regression_takes_its_scale_from_unlabelled_rows(
+    data: tuple[Data, Data, np.ndarray],
+) -> None:
+    train, valid, test = data
+    many = draw(500, 3)[0]
+    grid = {"C": [1e-3, 1e-2, 1.0]}
+    probe = fit_probe("standardised", grid, train, valid, 0, many)
+    scaler = StandardScaler().fit(many)
+    scaled = [(scaler.transform(features), labels) for features, labels in (train, valid)]
+    plain = search(LogisticRegression(max_iter=1000), grid, *scaled)
+    assert json.loads(probe.settings) == plain.best_params_
+    refit = LogisticRegression(max_iter=1000, **plain.best_params_).fit(*scaled[0])
+    expected = refit.predict_proba(scaler.transform(test))[:, 1]
+    np.testing.assert_allclose(probe.predict(test), expected, atol=1e-4)
+
+
+def test_sparse_features_are_scaled_and_not_centred(data: tuple[Data, Data, np.ndarray]) -> None:
+    train, valid, test = data
+    sparse = [(sp.csr_matrix(features), labels) for features, labels in (train, valid)]
+    probe = fit_probe("standardised", {"C": [1e-2]}, *sparse, 0)
+    scaler = StandardScaler(with_mean=False).fit(train[0])
+    refit = LogisticRegression(C=1e-2).fit(scaler.transform(train[0]), train[1])
+    expected = refit.predict_proba(scaler.transform(test))[:, 1]
+    np.testing.assert_allclose(probe.predict(sp.csr_matrix(test)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -13,6 +13,7 @@ from ibis import _
 from clm_ler.corridor.nodes import encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.datasets.cells import CellsDataset
+from clm_ler.datasets.chunked_table import ChunkedTableDataset
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.training import finetuning
@@ -29,6 +30,16 @@ pytestmark = pytest.mark.slow  # it trains models
 PERSONS = 36
 LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)
 DAY = pd.Timedelta(days=1)
+MODELS = {
+    "clm_ler": ("standardised", "lr"),
+    "untrained": ("standardised",),
+    "demographics": ("standardised",),
+    "count": ("lr",),
+    "count_bins": ("lr",),
+    "windowed": ("standardised", "gbm"),
+    "clm_ler_windowed": ("gbm",),
+}
+PAIRS = {(model, head) for model, heads in MODELS.items() for head in heads}
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +131,12 @@ def options(tmp_path: Path, **changes: Any) -> EhrshotOptions:
         "tasks": ("guo_los",),
         "shots": (-1,),
         "replicates": 1,
-        "heads": {"lr": {"estimator": "logistic", "grid": {"C": (1e-2, 1.0)}}},
-        "models": {"clm_ler": ("lr",), "count": ("lr",), "count_bins": ("lr",)},
+        "heads": {
+            "lr": {"estimator": "logistic", "grid": {"C": (1e-2, 1.0)}},
+            "standardised": {"estimator": "standardised", "grid": {"C": (1e-2, 1.0)}},
+            "gbm": {"estimator": "gbm", "grid": {"num_leaves": (4,)}},
+        },
+        "models": MODELS,
         "bootstraps": 20,
         "max_length": 32,
         "checkpoints": str(tmp_path / "checkpoints"),
@@ -134,15 +149,21 @@ def features_of(
 ) -> dict[str, Any]:
     """The tables that cells are fitted on."""
     tables = read_site(events, site) | fitted | {"params:ehrshot_eval": chosen}
-    found = evaluated(tables, "ehrshot_seen", "ehrshot_sequences")
+    found = evaluated(tables, "ehrshot_seen", "ehrshot_sequences", "ehrshot_demographics")
     found["ehrshot_count_tokens"] = site_nodes.collect_count_tokens(
         tables["ehrshot_timeline"], tables["unit_conversions"], tables["lab_percentiles"]
+    )
+    found["ehrshot_valued_events"] = site_nodes.collect_valued_events(
+        tables["ehrshot_timeline"], tables["unit_conversions"]
     )
     encoded = encode_sequences(found["ehrshot_sequences"], fitted["tokenizer"])
     found["ehrshot_encoded"] = encoded.order_by("person_id").to_pyarrow()
     model = (fitted["tokenizer"], fitted["pretrained_model"])
     found["ehrshot_embeddings"] = nodes.embed_samples(
         found["ehrshot_encoded"], found["ehrshot_seen"], *model, chosen
+    )
+    found["ehrshot_untrained_embeddings"] = nodes.embed_untrained(
+        found["ehrshot_encoded"], found["ehrshot_seen"], *model, chosen, 1
     )
     return found | {"ehrshot_samples": tables["ehrshot_samples"]}
 
@@ -162,8 +183,11 @@ def cells_of(
             {"guo_los": lambda: {"guo_los": {"-1": {"0": draw}}}},
             found["ehrshot_seen"],
             found["ehrshot_embeddings"],
+            found["ehrshot_untrained_embeddings"],
             found["ehrshot_count_tokens"],
             ibis.memtable({"token": ["SNOMED/111"], "ancestor": ["SNOMED/1"]}),
+            found["ehrshot_valued_events"],
+            found["ehrshot_demographics"],
             found["ehrshot_encoded"],
             fitted["tokenizer"],
             fitted["pretrained_model"],
@@ -197,7 +221,7 @@ def test_nothing_after_the_prediction_time_changes_a_prediction(
         }
         for events in (site["events"], changed_future(site))
     )
-    assert set(before) == {("clm_ler", "lr"), ("count", "lr"), ("count_bins", "lr")}
+    assert set(before) == PAIRS
     for name, probability in before.items():
         np.testing.assert_allclose(after[name], probability, atol=1e-6, err_msg=str(name))
 
@@ -228,17 +252,24 @@ def test_cells_give_results_predictions_and_figures(
     site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
 ) -> None:
     chosen = options(tmp_path)
-    cells = CellsDataset(filepath=str(tmp_path / "cells"), connection={"backend": "duckdb"})
+    connection = {"backend": "duckdb"}
+    cells = CellsDataset(filepath=str(tmp_path / "cells"), connection=connection)
     cells.save(cells_of(site["events"], site, fitted, chosen))
     samples = read_site(site["events"], site)["ehrshot_samples"]
-    predictions = nodes.collect_predictions(cells.load(), samples).to_pandas()
-    assert len(predictions) == 3 * 9
+    choices = ChunkedTableDataset(filepath=str(tmp_path / "choices"), connection=connection)
+    choices.save(nodes.choose_classifiers(cells.load(), samples, chosen))
+    both = (cells.load(), choices.load())
+    predictions = nodes.collect_predictions(*both, samples).to_pandas()
+    extra = {("clm_ler", "best"), ("windowed", "best"), ("hybrid", "stack")}
+    assert set(predictions[["model", "head"]].itertuples(index=False, name=None)) == PAIRS | extra
+    assert len(predictions) == len(PAIRS | extra) * 9
     assert predictions["probability"].between(0, 1).all()
     test = samples.filter(_.split == "test").to_pandas()
     assert set(predictions["person_id"]) == set(test["person_id"])
     truth = test.rename(columns={"person_id": "patient_id"}).assign(probability=test["label"] * 0.5)
     columns = ["task", "sub_task", "patient_id", "prediction_time", "probability"]
-    tables = nodes.tabulate_results(cells.load(), samples, ibis.memtable(truth[columns]), chosen)
+    known = ibis.memtable(truth[columns])
+    tables = nodes.tabulate_results(*both, samples, known, None, chosen)
     official, summary, differences = (table.to_pandas() for table in tables)
     row = official.query("model == 'count' and score == 'auroc'").iloc[0]
     own = predictions[predictions["model"] == "count"].sort_values("person_id")
@@ -247,8 +278,11 @@ def test_cells_give_results_predictions_and_figures(
     assert row["value"] == pytest.approx(wins)
     assert wins == 1.0, "the code of the day before tells the label"
     assert summary.query("model == 'truth' and score == 'auroc'")["value"].eq(1).all()
-    assert set(differences["other_model"]) == {"count", "count_bins"}
-    assert len(nodes.plot_results(ibis.memtable(summary), ibis.memtable(differences))) == 4
+    assert {"count", "count_bins", "windowed", "hybrid"} <= set(differences["other_model"])
+    verdict = nodes.judge_model(*both, samples).to_pandas()
+    assert set(verdict["model"]) == {"clm_ler", "hybrid"}
+    assert set(verdict["other_model"]) == set(MODELS) - {"clm_ler_windowed"}
+    assert len(nodes.plot_results(ibis.memtable(summary), ibis.memtable(verdict))) == 4
     assert list(nodes.split_by_task(ibis.memtable(official))) == ["guo_los"]
 
 

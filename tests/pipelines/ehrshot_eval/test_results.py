@@ -83,7 +83,6 @@ def test_one_classifier_has_nothing_to_be_compared_with(means: pd.DataFrame) -> 
     compared = results.compare(means[means["model"] == "count"])
     assert compared.empty
     assert list(compared) == list(results.compare(means))
-    assert not figures.plot_differences(compared, list(TASKS)).data
 
 
 def test_a_mean_that_lacks_a_task_is_not_given(means: pd.DataFrame) -> None:
@@ -98,7 +97,7 @@ def test_the_truth_is_scored_on_its_own_samples() -> None:
     keys = pd.DataFrame({"task": "guo_los", "sub_task": "guo_los", "person_id": [1, 1, 2, 3]})
     keys["prediction_time"] = times
     truth = keys.assign(probability=[0.1, 0.4, 0.3, 0.9])
-    rows = results.truth_rows(truth, keys.assign(label=[0, 1, 0, 1]), bootstraps=10)
+    rows = results.given_rows("truth", truth, keys.assign(label=[0, 1, 0, 1]), bootstraps=10)
     assert rows.set_index("score")["value"]["auroc"] == 1.0
 
 
@@ -127,7 +126,5 @@ def test_figures_show_every_classifier_and_task(means: pd.DataFrame) -> None:
     assert [trace.showlegend for trace in lines] == [True, False, False]
     marks = [list(trace.x) for trace in shots.data if str(trace.name).endswith("(published)")]
     assert marks and all(x == [figures.PUBLISHED] for x in marks)
-    forest = figures.plot_differences(results.compare(means), list(TASKS))
-    assert set(forest.data[0].y) == set(TASKS)
     table = figures.plot_table(summary, list(TASKS))
     assert list(table.data[0].cells["values"][0]) == list(TASKS)

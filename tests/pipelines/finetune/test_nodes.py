@@ -1,6 +1,7 @@
 """From labels and events to predictions, on a hospital where one code decides the label."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import ibis
@@ -237,9 +238,27 @@ def test_the_report_tells_what_the_model_is_worth(trained):
         )
     )
     truth = predictions.get_backend().create_table("truth", truth).filter(ibis._.label > 0)
-    metrics = evaluate_predictions(
-        predictions, baselines, demographics, truth, trained["grid"], options
+    hybrids = []
+    for head in ("model", "hybrid"):
+        chosen = replace(options, head=head)
+        hybrid, scores = nodes.train_hybrid(
+            trained["samples"], trained["encoded"], tokenizer, trained["model"], chosen, 1
+        )
+        hybrids.append(predictions.get_backend().create_table(head, scores.to_pyarrow()))
+        assert len(hybrid.outputs) == (head == "hybrid")
+    metrics, both = (
+        evaluate_predictions(
+            predictions, baselines, scores, demographics, truth, trained["grid"], options
+        )
+        for scores in hybrids
     )
+    assert "hybrid" not in metrics["tasks"]["t"]
+    told = both["tasks"]["t"]["hybrid"]
+    assert told["auroc"]["value"] > 0.9
+    assert told["verdict"].startswith("The hybrid ")
+    assert set(told["baselines"]) == set(metrics["tasks"]["t"]["baselines"]) >= {"windowed"}
+    assert both["tasks"]["t"]["auroc"] == metrics["tasks"]["t"]["auroc"], "the model stays itself"
+    json.dumps(both, allow_nan=False)
     json.dumps(metrics, allow_nan=False)
     task = metrics["tasks"]["t"]
     assert task["auroc"]["value"] > 0.9

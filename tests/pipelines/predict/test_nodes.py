@@ -6,12 +6,14 @@ import torch
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.vocabulary import vocabulary_digest
+from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import embed, predict_proba
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForMaskedLM,
     ClmLerForSequenceClassification,
 )
+from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
 from clm_ler.pipelines.embed.nodes import embed_samples
 from clm_ler.pipelines.predict import nodes
 from tests.modeling.test_inference import (
@@ -78,6 +80,27 @@ def test_each_task_of_several_has_rows_of_its_own():
     table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().to_pandas()
     assert table.groupby("task").size().to_dict() == {"a": 9, "b": 9}
     assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
+
+
+def test_a_hybrid_predicts_in_a_table_of_its_own():
+    model, store = make_model(), make_store(PEOPLE * 4)
+    samples = whole_rows(store, np.arange(36))
+    days = last_visible_days(store, samples.rows, samples.ends)
+    inputs = hybrid_inputs(model, store, samples, VOCABULARY, days)
+    labels = (store.lengths % 2).astype(np.int64)
+    splits = np.array(["train", "valid", "valid"] * 12)
+    hybrid = fit_hybrid(model, inputs, labels, splits, 0)
+    made = (make_table(PEOPLE * 4), Tokenizer(), model)
+    table = nodes.predict_hybrid(*made, hybrid).read_all()
+    expected = hybrid.predict(inputs)
+    assert np.array(table["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
+    assert table.schema == nodes.predict_persons(*made).read_all().schema
+    for nothing in (None, Hybrid()):
+        assert nodes.predict_hybrid(*made, nothing).read_all().num_rows == 0
+    other = make_model()
+    other.classifier.bias.data += 1
+    with pytest.raises(ValueError, match="another finetuned_model"):
+        nodes.predict_hybrid(*made[:2], other, hybrid)
 
 
 @pytest.mark.parametrize("other", [{"vocab_size": 7}, {"vocabulary_digest": "of another"}])

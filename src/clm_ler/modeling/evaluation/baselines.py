@@ -10,13 +10,16 @@ from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import ages, count_features
-from clm_ler.modeling.evaluation.probes import Estimator, Grid, Matrix, fit_probe
+from clm_ler.modeling.evaluation.probes import Estimator, Grid, Labels, Matrix, Probe, fit_probe
+from clm_ler.modeling.evaluation.windowed import windowed_tokens
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
 
 GRIDS: dict[Estimator, Grid] = {
     "gbm": {"num_leaves": [4, 15], "learning_rate": [0.03, 0.1]},
     "logistic": {"C": [1e-3, 1e-2, 1e-1, 1.0]},
+    "standardised": {"C": [1e-4, 1e-3, 1e-2, 1e-1]},
 }
 
 
@@ -34,8 +37,9 @@ def baseline_probabilities(
     """Return probabilities ``[n, classes or tasks]`` of each baseline for all samples.
 
     ``counts_lightgbm`` and ``counts_logistic`` see how often each code occurred, by lab bin and by
-    period before the prediction, and the age; ``age_gender_logistic`` sees age and gender only. Each
-    is fitted on the train samples and chosen on the valid ones.
+    period before the prediction, and the age; ``windowed`` sees its summaries over windows of time
+    (see :mod:`.windowed`), by boosting or regression, whichever is better; ``age_gender_logistic`` sees
+    age and gender only. Each is fitted on the train samples and chosen on the valid ones.
 
     Args:
         store: The encoded persons.
@@ -52,14 +56,16 @@ def baseline_probabilities(
     everything = counts_and_age(store, vocabulary, samples, days, time_bins)
     gender = count_features(store, samples.rows, samples.ends, vocabulary.size)[:, list(gender_ids)]
     demographics = np.hstack([gender.toarray(), age]).astype(np.float32)
-    models: Mapping[str, tuple[Estimator, Matrix]] = {
-        "counts_lightgbm": ("gbm", everything),
-        "counts_logistic": ("logistic", everything),
-        "age_gender_logistic": ("logistic", demographics),
+    windowed = windowed_tokens(store, vocabulary, samples.rows, samples.ends, days)
+    models: Mapping[str, tuple[tuple[Estimator, ...], Matrix]] = {
+        "counts_lightgbm": (("gbm",), everything),
+        "counts_logistic": (("logistic",), everything),
+        "windowed": (("gbm", "standardised"), windowed),
+        "age_gender_logistic": (("logistic",), demographics),
     }
     return {
-        name: _fit_each_output(estimator, features, samples.labels, splits, num_labels, seed)
-        for name, (estimator, features) in models.items()
+        name: _fit_each_output(estimators, features, samples.labels, splits, num_labels, seed)
+        for name, (estimators, features) in models.items()
     }
 
 
@@ -84,20 +90,48 @@ def counts_and_age(
     return sp.hstack([counts, sp.csr_matrix(age)], format="csr", dtype=np.float32)
 
 
+def outcomes(labels: Integers, num_labels: int) -> list[Integers]:
+    """Return the labels of each binary outcome: each task, or each class against the rest.
+
+    Of two classes, the second one is enough.
+    """
+    if labels.ndim == 2:
+        return list(labels.T)
+    return [labels == number for number in range(1 if num_labels == 2 else 0, num_labels)]
+
+
+def combine(columns: Sequence[Floats], multi_label: bool, num_labels: int) -> Floats:
+    """Return the probabilities of all tasks or classes from those of :func:`outcomes`."""
+    scores = np.column_stack(columns)
+    if multi_label:
+        return scores
+    if num_labels == 2:
+        return np.hstack([1 - scores, scores])
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+
+def fit_best(
+    estimators: Sequence[Estimator],
+    train: tuple[Matrix, Labels],
+    valid: tuple[Matrix, Labels],
+    seed: int,
+) -> Probe:
+    """Return the classifier with the best AUROC on validation, the first one where several are."""
+    probes = [fit_probe(name, GRIDS[name], train, valid, seed) for name in estimators]
+    return max(probes, key=lambda probe: np.nan_to_num(probe.validation_auroc, nan=-1.0))
+
+
 def _fit_each_output(
-    estimator: Estimator,
+    estimators: Sequence[Estimator],
     features: Matrix,
-    labels: NDArray[np.integer],
+    labels: Integers,
     splits: NDArray[np.str_],
     num_labels: int,
     seed: int,
 ) -> Floats:
     """Return probabilities from one classifier per task, or per class against the rest."""
-    targets = labels.T if labels.ndim == 2 else [labels == c for c in range(num_labels)]
-    if labels.ndim == 1 and num_labels == 2:
-        targets = targets[1:]
     columns = []
-    for target in targets:
+    for target in outcomes(labels, num_labels):
         train, valid = (
             (features[chosen], target[chosen].astype(np.int8))
             for chosen in (
@@ -105,11 +139,5 @@ def _fit_each_output(
                 for part in ("train", "valid")
             )
         )
-        probe = fit_probe(estimator, GRIDS[estimator], train, valid, seed)
-        columns.append(probe.predict(features))
-    scores = np.column_stack(columns)
-    if labels.ndim == 2:
-        return scores
-    if num_labels == 2:
-        return np.hstack([1 - scores, scores])
-    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+        columns.append(fit_best(estimators, train, valid, seed).predict(features))
+    return combine(columns, labels.ndim == 2, num_labels)

@@ -48,7 +48,7 @@ def count_features(
     last_days = last_visible_days(store, rows, ends) if days is None else days
     blocks = (len(time_bins) + 1) * (lab_bins + 1)
     parts = []
-    for chunk in _chunks(ends):
+    for chunk in position_chunks(ends, CHUNK_POSITIONS):
         tokens = store.gather(rows[chunk], 0, ends[chunk])
         block = _period(tokens, last_days[chunk], time_bins)
         if lab_bins:
@@ -91,8 +91,8 @@ def _period(tokens: Tokens, last_days: Integers, time_bins: Sequence[int]) -> ND
     return np.where(days > 0, period, len(time_bins))
 
 
-def _chunks(ends: Integers) -> Iterator[slice]:
-    """Yield slices of samples with about ``CHUNK_POSITIONS`` positions each."""
-    group = np.cumsum(ends) // CHUNK_POSITIONS
+def position_chunks(ends: Integers, positions: int) -> Iterator[slice]:
+    """Yield slices of samples that see about so many positions each."""
+    group = np.cumsum(ends) // positions
     for start, stop in pairwise([0, *(np.flatnonzero(np.diff(group)) + 1), len(ends)]):
         yield slice(int(start), int(stop))

@@ -16,6 +16,7 @@ import lightgbm as lgb
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -27,12 +28,49 @@ Matrix: TypeAlias = NDArray[np.float32] | sp.csr_matrix
 Labels = NDArray[np.int8]
 Predict = Callable[[Matrix], NDArray[np.float64]]
 Candidate = tuple[dict[str, Any], Predict]
-Estimator = Literal["logistic", "gbm", "forest"]
+Estimator = Literal["logistic", "standardised", "gbm", "forest"]
 Grid = Mapping[str, Sequence[Any]]
 
 SEARCH_ITERATIONS = 1000
 FINAL_ITERATIONS = 100  # the official refit drops the search's setting for scikit-learn's default
+STANDARDISED_ITERATIONS = 200
 TREES = 100  # boosting rounds
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A logistic regression on features as they are: what scaled them is in the weights.
+
+    Attributes:
+        weights: float64 ``[features]``.
+        bias: The logit of a row of zeros.
+    """
+
+    weights: NDArray[np.float64]
+    bias: float
+
+    def __call__(self, features: Matrix) -> NDArray[np.float64]:
+        """Return the probability of class 1 of each row."""
+        probabilities: NDArray[np.float64] = expit(features @ self.weights + self.bias)
+        return probabilities
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A LightGBM model.
+
+    Attributes:
+        model: The trees.
+        used: The columns of the features that they know.
+    """
+
+    model: lgb.Booster
+    used: NDArray[np.intp]
+
+    def __call__(self, features: Matrix) -> NDArray[np.float64]:
+        """Return the probability of class 1 of each row."""
+        probabilities: Any = self.model.predict(features[:, self.used], num_threads=1)
+        return probabilities
 
 
 @dataclass(frozen=True)
@@ -56,16 +94,20 @@ def fit_probe(
     train: tuple[Matrix, Labels],
     validation: tuple[Matrix, Labels],
     seed: int,
+    unlabelled: Matrix | None = None,
 ) -> Probe:
     """Return the classifier with the best validation AUROC, the first one where several are best.
 
     Args:
         estimator: ``logistic``: features divided by their largest absolute training value, L2;
-            ``gbm``: LightGBM; ``forest``: random forest.
+            ``standardised``: features centred (where they are dense) and divided by their standard
+            deviation, L2; ``gbm``: LightGBM; ``forest``: random forest.
         grid: The values of each hyper-parameter, named as the libraries name them.
         train: Features and labels to fit on.
         validation: Features and labels to choose on.
         seed: Of the random forest.
+        unlabelled: Features that ``standardised`` takes mean and deviation of; the training rows
+            where there are no others.
 
     Raises:
         ValueError: If the training rows have one class only.
@@ -73,8 +115,9 @@ def fit_probe(
     if len(np.unique(train[1])) < 2:
         raise ValueError("The training rows have one class only.")
     best, best_auroc = None, -np.inf
-    for settings, predict in ESTIMATORS[estimator](train, grid, seed):
-        auroc = _auroc(validation[1], predict(validation[0]))
+    like = train[0] if unlabelled is None else unlabelled
+    for settings, predict in ESTIMATORS[estimator](train, grid, seed, like):
+        auroc = auroc_of(validation[1], predict(validation[0]))
         if best is None or auroc > best_auroc:
             best, best_auroc = (settings, predict), auroc
     if best is None:
@@ -86,7 +129,7 @@ def fit_probe(
 
 
 def _logistic_candidates(
-    train: tuple[Matrix, Labels], grid: Grid, seed: int
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
 ) -> Iterable[Candidate]:
     scaler = _scaler(train[0])
     for settings in ParameterGrid(grid):
@@ -103,11 +146,42 @@ def _logistic(
     return lambda features: model.predict_proba(scaler.transform(features))[:, 1]
 
 
+def _standardised_candidates(
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+) -> Iterable[Candidate]:
+    """Yield regressions on standardised features; what never varies has no weight."""
+    mean, deviation = _moments(like)
+    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    if sp.issparse(train[0]):  # centred, it would be dense
+        mean = np.zeros_like(mean)
+        features = train[0] @ sp.diags(scale)
+    else:
+        features = (train[0] - mean) * scale
+    for settings in ParameterGrid(grid):
+        model = LogisticRegression(max_iter=STANDARDISED_ITERATIONS, **settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(features, train[1])
+        weights = model.coef_[0] * scale
+        yield settings, Linear(weights, float(model.intercept_[0] - weights @ mean))
+
+
+def _moments(features: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each column."""
+    if not sp.issparse(features):
+        return features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    exact = sp.csr_matrix(features, dtype=np.float64)
+    mean, square = (np.asarray(part.mean(axis=0)).ravel() for part in (exact, exact.power(2)))
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
 def _scaler(features: Matrix) -> MaxAbsScaler:
     return MaxAbsScaler().fit(features)
 
 
-def _gbm_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iterable[Candidate]:
+def _gbm_candidates(
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+) -> Iterable[Candidate]:
     """Yield LightGBM models on one binned copy of the rows: binning costs more than most fits.
 
     Columns that never vary on the training rows cannot be split on and are left out. Settings that
@@ -122,7 +196,7 @@ def _gbm_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iter
         trees = json.dumps(settings | _tree_limits(settings, len(labels)), sort_keys=True)
         if trees not in grown:
             grown[trees] = lgb.train(fixed | settings, data, TREES)
-        yield settings, partial(_boost, grown[trees], used)
+        yield settings, Trees(grown[trees], used)
 
 
 def _tree_limits(settings: dict[str, Any], rows: int) -> dict[str, int]:
@@ -135,11 +209,6 @@ def _tree_limits(settings: dict[str, Any], rows: int) -> dict[str, int]:
     return {"num_leaves": leaves, "max_depth": min(depth, deepest) if depth > 0 else deepest}
 
 
-def _boost(model: lgb.Booster, used: NDArray[np.intp], features: Matrix) -> NDArray[np.float64]:
-    probabilities: Any = model.predict(features[:, used], num_threads=1)
-    return probabilities
-
-
 def _varying_columns(features: Matrix) -> NDArray[np.intp]:
     if sp.issparse(features):
         ranges = features.max(axis=0).toarray() - features.min(axis=0).toarray()
@@ -147,7 +216,9 @@ def _varying_columns(features: Matrix) -> NDArray[np.intp]:
     return np.flatnonzero(np.ptp(features, axis=0))
 
 
-def _forest_candidates(train: tuple[Matrix, Labels], grid: Grid, seed: int) -> Iterable[Candidate]:
+def _forest_candidates(
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+) -> Iterable[Candidate]:
     """Yield random forests; one of fewer trees is the beginning of one of more, grown once."""
     features, labels = train
     sizes = sorted(grid["n_estimators"])
@@ -164,12 +235,14 @@ def _vote(trees: list[Any], features: Matrix) -> NDArray[np.float64]:
     return np.mean([tree.predict_proba(features)[:, 1] for tree in trees], axis=0)
 
 
-def _auroc(labels: Labels, scores: NDArray[np.float64]) -> float:
+def auroc_of(labels: Labels, scores: NDArray[np.float64]) -> float:
+    """Return the AUROC, NaN where there is one class only."""
     return float(roc_auc_score(labels, scores)) if len(np.unique(labels)) == 2 else float("nan")
 
 
-ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int], Iterable[Candidate]]] = {
+ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int, Matrix], Iterable[Candidate]]] = {
     "logistic": _logistic_candidates,
+    "standardised": _standardised_candidates,
     "gbm": _gbm_candidates,
     "forest": _forest_candidates,
 }

@@ -26,7 +26,9 @@ from clm_ler.tables.ehrshot.tasks import shot_rows
 
 logger = logging.getLogger(__name__)
 
+VERSION = 2  # of what a cell's file holds; raised when the same cell would hold something else
 ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
+UNLABELLED_ROWS = 1000  # samples that scales and ranks are taken from
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def list_cells(sub_task: SubTask, shots: Mapping[str, Any], options: EhrshotOpti
 def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> str:
     """Return a name that is the same only for a cell with the same content."""
     content = digest(
+        VERSION,
         cell.key,
         features.digest,
         cell.sub_task.digest,
@@ -133,33 +136,57 @@ def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int
 def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> pa.Table:
     """Return one row: the cell's key, its hyper-parameters, predictions of the test rows and metrics.
 
-    ``probability`` has the test rows in their order; ``auroc``, ``auprc`` and ``brier`` are those of
-    these probabilities, ``*_bootstrap`` their values in each bootstrap of the test patients.
+    ``probability`` has the test rows in their order, ``valid_label`` and ``valid_probability`` the
+    validation rows of the draw, ``unlabelled`` some of all validation rows, ascending: a
+    score's rank is taken among them.
     """
     parts = cell.sub_task.by_split
     train, valid = parts["train"].iloc[cell.train_rows], parts["valid"].iloc[cell.valid_rows]
+    validation = features.rows(valid)
     probe = features.fit(
         head,
         (features.rows(train), train["label"].to_numpy()),
-        (features.rows(valid), valid["label"].to_numpy()),
+        (validation, valid["label"].to_numpy()),
         cell.replicate,
+        features.rows(evenly(parts["train"])) if head.estimator == "standardised" else None,
     )
     test = parts["test"]
     probability = np.concatenate([probe.predict(rows) for rows in _chunks(features, test)])
-    labels = test["label"].to_numpy()
-    weights = _weights(tuple(test["person_id"]), bootstraps)
-    values = weighted_metrics(labels, probability, unit_weights(len(test)))
-    replicates = weighted_metrics(labels, probability, weights)
     row = cell.key | {
         "model_hparams": probe.settings,
         "validation_auroc": probe.validation_auroc,
+        "valid_label": valid["label"].to_numpy(),
+        "valid_probability": probe.predict(validation),
+        "unlabelled": np.sort(probe.predict(features.rows(evenly(parts["valid"])))),
         "probability": probability,
-        **{name: values[name][0] for name in OFFICIAL_METRICS},
-        **{f"{name}_bootstrap": replicates[name] for name in OFFICIAL_METRICS},
+        **score(test, probability, bootstraps),
     }
     return pa.Table.from_pylist([row], schema=CELL)
 
 
+def score(test: pd.DataFrame, probability: NDArray[np.float64], bootstraps: int) -> dict[str, Any]:
+    """Return the metrics of a cell.
+
+    ``auroc``, ``auprc`` and ``brier`` are those of the probabilities of the test rows,
+    ``*_bootstrap`` their values in each bootstrap of the test patients.
+    """
+    labels = test["label"].to_numpy()
+    weights = _weights(tuple(test["person_id"]), bootstraps)
+    values = weighted_metrics(labels, probability, unit_weights(len(test)))
+    replicates = weighted_metrics(labels, probability, weights)
+    return {
+        **{name: values[name][0] for name in OFFICIAL_METRICS},
+        **{f"{name}_bootstrap": replicates[name] for name in OFFICIAL_METRICS},
+    }
+
+
+def evenly(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return at most ``UNLABELLED_ROWS`` of the samples, evenly spaced."""
+    places = np.linspace(0, len(samples) - 1, min(len(samples), UNLABELLED_ROWS))
+    return samples.iloc[places.astype(np.int64)]
+
+
+DRAW = ["k", "replicate"]
 CELL = pa.schema(
     {
         "labeling_function": pa.string(),
@@ -170,6 +197,9 @@ CELL = pa.schema(
         "k": pa.int64(),
         "model_hparams": pa.string(),
         "validation_auroc": pa.float64(),
+        "valid_label": pa.list_(pa.int8()),
+        "valid_probability": pa.list_(pa.float64()),
+        "unlabelled": pa.list_(pa.float64()),
         "probability": pa.list_(pa.float64()),
         **{name: pa.float64() for name in OFFICIAL_METRICS},
         **{f"{name}_bootstrap": pa.list_(pa.float64()) for name in OFFICIAL_METRICS},

@@ -24,21 +24,23 @@ from clm_ler.modeling.evaluation.event_counts import (
     count_events,
     lookback_instants,
 )
-from clm_ler.modeling.evaluation.probes import Labels, Probe, fit_probe
+from clm_ler.modeling.evaluation.probes import Labels, Matrix, Probe, fit_probe
 from clm_ler.modeling.training.finetuning import FineTuningData
 from clm_ler.pipelines.ehrshot_eval.finetuning import FineTuner
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
 from clm_ler.tokens import DAYS_PER_YEAR
 
 Data = tuple[Any, Labels]  # a matrix, or what the head's own classifier takes
-Fit = Callable[[HeadOptions, Data, Data, int], Probe]
+Fit = Callable[[HeadOptions, Data, Data, int, Any], Probe]
 
 
-def fit_head(head: HeadOptions, train: Data, validation: Data, seed: int) -> Probe:
+def fit_head(
+    head: HeadOptions, train: Data, validation: Data, seed: int, unlabelled: Matrix | None
+) -> Probe:
     """Return the head's classifier on a matrix of features."""
     if head.estimator == "finetune":
         raise ValueError("A head that fine-tunes goes with the model clm_ler_finetuned only.")
-    return fit_probe(head.estimator, head.grid, train, validation, seed)
+    return fit_probe(head.estimator, head.grid, train, validation, seed, unlabelled)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Features:
         rows: Gives what the classifier takes of samples (``person_id``, ``prediction_time``): of most, a
             matrix with a row for each.
         digest: Changes when the features do.
-        fit: Takes a head, training and validation features and labels, and a seed.
+        fit: Takes a head, training and validation features and labels, a seed, and the features of
+            unlabelled training samples, which only some heads look at.
     """
 
     rows: Callable[[pd.DataFrame], Any]
@@ -62,7 +65,7 @@ def embedding_features(ehrshot_embeddings: ir.Table) -> Features:
     table = ehrshot_embeddings.to_pyarrow()
     moments = table.select(["person_id", "prediction_time"]).to_pandas()
     vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(moments), -1)
-    instants, ordered = _by_instant(moments, vectors)
+    instants, ordered = by_instant(moments, vectors)
     return Features(
         lambda samples: ordered[instants.first_not_before(*keys_of(samples))],
         digest(instants.keys, ordered),
@@ -94,7 +97,7 @@ def fine_tuned_features(
         return {}
     store = TokenStore.from_arrow(encoded)
     samples = visible_samples(seen, store)
-    instants, order = _by_instant(seen, np.arange(len(seen)))
+    instants, order = by_instant(seen, np.arange(len(seen)))
     data = FineTuningData(
         store=store,
         vocabulary=Vocabulary.from_tokenizer(tokenizer, model.config),
@@ -109,24 +112,26 @@ def fine_tuned_features(
         "clm_ler_finetuned": Features(
             lambda rows: samples[order[instants.first_not_before(*keys_of(rows))]],
             digest("fine-tuned", frozen),
-            lambda head, train, validation, seed: tuner.fit(head.grid, train, validation, seed),
+            lambda head, train, validation, seed, _: tuner.fit(head.grid, train, validation, seed),
         )
     }
 
 
 def counted_features(
-    seen: pd.DataFrame, tokens: ir.Table, ancestors: ir.Table, options: EhrshotOptions
+    seen: pd.DataFrame,
+    tokens: ir.Table,
+    ancestors: ir.Table,
+    ages: Features,
+    options: EhrshotOptions,
 ) -> dict[str, Features]:
     """Return the wanted count features; the official ones count for all ancestors of a code."""
-    first = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
-    ages = age_features(seen, first)
     made: dict[str, Features] = {}
-    if "count" in options.models:
+    if options.models.get("count"):
         pairs = ancestors.to_pandas()
         counts = _count(tokens.filter(tokens.official), seen, ())
         expanded = counts.expanded(pairs["token"].tolist(), pairs["ancestor"].tolist())
         made["count"] = count_features(expanded, ages)
-    if "count_bins" in options.models:
+    if options.models.get("count_bins"):
         counts = _count(tokens, seen, options.lookbacks)
         made["count_bins"] = count_features(counts, ages, options.lookbacks)
     return made
@@ -149,15 +154,16 @@ def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int]
     return Features(rows, digest(*parts, list(lookbacks), ages.digest))
 
 
-def age_features(times: pd.DataFrame, first_times: pd.DataFrame) -> Features:
+def age_features(times: pd.DataFrame, tokens: ir.Table) -> Features:
     """Return the official age: years of 365 days since the person's first event, standardised.
 
     Mean and standard deviation are those over all prediction times, as in the official featurizer.
 
     Args:
         times: Every person_id and prediction_time.
-        first_times: person_id and time of the first event.
+        tokens: person_id and time of all events.
     """
+    first_times = tokens.group_by("person_id").agg(time=_.time.min()).to_pandas()
     first = first_times.set_index("person_id")["time"].astype("datetime64[us]")
 
     def years(samples: pd.DataFrame) -> NDArray[np.float64]:
@@ -179,7 +185,7 @@ def keys_of(samples: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return samples["person_id"].to_numpy(), times.to_numpy()
 
 
-def _by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
+def by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
     """Return the values in the order of their instants."""
     instants = Instants.of(*keys_of(times))
     ordered = np.empty_like(values)

@@ -8,9 +8,17 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
+from clm_ler.pipelines.ehrshot_eval import results
+from clm_ler.pipelines.ehrshot_eval.choices import BEST
 from clm_ler.tables.ehrshot.tasks import SCOPE_NAMES
 
-ALL_SHOTS, TRUTH, PUBLISHED = "All", "Truth", "Published"
+ALL_SHOTS, CEILING, HIDDEN, PUBLISHED = "All", "Record ceiling", "Hidden state", "Published"
+# Known of a simulated site only: what they are called, and where they stand at the right.
+KNOWN = {
+    results.CEILING: ("record ceiling: ten times the labels", CEILING),
+    results.TRUTH: ("hidden state: not reachable", HIDDEN),
+}
+CHANCE = 0.5
 _COLUMNS = 3
 _PANEL_HEIGHT = 340
 _FOREST_GAP = 80
@@ -19,9 +27,11 @@ _FOREST_GAP = 80
 def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:
     """Return a panel for each scope: AUROC over the number of shots, a line for each classifier.
 
-    The band is the 95 % interval. What is known of a simulation, and what was published with all
-    training samples, are marks at the right.
+    Of a model with several heads the best by validation is shown. The band is the 95 % interval, the
+    dotted line chance. What is known of a simulation, and what was published with all training
+    samples, are marks at the right.
     """
+    summary = _headline(summary)
     rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
     names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
     columns = min(_COLUMNS, len(scopes))
@@ -39,50 +49,43 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.F
                 figure.add_trace(trace, **place)
     shots = [_shot_name(k) for k in sorted(rows["k"].unique(), key=_position_of)]
     figure.update_xaxes(
-        type="category", categoryorder="array", categoryarray=[*shots, TRUTH, PUBLISHED]
+        type="category",
+        categoryorder="array",
+        categoryarray=[*shots, CEILING, HIDDEN, PUBLISHED],
     )
+    figure.add_hline(CHANCE, line={"dash": "dot", "color": "grey"})
     figure.update_layout(title=title, height=_PANEL_HEIGHT * lines + 120, template="plotly_white")
     return _one_legend_entry_each(figure)
 
 
-def plot_differences(differences: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
-    """Return a forest plot of the paired AUROC differences with the most training samples.
+def plot_verdict(verdict: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
+    """Return the AUROC of ours minus that of each opponent, a panel for each scope, a mark for each k.
 
-    Every panel compares two classifiers; a mark to the right of zero speaks for the first.
+    A mark to the right of zero speaks for the model; its bar is the 95 % interval over persons.
     """
-    rows = differences[(differences["score"] == "auroc") & differences["scope"].isin(scopes)]
+    rows = verdict[verdict["scope"].isin(scopes)]
     if rows.empty:
         return go.Figure(layout={"title": "No two classifiers to compare"})
-    most = max(rows["k"].unique(), key=_position_of)
-    rows = rows[rows["k"] == most]
-    pairs = rows.groupby(["model", "head", "other_model", "other_head"], sort=False)
-    columns = min(_COLUMNS, len(pairs))
-    lines = -(-len(pairs) // columns)
-    titles = [f"{a} {b} minus {c} {d}" for a, b, c, d in pairs.groups]
-    height = (18 * len(scopes) + _FOREST_GAP) * lines + 120
+    rows = rows.assign(pair=rows["model"] + " minus " + rows["other_model"])
+    pairs, shots = list(dict.fromkeys(rows["pair"])), sorted(rows["k"].unique(), key=_position_of)
+    columns = min(_COLUMNS, len(scopes))
+    lines = -(-len(scopes) // columns)
+    height = (len(pairs) * (8 * len(shots) + 12) + _FOREST_GAP) * lines + 120
+    names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
+    gap = _FOREST_GAP / height
     figure = make_subplots(
-        lines,
-        columns,
-        subplot_titles=titles,
-        shared_yaxes=True,
-        vertical_spacing=_FOREST_GAP / height,
+        lines, columns, subplot_titles=names, shared_yaxes=True, vertical_spacing=gap
     )
-    for number, (_pair, part) in enumerate(pairs):
-        trace = _forest(part.set_index("scope").reindex(list(reversed(scopes))).dropna())
-        figure.add_trace(trace, row=number // columns + 1, col=number % columns + 1)
+    colours = dict(zip(shots, _palette(len(shots)), strict=True))
+    for number, scope in enumerate(scopes):
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        for k, part in rows[rows["scope"] == scope].groupby("k"):
+            figure.add_trace(_forest(part, f"k = {_shot_name(k)}", colours[k]), **place)
     figure.add_vline(0, line={"dash": "dot", "color": "grey"})
-    figure.update_yaxes(
-        dtick=1,  # every name
-        categoryorder="array",
-        categoryarray=[SCOPE_NAMES.get(scope, scope) for scope in reversed(scopes)],
-    )
-    figure.update_layout(
-        title=f"Differences in AUROC, 95 % intervals, k = {_shot_name(most)}",
-        height=height,
-        template="plotly_white",
-        showlegend=False,
-    )
-    return figure
+    figure.update_yaxes(dtick=1, categoryorder="array", categoryarray=pairs[::-1])
+    title = "Differences in AUROC to each opponent, 95 % intervals over persons"
+    figure.update_layout(title=title, height=height, template="plotly_white", scattermode="group")
+    return _one_legend_entry_each(figure)
 
 
 def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
@@ -112,7 +115,8 @@ def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
 def _curve(rows: pd.DataFrame, label: str, colour: str) -> list[go.Scatter]:
     """Return the band and the line of a classifier, or the mark of what it is measured against."""
     look = {"name": label, "legendgroup": label, "marker": {"color": colour}}
-    if rows["source"].iloc[0] == "this run" and label != "truth":
+    known = {name: place for name, place in KNOWN.values()}
+    if rows["source"].iloc[0] == results.THIS_RUN and label not in known:
         shots = [_shot_name(k) for k in rows["k"]]
         band = go.Scatter(
             x=[*shots, *reversed(shots)],
@@ -127,7 +131,7 @@ def _curve(rows: pd.DataFrame, label: str, colour: str) -> list[go.Scatter]:
         )
         return [band, go.Scatter(x=shots, y=rows["value"], mode="lines+markers", **look)]
     look["marker"] = {"color": colour, "symbol": "diamond-open"}
-    place = TRUTH if label == "truth" else PUBLISHED
+    place = known.get(label, PUBLISHED)
     return [go.Scatter(x=[place], y=rows["value"], error_y=_bars(rows), mode="markers", **look)]
 
 
@@ -142,14 +146,25 @@ def _bars(rows: pd.DataFrame, value: str = "value") -> dict[str, Any]:
     }
 
 
-def _forest(rows: pd.DataFrame) -> go.Scatter:
+def _forest(rows: pd.DataFrame, name: str, colour: str) -> go.Scatter:
     return go.Scatter(
         x=rows["difference"],
-        y=[SCOPE_NAMES.get(scope, scope) for scope in rows.index],
+        y=rows["pair"],
         error_x=_bars(rows, "difference"),
         mode="markers",
-        marker={"color": qualitative.D3[0]},
+        name=name,
+        legendgroup=name,
+        offsetgroup=name,
+        orientation="h",
+        marker={"color": colour},
     )
+
+
+def _headline(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without the single heads of a model that has a best one."""
+    ours = summary["source"] == results.THIS_RUN
+    several = set(summary.loc[ours & (summary["head"] == BEST), "model"])
+    return summary[~(ours & summary["model"].isin(several) & (summary["head"] != BEST))]
 
 
 def _one_legend_entry_each(figure: go.Figure) -> go.Figure:
@@ -162,8 +177,10 @@ def _one_legend_entry_each(figure: go.Figure) -> go.Figure:
 
 
 def _label_of(rows: pd.DataFrame) -> pd.Series:
-    ours = rows["source"] == "this run"
-    label = (rows["model"] + " " + rows["head"]).where(rows["model"] != "truth", "truth")
+    ours = rows["source"] == results.THIS_RUN
+    label = rows["model"] + " " + rows["head"]
+    for model, (name, _place) in KNOWN.items():
+        label = label.where(rows["model"] != model, name)
     return label.where(ours, label + " (published)")
 
 

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import plotly.graph_objects as go
 import pyarrow as pa
+import torch
 from ibis import _
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -18,13 +19,22 @@ from clm_ler.corridor import samples as corridor
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
-from clm_ler.pipelines.ehrshot_eval import figures, results
-from clm_ler.pipelines.ehrshot_eval.cells import cell_name, fit_cell, list_cells, split_samples
+from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
+from clm_ler.pipelines.ehrshot_eval.cells import (
+    CELL,
+    cell_name,
+    fit_cell,
+    list_cells,
+    split_samples,
+)
+from clm_ler.pipelines.ehrshot_eval.choices import choose_rows
 from clm_ler.pipelines.ehrshot_eval.features import (
+    age_features,
     counted_features,
     embedding_features,
     fine_tuned_features,
 )
+from clm_ler.pipelines.ehrshot_eval.opponents import simple_features, windowed_beside
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.tables.ehrshot import tasks
 from clm_ler.tables.labels import label_samples
@@ -81,13 +91,35 @@ def embed_samples(
     return ibis.memtable(vectors.read_all().cast(schema))
 
 
+def embed_untrained(
+    ehrshot_encoded: pa.Table,
+    ehrshot_seen: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    pretrained_model: PreTrainedModel,
+    options: EhrshotOptions,
+    seed: int,
+) -> ir.Table:
+    """Return what :func:`embed_samples` does, of a model that has learned nothing.
+
+    It has the sizes of the pre-trained one and random weights. Where nobody asks for it, no row.
+    """
+    wanted = ehrshot_seen if options.models.get("untrained") else ehrshot_seen.limit(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = type(pretrained_model)(pretrained_model.config).eval()
+    return embed_samples(ehrshot_encoded, wanted, tokenizer, model, options)
+
+
 def fit_cells(
     ehrshot_samples: ir.Table,
     ehrshot_shots: Mapping[str, Callable[[], Any]],
     ehrshot_seen: ir.Table,
     ehrshot_embeddings: ir.Table,
+    ehrshot_untrained_embeddings: ir.Table,
     ehrshot_count_tokens: ir.Table,
     ehrshot_token_ancestors: ir.Table,
+    ehrshot_valued_events: ir.Table,
+    ehrshot_demographics: ir.Table,
     ehrshot_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
     pretrained_model: PreTrainedModel,
@@ -102,10 +134,15 @@ def fit_cells(
     seen = ehrshot_seen.order_by(MOMENT).to_pandas()
     frozen = embedding_features(ehrshot_embeddings)
     model = (ehrshot_encoded, tokenizer, pretrained_model, workspace)
+    ages = age_features(seen, ehrshot_count_tokens)
     features = {
         "clm_ler": frozen,
         **fine_tuned_features(seen, frozen.digest, *model, options),
-        **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, options),
+        **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, ages, options),
+        **simple_features(ehrshot_untrained_embeddings, ehrshot_demographics, ages, options),
+        **windowed_beside(
+            frozen, seen, ehrshot_valued_events, ehrshot_samples, ages, options, workspace
+        ),
     }
     shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made: dict[str, Callable[[], pa.Table]] = {}
@@ -120,10 +157,26 @@ def fit_cells(
     return made
 
 
-def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> ir.Table:
+def choose_classifiers(
+    ehrshot_cells: ir.Table, ehrshot_samples: ir.Table, options: EhrshotOptions
+) -> pa.RecordBatchReader:
+    """Return what validation chooses of the cells, as further cells.
+
+    The head ``best`` of each model that has several, and the model ``hybrid``: the best of the model,
+    windowed features, the mean of their ranks, and trees on both.
+    """
+    test = ehrshot_samples.filter(_.split == "test")
+    rows = choose_rows(ehrshot_cells, test, options)
+    return pa.RecordBatchReader.from_batches(CELL, rows)
+
+
+def collect_predictions(
+    ehrshot_cells: ir.Table, ehrshot_choices: ir.Table, ehrshot_samples: ir.Table
+) -> ir.Table:
     """Return every prediction for a test sample, a row for each cell and sample."""
     key = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
-    rows = ehrshot_cells.select(*key, "probability").unnest("probability", offset="row")
+    cells = ehrshot_cells.union(ehrshot_choices)
+    rows = cells.select(*key, "probability").unnest("probability", offset="row")
     test = ehrshot_samples.filter(_.split == "test").drop("split", "task")
     joined = rows.join(test, ["sub_task", "row"])
     return joined.select(*key, "person_id", "prediction_time", "label", "probability")
@@ -131,25 +184,31 @@ def collect_predictions(ehrshot_cells: ir.Table, ehrshot_samples: ir.Table) -> i
 
 def tabulate_results(
     ehrshot_cells: ir.Table,
+    ehrshot_choices: ir.Table,
     ehrshot_samples: ir.Table,
     ehrshot_truth: ir.Table | None,
+    ehrshot_ceiling: ir.Table | None,
     options: EhrshotOptions,
 ) -> tuple[ir.Table, ir.Table, ir.Table]:
     """Return the official table, the summary and the paired differences.
 
     The official table has a row for each cell and score, in the 13 columns of its files. The
-    summary has our means over draws, tasks and groups, what the true probabilities of a simulated
-    site reach (``truth``), and the published results with their sources.
+    summary has our means over draws, tasks and groups, and the published results with their sources;
+    of a simulated site also what the probabilities that drew the labels reach (``truth``, which
+    nobody can see in a record), and what more labels of other persons reach (``record ceiling``).
     """
-    cells = ehrshot_cells.drop("probability").to_pandas()
+    long = ("probability", "valid_probability", "valid_label", "unlabelled")
+    cells = ehrshot_cells.union(ehrshot_choices).drop(*long).to_pandas()
     means = results.mean_over_draws(cells)
     known = [means]
-    if ehrshot_truth is not None:
-        truth = ehrshot_truth.rename(person_id="patient_id").to_pandas()
-        test = ehrshot_samples.filter(
-            _.split == "test", _.sub_task.isin(cells["sub_task"].unique())
-        )
-        known.append(results.truth_rows(truth, test.to_pandas(), options.bootstraps))
+    given = {results.TRUTH: ehrshot_truth, results.CEILING: ehrshot_ceiling}
+    for name, probabilities in given.items():
+        if probabilities is not None:
+            table = probabilities.rename(person_id="patient_id").to_pandas()
+            test = ehrshot_samples.filter(
+                _.split == "test", _.sub_task.isin(cells["sub_task"].unique())
+            )
+            known.append(results.given_rows(name, table, test.to_pandas(), options.bootstraps))
     summary = [results.summarise(pd.concat(known)), results.published_rows()]
     return (
         ibis.memtable(results.official_rows(cells)),
@@ -158,25 +217,34 @@ def tabulate_results(
     )
 
 
+def judge_model(
+    ehrshot_cells: ir.Table, ehrshot_choices: ir.Table, ehrshot_samples: ir.Table
+) -> ir.Table:
+    """Return the model and the hybrid against each opponent: see :mod:`.verdict`."""
+    cells = verdict.headline_cells(ehrshot_cells.union(ehrshot_choices))
+    test = ehrshot_samples.filter(_.split == "test")
+    return ibis.memtable(verdict.compare_with_opponents(cells, test))
+
+
 def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:
     """Return the official table by task, for the files that the official plotting code reads."""
     rows = ehrshot_results.order_by(results.OFFICIAL_COLUMNS[:-1]).to_pandas()
     return {str(task): part for task, part in rows.groupby("labeling_function")}
 
 
-def plot_results(ehrshot_summary: ir.Table, ehrshot_differences: ir.Table) -> list[go.Figure]:
-    """Return AUROC over shots by group and by task, the paired differences, and the table."""
+def plot_results(ehrshot_summary: ir.Table, ehrshot_verdict: ir.Table) -> list[go.Figure]:
+    """Return AUROC over shots by group and by task, the model against its opponents, and the table."""
     # A stored table has no order of its own, and that of the traces should not change.
     summary = ehrshot_summary.order_by(_.source != results.THIS_RUN, *results.SUMMARY_KEY)
-    differences = ehrshot_differences.order_by(*results.DIFFERENCE_KEY)
-    summary, differences = summary.to_pandas(), differences.to_pandas()
-    ours = summary.loc[summary["source"] == results.THIS_RUN, "scope"]
+    verdict_rows = ehrshot_verdict.order_by(*ehrshot_verdict.columns).to_pandas()
+    frame = summary.to_pandas()
+    ours = frame.loc[frame["source"] == results.THIS_RUN, "scope"]
     present = set(ours)
     sub_tasks = [name for name in tasks.SUB_TASKS if name in present]
     means = [name for name in (*tasks.GROUPS, "14 tasks", "macro") if name in present]
     return [
-        figures.plot_shots(summary, means, "AUROC by task group"),
-        figures.plot_shots(summary, sub_tasks, "AUROC by task"),
-        figures.plot_differences(differences, [*means, *sub_tasks]),
-        figures.plot_table(summary, [*means, *sub_tasks]),
+        figures.plot_shots(frame, means, "AUROC by task group"),
+        figures.plot_shots(frame, sub_tasks, "AUROC by task"),
+        figures.plot_verdict(verdict_rows, means),
+        figures.plot_table(frame, [*means, *sub_tasks]),
     ]

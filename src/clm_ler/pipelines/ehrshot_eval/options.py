@@ -7,7 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 
-FeatureName = Literal["clm_ler", "clm_ler_finetuned", "count", "count_bins"]
+FeatureName = Literal[
+    "clm_ler",
+    "clm_ler_finetuned",
+    "untrained",
+    "demographics",
+    "count",
+    "count_bins",
+    "windowed",
+    "clm_ler_windowed",
+]
 
 
 class HeadOptions(BaseModel):
@@ -15,8 +24,9 @@ class HeadOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    estimator: Literal["logistic", "gbm", "forest", "finetune"] = Field(
-        description="Which classifier; `finetune` trains the model itself"
+    estimator: Literal["logistic", "standardised", "gbm", "forest", "finetune"] = Field(
+        description="Which classifier: `logistic` is the official regression, `standardised` one on "
+        "features standardised on unlabelled training samples, `finetune` trains the model itself"
     )
     grid: dict[str, tuple[int | float | str | bool | None, ...]] = Field(
         description="Values of each hyper-parameter, named as scikit-learn, LightGBM or the "
@@ -37,11 +47,17 @@ class EhrshotOptions(BaseModel):
     heads: dict[str, HeadOptions] = Field(description="The classifiers, by name")
     models: dict[FeatureName, tuple[str, ...]] = Field(
         description="The heads of each kind of features: `clm_ler` the model's embeddings, `count` "
-        "the official counts, `count_bins` counts with lab bins and time bins, "
-        "`clm_ler_finetuned` the model itself"
+        "the official counts, `count_bins` counts with lab bins and time bins, `windowed` "
+        "summaries of each code over windows of time, `clm_ler_windowed` embeddings beside these, "
+        "`untrained` embeddings of random weights, `demographics` age, gender, race and "
+        "ethnicity, `clm_ler_finetuned` the model itself. With `clm_ler`, `windowed` and "
+        "`clm_ler_windowed` there is a `hybrid` too, the best of them by validation"
     )
     lookbacks: tuple[PositiveInt, ...] = Field(
         (30, 365), description="Days before the prediction that bound the time bins, ascending"
+    )
+    min_persons: PositiveInt = Field(
+        10, description="Fewest training persons with a code that the windowed features summarise"
     )
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")

@@ -9,6 +9,7 @@ from clm_ler.terminology.ancestors import token_ancestors
 
 FITTED = ("extended_unit_conversions", "lab_percentiles")
 EVENTS = ("ehrshot_coded_events", "ehrshot_lab_events")
+CELLS = ("ehrshot_cells", "ehrshot_choices")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -122,6 +123,19 @@ def _make_features() -> Pipeline:
                 name="embed_ehrshot_samples",
             ),
             Node(
+                nodes.embed_untrained,
+                inputs=[
+                    "ehrshot_encoded",
+                    "ehrshot_seen",
+                    "tokenizer",
+                    "pretrained_model",
+                    "params:ehrshot_eval",
+                    "params:seed",
+                ],
+                outputs="ehrshot_untrained_embeddings",
+                name="embed_with_untrained_model",
+            ),
+            Node(
                 site.fit_native_labs,
                 inputs=["ehrshot_timeline", "ehrshot_person_splits", OPTIONS],
                 outputs=["ehrshot_unit_conversions", "ehrshot_lab_percentiles"],
@@ -136,6 +150,12 @@ def _make_features() -> Pipeline:
                 ],
                 outputs="ehrshot_count_tokens",
                 name="collect_count_tokens",
+            ),
+            Node(
+                site.collect_valued_events,
+                inputs=["ehrshot_timeline", "ehrshot_unit_conversions"],
+                outputs="ehrshot_valued_events",
+                name="collect_valued_events",
             ),
             Node(
                 token_ancestors,
@@ -158,8 +178,11 @@ def _evaluate() -> Pipeline:
                     "ehrshot_shots",
                     "ehrshot_seen",
                     "ehrshot_embeddings",
+                    "ehrshot_untrained_embeddings",
                     "ehrshot_count_tokens",
                     "ehrshot_token_ancestors",
+                    "ehrshot_valued_events",
+                    "ehrshot_demographics",
                     "ehrshot_encoded",
                     "tokenizer",
                     "pretrained_model",
@@ -170,16 +193,34 @@ def _evaluate() -> Pipeline:
                 name="fit_cells",
             ),
             Node(
+                nodes.choose_classifiers,
+                inputs=["ehrshot_cells", "ehrshot_samples", "params:ehrshot_eval"],
+                outputs="ehrshot_choices",
+                name="choose_classifiers",
+            ),
+            Node(
                 nodes.collect_predictions,
-                inputs=["ehrshot_cells", "ehrshot_samples"],
+                inputs=[*CELLS, "ehrshot_samples"],
                 outputs="ehrshot_predictions",
                 name="collect_predictions",
             ),
             Node(
                 nodes.tabulate_results,
-                inputs=["ehrshot_cells", "ehrshot_samples", "ehrshot_truth", "params:ehrshot_eval"],
+                inputs=[
+                    *CELLS,
+                    "ehrshot_samples",
+                    "ehrshot_truth",
+                    "ehrshot_ceiling",
+                    "params:ehrshot_eval",
+                ],
                 outputs=["ehrshot_results", "ehrshot_summary", "ehrshot_differences"],
                 name="tabulate_results",
+            ),
+            Node(
+                nodes.judge_model,
+                inputs=[*CELLS, "ehrshot_samples"],
+                outputs="ehrshot_verdict",
+                name="judge_model",
             ),
             Node(
                 nodes.split_by_task,
@@ -189,7 +230,7 @@ def _evaluate() -> Pipeline:
             ),
             Node(
                 nodes.plot_results,
-                inputs=["ehrshot_summary", "ehrshot_differences"],
+                inputs=["ehrshot_summary", "ehrshot_verdict"],
                 outputs=[
                     "ehrshot_figure_groups",
                     "ehrshot_figure_tasks",

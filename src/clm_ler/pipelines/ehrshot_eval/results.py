@@ -23,6 +23,7 @@ CLASSIFIER = ["model", "head", "k"]
 SUMMARY_KEY = ["source", "score", *CLASSIFIER, "scope"]
 DIFFERENCE_KEY = ["score", "k", "model", "head", "other_model", "other_head", "scope"]
 THIS_RUN = "this run"
+TRUTH, CEILING = "truth", "record ceiling"  # models that only a simulation has
 _DIFFERENCE = {
     **dict.fromkeys(["scope", "score"], "string"),
     "k": "int64",
@@ -141,26 +142,29 @@ def compare(means: pd.DataFrame) -> pd.DataFrame:
     return frame.reindex(columns=[*_DIFFERENCE]).astype(_DIFFERENCE)  # one classifier: no row
 
 
-def truth_rows(truth: pd.DataFrame, samples: pd.DataFrame, bootstraps: int) -> pd.DataFrame:
-    """Return what the probabilities that drew the labels reach: the best that any model can.
+def given_rows(
+    name: str, given: pd.DataFrame, samples: pd.DataFrame, bootstraps: int
+) -> pd.DataFrame:
+    """Return what probabilities reach that are known of a simulation, such as those that drew the labels.
 
     Args:
-        truth: task, sub_task, person_id, prediction_time, probability.
+        name: The model that they count as.
+        given: task, sub_task, person_id, prediction_time, probability.
         samples: Test samples: task, sub_task, person_id, prediction_time, label.
         bootstraps: Resamples of the test patients.
 
     Returns:
-        The columns of :func:`mean_over_draws`, for the model ``truth``.
+        The columns of :func:`mean_over_draws`.
     """
     keys = ["task", "sub_task", "person_id", "prediction_time"]
-    known = samples.merge(truth.drop_duplicates(keys), on=keys)
+    known = samples.merge(given.drop_duplicates(keys), on=keys)
     rows = []
     for (task, sub_task), part in known.groupby(["task", "sub_task"]):
         labels, probability = part["label"].to_numpy(), part["probability"].to_numpy()
         values = weighted_metrics(labels, probability, unit_weights(len(part)))
         weights = patient_weights(part["person_id"].to_numpy(), bootstraps)
         replicates = weighted_metrics(labels, probability, weights)
-        key = {"labeling_function": task, "sub_task": sub_task, "model": "truth", "head": "none"}
+        key = {"labeling_function": task, "sub_task": sub_task, "model": name, "head": "none"}
         rows += [
             key
             | {"k": -1, "score": score, "value": values[score][0], "bootstrap": replicates[score]}

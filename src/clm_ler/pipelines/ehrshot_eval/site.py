@@ -6,7 +6,13 @@ from ibis import _
 from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
-from clm_ler.tables.ehrshot.events import coded_rows, count_tokens, lab_rows, patient_rows
+from clm_ler.tables.ehrshot.events import (
+    coded_rows,
+    count_tokens,
+    lab_rows,
+    patient_rows,
+    valued_events,
+)
 from clm_ler.tables.labs.results import (
     count_lab_values,
     fit_lab_percentiles,
@@ -84,6 +90,13 @@ def collect_count_tokens(
     labs = lab_rows(ehrshot_timeline.filter(_.time.notnull()))
     binned = lab_tokens(labs, ehrshot_unit_conversions, ehrshot_lab_percentiles)
     return count_tokens(ehrshot_timeline, binned)
+
+
+def collect_valued_events(
+    ehrshot_timeline: ir.Table, ehrshot_unit_conversions: ir.Table
+) -> ir.Table:
+    """Return the events that the windowed features summarise, in the benchmark's own codes."""
+    return valued_events(ehrshot_timeline, ehrshot_unit_conversions)
 
 
 def _screened(timeline: ir.Table, options: PreprocessOptions) -> ir.Table:

@@ -32,11 +32,21 @@ from clm_ler.modeling.training.finetuning import (
     fine_tune,
     load_result,
 )
+from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.sequences import build_sequences
 from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
+
+SCORES = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "task": pa.string(),
+        "model": pa.string(),
+        "probabilities": pa.list_(pa.float64()),
+    }
+)
 
 
 def select_labels(raw_labels: ir.Table, options: FinetuneOptions) -> ir.Table:
@@ -203,17 +213,45 @@ def predict_baselines(
         seed,
         options.time_bins,
     )
-    tables = []
-    for name, scores in outputs.items():
-        for task, values in by_task(scores, tasks):
-            tables.append(
-                pa.table(
-                    {
-                        "sample_id": frame["sample_id"].astype(str),
-                        "task": [task] * len(frame),
-                        "model": [name] * len(frame),
-                        "probabilities": pa.array(list(values), pa.list_(pa.float64())),
-                    }
-                )
-            )
+    tables = [_scores_of(frame, name, scores) for name, scores in outputs.items()]
     return ibis.memtable(pa.concat_tables(tables))
+
+
+def _scores_of(frame: pd.DataFrame, name: str, scores: NDArray[np.floating]) -> pa.Table:
+    """Return ``SCORES`` of one model, for all samples."""
+    tables = [
+        pa.table(
+            {
+                "sample_id": frame["sample_id"].astype(str),
+                "task": [task] * len(frame),
+                "model": [name] * len(frame),
+                "probabilities": pa.array(list(values), pa.list_(pa.float64())),
+            },
+            SCORES,
+        )
+        for task, values in by_task(scores, tasks_of(frame))
+    ]
+    return pa.concat_tables(tables)
+
+
+def train_hybrid(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    options: FinetuneOptions,
+    seed: int,
+) -> tuple[Hybrid, ir.Table]:
+    """Return the best of the fine-tuned model, windowed features and both, and what it predicts.
+
+    It is fitted on the train samples and chosen on the valid ones, see ``modeling.training.hybrid``.
+    Where ``options.head`` does not ask for it, it has no outputs and predicts nothing.
+    """
+    if options.head != "hybrid":
+        return Hybrid(), ibis.memtable(SCORES.empty_table())
+    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
+    part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer, model.config)
+    inputs = hybrid_inputs(model, store, part, vocabulary, part.days)
+    splits = frame["split"].to_numpy().astype(str)
+    hybrid = fit_hybrid(model, inputs, part.labels, splits, seed)
+    return hybrid, ibis.memtable(_scores_of(frame, "hybrid", hybrid.predict(inputs)))

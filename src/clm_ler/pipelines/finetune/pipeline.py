@@ -17,6 +17,7 @@ from clm_ler.pipelines.finetune.nodes import (
     predict_samples,
     select_labels,
     train_classifier,
+    train_hybrid,
     usable_samples,
 )
 from clm_ler.pipelines.finetune.report import evaluate_predictions
@@ -92,10 +93,24 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="predict_baselines",
             ),
             Node(
+                train_hybrid,
+                inputs=[
+                    "samples",
+                    "labelled_encoded",
+                    "tokenizer",
+                    "finetuned_model",
+                    "params:finetune",
+                    "params:seed",
+                ],
+                outputs=["hybrid_head", "finetune_hybrid_predictions"],
+                name="train_hybrid",
+            ),
+            Node(
                 evaluate_predictions,
                 inputs=[
                     "finetune_predictions",
                     "baseline_predictions",
+                    "finetune_hybrid_predictions",
                     "demographics",
                     "known_probabilities",
                     "finetune_grid",

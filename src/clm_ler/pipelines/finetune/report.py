@@ -33,6 +33,7 @@ CURVE_THRESHOLDS = np.arange(0.01, 1.0, 0.01)
 def evaluate_predictions(
     predictions: ir.Table,
     baseline_predictions: ir.Table,
+    hybrid_predictions: ir.Table,
     demographics: ir.Table,
     known_probabilities: ir.Table | None,
     finetune_grid: dict[str, Any],
@@ -43,6 +44,7 @@ def evaluate_predictions(
     Args:
         predictions: Of every sample, from ``predict_samples``.
         baseline_predictions: Of the baselines.
+        hybrid_predictions: Of the hybrid; without rows where none was wanted.
         demographics: For the subgroups.
         known_probabilities: The true probability of each class above 0 in simulated data: its AUROC
             is the best that any model can reach. ``None`` for real data.
@@ -51,12 +53,13 @@ def evaluate_predictions(
     """
     test = predictions.filter(_.split == "test")
     counts = _count_samples(predictions)
-    baselines = baseline_predictions.semi_join(test, ["sample_id", "task"])
+    others = {"baselines": baseline_predictions, "hybrid": hybrid_predictions}
     truth = _known_for(test, known_probabilities)
     groups = _subgroups(test, demographics, options.subgroups)
     frame = test.order_by("task", "sample_id").to_pandas()
     tables = {
-        name: table.to_pandas() for name, table in (("baselines", baselines), ("groups", groups))
+        name: table.semi_join(test, ["sample_id", "task"]).to_pandas()
+        for name, table in (others | {"groups": groups}).items()
     }
     known = None if truth is None else truth.to_pandas()
     report = {}
@@ -64,7 +67,7 @@ def evaluate_predictions(
         of_task = {name: table[table["task"] == task] for name, table in tables.items()}
         best = None if known is None else known[known["task"] == task]
         report[task] = {"samples": counts[task]} | _evaluate_task(
-            rows.reset_index(drop=True), of_task["baselines"], of_task["groups"], best, options
+            rows.reset_index(drop=True), of_task, best, options
         )
     return {"tasks": report, "selection": finetune_grid}
 
@@ -107,8 +110,7 @@ def _known_for(test: ir.Table, known_probabilities: ir.Table | None) -> ir.Table
 
 def _evaluate_task(
     rows: pd.DataFrame,
-    baselines: pd.DataFrame,
-    groups: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
     known: pd.DataFrame | None,
     options: FinetuneOptions,
 ) -> dict[str, Any]:
@@ -120,14 +122,16 @@ def _evaluate_task(
         "auroc": auroc_with_interval(labels, probabilities, weights),
         "metrics": _metrics(labels, probabilities, weights),
         "before_calibration": _metrics(labels, raw, weights),
-        "baselines": _compare(rows, baselines, probabilities, weights),
+        "baselines": _compare(rows, others["baselines"], probabilities, weights),
     }
-    report["verdict"] = _verdict(report["baselines"])
+    report["verdict"] = _verdict("fine-tuned model", report["baselines"])
+    if len(others["hybrid"]):
+        report["hybrid"] = _evaluate_hybrid(rows, others, probabilities, weights)
     if known is not None and len(known):
         best = _known_matrix(rows, known, probabilities.shape[1])
         report["best_reachable_auroc"] = auroc_with_interval(labels, best, weights)
     if probabilities.shape[1] == 2:
-        report |= _binary_details(rows, groups, probabilities[:, 1], weights, options)
+        report |= _binary_details(rows, others["groups"], probabilities[:, 1], weights, options)
     return report
 
 
@@ -144,7 +148,7 @@ def _compare(
     labels = rows["label"].to_numpy()
     compared = {}
     for name, group in baselines.groupby("model"):
-        others = np.stack(group.set_index("sample_id").loc[rows["sample_id"], "probabilities"])
+        others = _aligned(rows, group)
         compared[str(name)] = {
             "auroc": auroc_with_interval(labels, others, weights),
             "difference": auroc_difference(labels, probabilities, others, weights),
@@ -152,10 +156,34 @@ def _compare(
     return compared
 
 
-def _verdict(baselines: Mapping[str, Any]) -> str:
-    """Say in a sentence whether the model beats every baseline; 95 % intervals decide."""
+def _evaluate_hybrid(
+    rows: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
+    model: Floats,
+    weights: PatientWeights,
+) -> dict[str, Any]:
+    """Return what the hybrid is worth, beside the model and the baselines."""
+    labels = rows["label"].to_numpy()
+    hybrid = _aligned(rows, others["hybrid"])
+    compared = _compare(rows, others["baselines"], hybrid, weights)
+    return {
+        "auroc": auroc_with_interval(labels, hybrid, weights),
+        "difference_to_model": auroc_difference(labels, hybrid, model, weights),
+        "metrics": _metrics(labels, hybrid, weights),
+        "baselines": {name: found["difference"] for name, found in compared.items()},
+        "verdict": _verdict("hybrid", compared),
+    }
+
+
+def _aligned(rows: pd.DataFrame, scores: pd.DataFrame) -> Floats:
+    """Return the probabilities of another model for the same samples."""
+    return np.stack(scores.set_index("sample_id").loc[rows["sample_id"], "probabilities"])
+
+
+def _verdict(name: str, baselines: Mapping[str, Any]) -> str:
+    """Say in a sentence whether a model beats every baseline; 95 % intervals decide."""
     words = []
-    for name, compared in baselines.items():
+    for other, compared in baselines.items():
         difference = compared["difference"]
         lower, upper = difference["lower"], difference["upper"]
         if lower is not None and lower > 0:
@@ -164,8 +192,8 @@ def _verdict(baselines: Mapping[str, Any]) -> str:
             word = "is WORSE than"
         else:
             word = "does NOT clearly beat"
-        words.append(f"{word} {name}")
-    return f"The fine-tuned model {', '.join(words)} (AUROC on test)."
+        words.append(f"{word} {other}")
+    return f"The {name} {', '.join(words)} (AUROC on test)."
 
 
 def _known_matrix(rows: pd.DataFrame, known: pd.DataFrame, classes: int) -> Floats:

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.nodes import extend_units
 from clm_ler.corridor.wiring import OPTIONS, encode, read_events, select_persons, sequences_of
-from clm_ler.pipelines.predict.nodes import mark_new, predict_persons
+from clm_ler.pipelines.predict.nodes import mark_new, predict_hybrid, predict_persons
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -23,6 +23,17 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["new_encoded", "trained_tokenizer", "trained_finetuned_model"],
                 outputs="predictions",
                 name="predict_persons",
+            ),
+            Node(
+                predict_hybrid,
+                inputs=[
+                    "new_encoded",
+                    "trained_tokenizer",
+                    "trained_finetuned_model",
+                    "trained_hybrid_head",
+                ],
+                outputs="hybrid_predictions",
+                name="predict_hybrid",
             ),
         ]
     )

@@ -102,6 +102,26 @@ def count_tokens(timeline: ir.Table, binned: ir.Table) -> ir.Table:
     return done.union(words).union(bins)
 
 
+def valued_events(timeline: ir.Table, unit_conversions: ir.Table) -> ir.Table:
+    """Return every dated event with its result: person_id, time, token, value.
+
+    ``value`` is in the lab's base unit, null where there is no number or its unit does not convert;
+    results in words are part of the token.
+    """
+    dated = timeline.filter(timeline.time.notnull() & timeline.code.notnull())
+    units = unit_conversions.filter(_.status != "unconvertible")
+    lab = ["system", "code", "unit"]
+    rows = dated.left_join(units.select(*lab, "factor", "offset"), lab)
+    rows = rows.select(*dated.columns, "factor", "offset")
+    code = rows.system + "/" + rows.code
+    return rows.select(
+        "person_id",
+        "time",
+        token=ibis.ifelse(rows.text.isnull(), code, code + "=" + rows.text),
+        value=rows.value * rows.factor + rows.offset,
+    )
+
+
 def _layout(raw: ir.Table) -> str:
     for name, columns in _LAYOUTS.items():
         if columns <= set(raw.columns):
