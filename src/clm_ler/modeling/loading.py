@@ -104,7 +104,7 @@ def continue_from(
 
 def _copy_lab_rows(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor) -> None:
     """Copy the rows of the labs that both models know; ``tokens`` are the same ones in each."""
-    ours, theirs = (getattr(m.base_model, "embeddings", None) for m in (model, earlier))
+    ours, theirs = (m.base_model.embeddings for m in (model, earlier))
     if not (getattr(ours, "has_lab_rows", False) and getattr(theirs, "has_lab_rows", False)):
         return
     for number in range(1, ours.num_lab_bins + 1):

@@ -16,7 +16,8 @@ from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.objectives.base import measure, model_sums
 from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_and_tte import MlmAndTte
-from clm_ler.modeling.objectives.tte import Tte, TteOptions, choose_targets
+from clm_ler.modeling.objectives.tte import Tte, TteOptions
+from clm_ler.modeling.objectives.tte_targets import choose_targets
 from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader
 from tests.modeling.persons import BINS, CODES, IDS, TOKENS, VOCABULARY, Person, make_store, persons
 

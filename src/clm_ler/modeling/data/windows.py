@@ -255,17 +255,17 @@ def _first_position(
 
     Bisection, all rows at once: the days of a row never fall.
     """
-    low, high = low.astype(np.int32), high.astype(np.int32)
-    active = np.flatnonzero(low < high)
+    found, high = low.astype(np.int32), high.astype(np.int32)
+    active = np.flatnonzero(found < high)
     # Most windows fit as they are.
-    active = active[store.take("position_ids", rows[active], low[active]) < days[active]]
+    active = active[store.take("position_ids", rows[active], found[active]) < days[active]]
     while active.size:
-        middle = (low[active] + high[active]) // 2
+        middle = (found[active] + high[active]) // 2
         early = store.take("position_ids", rows[active], middle) < days[active]
-        low[active] = np.where(early, middle + 1, low[active])
+        found[active] = np.where(early, middle + 1, found[active])
         high[active] = np.where(early, high[active], middle)
-        active = active[low[active] < high[active]]
-    return low
+        active = active[found[active] < high[active]]
+    return found
 
 
 def _days_at(

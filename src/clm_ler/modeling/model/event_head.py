@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.heads import ClmLerHead
@@ -62,6 +63,21 @@ class EventHead(nn.Module):
     def vectors_of(self, states: Tensor) -> Tensor:
         """Return the vector of each query and piece, fp32 ``[S, P, D]``."""
         return self.pieces(states).float().view(len(states), len(self.edges), self.rank)
+
+    def visit_losses(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Return the summed cross entropy of each visit question, fp32 ``[questions]``.
+
+        Args:
+            states: Of the query tokens, ``[S, hidden]``.
+            labels: Classes, -100 = not known, ``[S, questions]``.
+        """
+        return class_losses(self.visits(states).float(), labels)
+
+
+def class_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed cross entropy of each visit question, from the logits of all classes."""
+    parts = zip(logits.split(VISIT_CLASSES, dim=-1), labels.unbind(dim=1), strict=True)
+    return torch.stack([F.cross_entropy(part, wanted, reduction="sum") for part, wanted in parts])
 
 
 def time_at_risk(days: Tensor, edges: Sequence[int]) -> Tensor:

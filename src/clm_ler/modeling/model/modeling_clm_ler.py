@@ -50,6 +50,7 @@ class ClmLerEmbeddings(nn.Module):
         if self.has_lab_rows:
             rows = 1 + config.lab_rows * config.num_lab_bins
             self.lab_rows = nn.Embedding(rows, size, padding_idx=0)
+            self.lab_of_code: Tensor
             self.register_buffer("lab_of_code", torch.zeros(config.vocab_size, dtype=torch.long))
         if config.time_encoding == "day_embedding":
             self.days = nn.Embedding(config.max_position_embeddings, size)

@@ -12,9 +12,9 @@ last day of a record is a day with events, and the sick are seen more often. It 
 no observation period is known, and the same for all targets.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,31 +25,32 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
-from clm_ler.modeling.data.random_streams import FITTING, random_stream
 from clm_ler.modeling.data.store import Tokens, TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, query_windows
 from clm_ler.modeling.model.configuration_clm_ler import EVENT_EDGES
 from clm_ler.modeling.model.event_head import (
-    NEXT_VISIT,
     VISIT_CLASSES,
-    VISIT_COUNTS,
-    VISIT_HORIZONS,
     EventHead,
+    class_losses,
     event_terms,
     expected_by_target,
-    piece_of,
     time_at_risk,
 )
-from clm_ler.modeling.objectives.base import TARGETS, Sums, Targets
+from clm_ler.modeling.objectives.base import Sums, Targets
+from clm_ler.modeling.objectives.coming import (
+    KINDS,
+    UNKNOWN,
+    Arrays,
+    Integers,
+    TargetNumbers,
+    coming_events,
+    first_events,
+    next_bins,
+    visit_classes,
+)
+from clm_ler.modeling.objectives.tte_targets import choose_targets, drawn_windows, fit_rates
 
-Integers = npt.NDArray[np.integer]
-
-KINDS = ("code", "low", "high")  # of a target
-UNKNOWN = -100  # a class that the record is too short to tell
-NEXT_BIN_DAYS = 365
-FITTED_PERSONS = 100_000  # targets and their rates are fitted on at most so many
-_BLOCK = 2_000  # persons at a time
 SUMS = 2 * len(KINDS) + 3 + 2 * len(VISIT_CLASSES)  # numbers that metrics are made of
 
 
@@ -76,79 +77,6 @@ class TteOptions:
         edges = self.event_edges
         if not edges or edges[0] != 0 or list(edges) != sorted(set(edges)):
             raise ValueError("event_edges must be days that rise from 0")
-
-
-class Coming(NamedTuple):
-    """The events after the query of each of some windows, in order.
-
-    Attributes:
-        window: Which window, ``[t]``.
-        days: Days since the query, from 1, ``[t]``.
-        input_ids: Codes, ``[t]``.
-        bins: Lab bins, 0 = none, ``[t]``.
-        followed: Days from the query to the last event of the record, 0 where none comes, ``[windows]``.
-    """
-
-    window: Integers
-    days: Integers
-    input_ids: Integers
-    bins: Integers
-    followed: Integers
-
-
-def coming_events(store: TokenStore, windows: Windows) -> Coming:
-    """Return what a record holds after its window."""
-    starts = windows.firsts + windows.events
-    lengths = store.lengths[windows.rows] - starts
-    tokens = store.gather(windows.rows, starts, lengths)
-    days = tokens.position_ids - np.repeat(windows.query_days, lengths)
-    followed = np.zeros(len(windows), np.int64)
-    followed[lengths > 0] = days[tokens.offsets[1:][lengths > 0] - 1]
-    window = np.repeat(np.arange(len(windows)), lengths)
-    return Coming(window, days, tokens.input_ids, tokens.token_type_ids, followed)
-
-
-@dataclass(frozen=True)
-class TargetNumbers:
-    """The number of each target, by what an event is; -1 for what is none.
-
-    Attributes:
-        code: int32 ``[vocabulary]``.
-        low: int32 ``[vocabulary]``, of the lowest bin of a lab.
-        high: int32 ``[vocabulary]``, of its highest.
-    """
-
-    code: Integers
-    low: Integers
-    high: Integers
-
-    @classmethod
-    def of(cls, targets: pa.Table, vocabulary: Vocabulary) -> Self:
-        """Return the numbers of the rows of ``pretrain_targets``, counted from 0."""
-        kinds = targets["kind"].to_numpy(zero_copy_only=False)
-        ids = targets["token_id"].to_numpy()
-        numbers = np.full((len(KINDS), vocabulary.size), -1, np.int32)
-        for number, kind in enumerate(KINDS):
-            chosen = np.flatnonzero(kinds == kind)
-            numbers[number, ids[chosen]] = chosen
-        return cls(*numbers)
-
-    def of_events(self, coming: Coming, bins: int) -> tuple[Integers, Integers]:
-        """Return each hit of a target as its place among the events, and the target, by place."""
-        extreme = np.where(coming.bins == 1, self.low[coming.input_ids], -1)
-        is_high = (coming.bins == bins) & (coming.bins > 0)
-        extreme = np.where(is_high, self.high[coming.input_ids], extreme)
-        both = np.stack([self.code[coming.input_ids], extreme], axis=1).ravel()
-        hits = np.flatnonzero(both >= 0)
-        return hits // 2, both[hits]
-
-
-def first_of(*keys: Integers) -> Integers:
-    """Return the first place of each distinct combination of keys, ``[distinct]``."""
-    joined = keys[0].astype(np.int64)
-    for key in keys[1:]:
-        joined = joined * (int(key.max(initial=0)) + 1) + key
-    return np.unique(joined, return_index=True)[1]
 
 
 @dataclass(frozen=True)
@@ -250,34 +178,15 @@ class Tte:
         Items are the coming first events, the next lab results, and the visit questions.
         """
         coming = coming_events(store, windows)
-        values, events = self._events(coming)
-        bins, results = self._next_bins(coming)
+        events, bins = first_events(coming, self.numbers, self.bins), next_bins(coming)
         visits = visit_classes(coming)
-        values |= bins | {"query_index": tokens.offsets[1:] - 1, "visit_labels": visits}
-        values["followed"] = coming.followed.astype(np.float32)
-        items = np.array([events, results, (visits != UNKNOWN).sum()], np.int64)
-        return tokens, Targets(values, items)
-
-    def _events(self, coming: Coming) -> tuple[dict[str, npt.NDArray[Any]], int]:
-        place, target = self.numbers.of_events(coming, self.bins)
-        first = first_of(coming.window[place], target)
-        place, target = place[first], target[first].astype(np.int64)
-        values = {
-            "event_query": coming.window[place],
-            "event_target": target,
-            "event_days": coming.days[place].astype(np.float32),
+        values: Arrays = {
+            "query_index": tokens.offsets[1:] - 1,
+            "followed": coming.followed.astype(np.float32),
+            "visit_labels": visits,
         }
-        return values, len(place)
-
-    def _next_bins(self, coming: Coming) -> tuple[dict[str, npt.NDArray[Any]], int]:
-        place = np.flatnonzero((coming.bins > 0) & (coming.days <= NEXT_BIN_DAYS))
-        place = place[first_of(coming.window[place], coming.input_ids[place])]
-        values = {
-            "bin_query": coming.window[place],
-            "bin_code": coming.input_ids[place].astype(np.int64),
-            "next_bin": coming.bins[place].astype(np.int64) - 1,
-        }
-        return values, len(place)
+        items = [len(events["event_query"]), len(bins["bin_query"]), (visits != UNKNOWN).sum()]
+        return tokens, Targets(values | events | bins, np.array(items, np.int64))
 
     def loss(
         self, model: Any, states: Tensor, input_ids: Tensor, targets: Mapping[str, Tensor]
@@ -295,7 +204,7 @@ class Tte:
         bins = F.cross_entropy(
             next_bin_logits(model, queries, targets), targets["next_bin"], reduction="sum"
         )
-        visits = visit_losses(head, queries, targets["visit_labels"]).sum()
+        visits = head.visit_losses(queries, targets["visit_labels"]).sum()
         weights = (1.0, self.options.next_bin_weight, self.options.visit_weight)
         return torch.stack([events, bins, visits]) * events.new_tensor(weights)
 
@@ -313,7 +222,7 @@ class Tte:
             [
                 events,
                 bin_sums(next_bin_logits(model, queries, targets), targets["next_bin"]),
-                visit_sums(visit_losses(head, queries, targets["visit_labels"]), targets),
+                visit_sums(head.visit_losses(queries, targets["visit_labels"]), targets),
             ]
         ).cpu()
 
@@ -344,7 +253,7 @@ class Tte:
             events = self._event_sums(nothing, torch.zeros(len(bias), 1, device=on), bias, targets)
             bins = bin_logits.to(on)[targets["bin_code"]]
             labels = targets["visit_labels"]
-            losses = _class_losses(visit_logits.to(on).expand(size, -1), labels)
+            losses = class_losses(visit_logits.to(on).expand(size, -1), labels)
             return torch.cat(
                 [events, bin_sums(bins, targets["next_bin"]), visit_sums(losses, targets)]
             ).cpu()
@@ -359,7 +268,7 @@ class Tte:
         window = WindowOptions(self.window_tokens)
         for windows in drawn_windows(store, window):
             coming = coming_events(store, windows)
-            found, _ = self._next_bins(coming)
+            found = next_bins(coming)
             np.add.at(bins, (found["bin_code"], found["next_bin"]), 1)
             classes = visit_classes(coming)
             for start, column in zip(starts, classes.T, strict=True):
@@ -440,108 +349,7 @@ def bin_sums(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([loss, right, loss.new_tensor(float(len(labels)))])
 
 
-def visit_losses(head: EventHead, queries: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross entropy of each visit question, ``[questions]``."""
-    return _class_losses(head.visits(queries).float(), labels)
-
-
-def _class_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    parts = zip(logits.split(VISIT_CLASSES, dim=-1), labels.unbind(dim=1), strict=True)
-    losses = [F.cross_entropy(part, wanted, reduction="sum") for part, wanted in parts]
-    return torch.stack(losses)
-
-
 def visit_sums(losses: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     """Return nats and number of each visit question, fp64 ``[2 * questions]``."""
     asked = (targets["visit_labels"] != UNKNOWN).sum(dim=0)
     return torch.cat([losses.double(), asked.double()])
-
-
-def visit_classes(coming: Coming) -> Integers:
-    """Return the class of each visit question, int64 ``[windows, questions]``.
-
-    Days until the next event day, and event days within each horizon. ``UNKNOWN`` where the record
-    ends before that is decided.
-    """
-    size = len(coming.followed)
-    new_day = np.flatnonzero(np.diff(coming.window, prepend=-1) | np.diff(coming.days, prepend=-1))
-    window, days = coming.window[new_day], coming.days[new_day]
-    classes = np.full((size, len(VISIT_CLASSES)), UNKNOWN, np.int64)
-    first = np.flatnonzero(np.diff(window, prepend=-1))
-    classes[window[first], 0] = np.searchsorted(NEXT_VISIT, days[first])
-    for column, horizon in enumerate(VISIT_HORIZONS, start=1):
-        counts = np.bincount(window[days <= horizon], minlength=size)
-        known = coming.followed >= horizon
-        classes[known, column] = np.searchsorted(VISIT_COUNTS, counts[known])
-    return classes
-
-
-def choose_targets(options: TteOptions, store: TokenStore, vocabulary: Vocabulary) -> pa.Table:
-    """Return ``target, token_id, kind, persons``: what occurs in enough persons, the most frequent first."""
-    counts = np.zeros((len(KINDS), vocabulary.size), np.int64)
-    for rows in blocks_of(store):
-        tokens = store.gather(rows)
-        row = np.repeat(np.arange(len(rows)), tokens.lengths)
-        ids, bins = tokens.input_ids, tokens.token_type_ids
-        has_bin = bins > 0
-        of_kind = (vocabulary.is_code[ids], bins == 1, has_bin & (bins == vocabulary.bins))
-        for number, chosen in enumerate(of_kind):
-            pairs = np.unique(row[chosen].astype(np.int64) * vocabulary.size + ids[chosen])
-            counts[number] += np.bincount(pairs % vocabulary.size, minlength=vocabulary.size)
-    kinds, ids = np.nonzero(counts >= options.event_min_persons)
-    persons = counts[kinds, ids]
-    order = np.lexsort([ids, kinds, -persons])[: options.event_max_targets]
-    return pa.table(
-        {
-            "token_id": pa.array(ids[order], pa.int32()),
-            "kind": pa.array([KINDS[kind] for kind in kinds[order]], pa.string()),
-            "persons": pa.array(persons[order], pa.int64()),
-        }
-    )
-
-
-def fit_rates(
-    targets: pa.Table, options: Any, store: TokenStore, vocabulary: Vocabulary
-) -> pa.Table:
-    """Return the targets with ``events`` and ``log_rates``, those of the drawn queries.
-
-    The rate of a piece leans on that of all pieces by the weight of one event.
-    """
-    numbers, edges = TargetNumbers.of(targets, vocabulary), options.event_edges
-    shape = (len(targets), len(edges))
-    events, spared, exposure = np.zeros(shape), np.zeros(shape), np.zeros(len(edges))
-    for windows in drawn_windows(store, options):
-        coming = coming_events(store, windows)
-        place, target = numbers.of_events(coming, vocabulary.bins)
-        first = first_of(coming.window[place], target)
-        place, target = place[first], target[first]
-        days = torch.from_numpy(coming.days[place].astype(np.float32))
-        risk = time_at_risk(torch.from_numpy(coming.followed.astype(np.float32)), edges).numpy()
-        exposure += risk.sum(axis=0)
-        np.add.at(events, (target, piece_of(days, edges).numpy()), 1)
-        np.add.at(spared, target, risk[coming.window[place]] - time_at_risk(days, edges).numpy())
-    at_risk = np.maximum(exposure - spared, 0)
-    overall = (events.sum(axis=1) + 0.5) / np.maximum(at_risk.sum(axis=1), 1)
-    rates = (events + 1) / (at_risk + 1 / overall[:, None])
-    columns = {
-        "events": pa.array(events.sum(axis=1).astype(np.int64)),
-        "log_rates": pa.array(list(np.log(rates)), pa.list_(pa.float64())),
-    }
-    for name, values in columns.items():
-        targets = targets.append_column(name, values)
-    return targets.cast(TARGETS)
-
-
-def drawn_windows(store: TokenStore, options: WindowOptions) -> Iterator[Windows]:
-    """Yield a window of each row, block after block; always the same."""
-    rng = random_stream(FITTING)
-    for rows in blocks_of(store):
-        yield query_windows(store, rows, options, rng)
-
-
-def blocks_of(store: TokenStore) -> Iterator[Integers]:
-    """Yield rows, spread evenly over the store where it has too many, some at a time."""
-    size = min(len(store), FITTED_PERSONS)
-    rows = np.unique(np.linspace(0, len(store) - 1, size).astype(np.int64))
-    for first in range(0, len(rows), _BLOCK):
-        yield rows[first : first + _BLOCK]

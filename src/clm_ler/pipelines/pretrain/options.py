@@ -38,11 +38,8 @@ class PretrainOptions(TrainingOptions, TteOptions, MlmOptions, WindowOptions, Mo
         dict[str, dict[str, Any]], doc("Sets of values for the parameters below, by name")
     ] = field(repr=False)
     objective: Annotated[
-        str | None,
-        doc(
-            "What it is trained for: mlm, tte or mlm+tte; null: mlm+tte, mlm for published flavours"
-        ),
-    ] = None
+        str, doc("What it is trained for: mlm, tte or mlm+tte; published flavours: mlm")
+    ] = "mlm+tte"
     checkpoints: Annotated[str, doc("Directory of the checkpoints; local, also if storage is not")]
     input_model: Annotated[
         str | None,
