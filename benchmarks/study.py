@@ -1,0 +1,125 @@
+"""What pre-training is worth, on a site large enough to tell: the tables of docs/study.md.
+
+    python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default mlm ...]
+
+Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, fits the
+opponents once, then pre-trains every variant with every seed and evaluates its frozen embeddings on the same
+draws of labels. Prints Markdown tables: mean AUROC over seeds with the range of the seeds, macro and by group
+of tasks, and the difference to each opponent with an interval clustered by person. What is done is
+kept: given again, the command goes on.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from timing import PROJECT
+
+SITE = ("cohort", "split", "preprocess", "vocab", "umls_mapping", "ehrshot_read")
+OPPONENTS = {
+    "demographics": ["lr_standardised"],
+    "untrained": ["lr_standardised"],
+    "count": ["gbm", "lr_lbfgs"],
+    "count_bins": ["gbm", "lr_lbfgs"],
+    "windowed": ["gbm", "lr_standardised"],
+}
+# What each variant changes of `pretrain`, or of what the model is shown.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "masked tokens only": {"objective": "mlm"},
+    "time to event only": {"objective": "tte"},
+    "no visits": {"visit_weight": 0.0},
+    "no next bins": {"next_bin_weight": 0.0},
+    "no rows for (lab, bin)": {"lab_bin_rows": False},
+    "pooling query+mean": {"pooling": "query+mean"},
+    "pooling mean": {"pooling": "mean"},
+    "blind to days": {"time_encoding": "order"},
+    "half the steps": {"max_steps": 4000},
+    "width 128": {"hidden_size": 128, "intermediate_size": 256},
+}
+GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
+
+
+def run(pipelines: tuple[str, ...], storage: Path, **parameters: Any) -> None:
+    """Run pipelines of the environment `study`."""
+    given = {"storage": str(storage), **parameters}
+    with KedroSession.create(PROJECT, env="study", runtime_params=given) as session:
+        session.run(pipeline_names=list(pipelines))
+
+
+def copy_of(site: Path, folder: Path) -> Path:
+    """Return a storage that shares the files of the site: published files are replaced, never changed."""
+    if not folder.exists():
+        unfinished = folder.with_suffix(".part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        skip = shutil.ignore_patterns(".lock*")
+        shutil.copytree(site, unfinished, copy_function=os.link, ignore=skip)
+        unfinished.rename(folder)
+    return folder
+
+
+def evaluate(storage: Path, models: dict[str, list[str]], **parameters: Any) -> pd.DataFrame:
+    """Return the AUROC by scope, model, head and number of labels."""
+    done = storage / "08_reporting" / "ehrshot_summary.parquet"
+    if not done.exists():
+        run(("pretrain", "ehrshot_eval"), storage, ehrshot_eval={"models": models}, **parameters)
+    rows = ibis.read_parquet(done).to_pandas()
+    return rows[(rows["score"] == "auroc") & (rows["source"] == "this run")]
+
+
+def table(rows: pd.DataFrame, scope: str) -> str:
+    """Return a Markdown table of one scope: a row per variant, a column per number of labels."""
+    part = rows[rows["scope"] == scope]
+    grouped = part.groupby(["variant", "k"], sort=False)["value"]
+    shown = grouped.mean().map("{:.3f}".format)
+    spread = grouped.agg(lambda values: (values.max() - values.min()) / 2)
+    shown = shown.where(spread == 0, shown + " ± " + spread.map("{:.3f}".format))
+    wide = shown.unstack("k")
+    ordered = [*sorted(k for k in wide.columns if k > 0), *(k for k in wide.columns if k < 0)]
+    names = ["all" if k < 0 else str(k) for k in ordered]
+    lines = [f"\n| {scope} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for variant in part["variant"].unique():
+        lines.append(f"| {variant} | " + " | ".join(map(str, wide.loc[variant, ordered])) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--storage", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    arguments = parser.parse_args()
+    bootstrap_project(PROJECT)
+    site = arguments.storage / "site"
+    if not (site / "done").exists():
+        run(SITE, site)
+        (site / "done").touch()
+    folder = copy_of(site, arguments.storage / "opponents")
+    opponents = evaluate(folder, OPPONENTS, pretrain={"max_steps": 2})
+    several = opponents.loc[opponents["head"] == "best", "model"]
+    best = opponents[(opponents["head"] == "best") | ~opponents["model"].isin(several)]
+    found = [best.assign(variant=best["model"])]
+    for variant in arguments.variants:
+        for seed in arguments.seeds:
+            name = "".join(c if c.isalnum() else "-" for c in f"{variant}-{seed}")
+            folder = copy_of(site, arguments.storage / name)
+            rows = evaluate(
+                folder, {"clm_ler": ["lr_standardised"]}, pretrain=VARIANTS[variant], seed=seed
+            )
+            found.append(rows[rows["model"] == "clm_ler"].assign(variant=variant))
+            everything = pd.concat(found)
+            print(table(everything, "macro"), flush=True)
+    for scope in GROUPS:
+        print(table(everything, scope))
+
+
+if __name__ == "__main__":
+    main()
