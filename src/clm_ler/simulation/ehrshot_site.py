@@ -20,7 +20,7 @@ from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
-VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
+VISITS_AT = 330.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
 YEARS = 20  # that its records reach back, at most
 # The benchmark's patients come from a referral centre: rare diseases (the rarest first) are less rare there.
