@@ -8,7 +8,7 @@ from clm_ler.cli import chain_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    "cohort": {"persons": 300, "ehrshot": {"persons": 150}},
+    "cohort": {"persons": 300, "ehrshot": {"persons": 200}},
     "pretrain": {
         "hidden_size": 64,
         "num_train_epochs": 6,

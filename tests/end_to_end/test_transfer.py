@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from ibis import _
 
-from clm_ler.simulation import clinic
+from clm_ler.simulation.codes import DIAGNOSES
 from clm_ler.tables.screening import NO_TOKEN
 
 RAW = ("patient", "diagnosis", "prescription", "procedure", "lab")
@@ -26,7 +26,7 @@ def site(chain, storage, kedro_run, tmp_path_factory):
 
 
 def write_in_snomed(folder):
-    codes = {item.icd10cm.replace(".", ""): item.snomed for item in clinic.DIAGNOSES.items}
+    codes = {item.icd10cm.replace(".", ""): item.snomed for item in DIAGNOSES.codes}
     for file in folder.glob("*.parquet"):
         rows = pd.read_parquet(file)
         source = rows["condition_source_value"].str.partition(" ")

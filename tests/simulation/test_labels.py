@@ -47,7 +47,7 @@ def test_default_cohort_has_thousands_of_samples():
 
 
 def test_prediction_times_lie_before_the_diagnosis_and_within_the_record(drawn):
-    persons = hospital.draw_hospital_persons(OPTIONS, 5, 0)
+    persons = hospital.draw_hospital_chart(OPTIONS, 5, 0).persons
     rows = of_task(drawn, "diabetes_1y")
     row = np.searchsorted(persons.person_id, rows.person_id)
     time = rows.prediction_time.astype("int64").to_numpy() / 86_400_000_000

@@ -3,7 +3,7 @@
 Both sites share it; each then writes the facts with its own faults.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,16 @@ from clm_ler.simulation.disease_tables import (
     LABS,
     PANELS,
 )
+from clm_ler.simulation.recognition import recognise
 from clm_ler.simulation.streams import own_stream
-from clm_ler.simulation.visits import CONTACT, Visits, care
+from clm_ler.simulation.visits import (
+    CONTACT,
+    Admissions,
+    Visits,
+    care,
+    draw_admissions,
+    draw_visits,
+)
 
 MISSING = 0.04  # share of the results of a panel that never come
 
@@ -67,14 +75,32 @@ class Chart:
 
     site: str
     persons: Persons
+    admissions: Admissions
     visits: Visits
     known: np.ndarray
     first: np.ndarray
     severity: np.ndarray
 
 
-def read_chart(site: str, persons: Persons, visits: Visits) -> Chart:
-    """Return which conditions are known at each visit, for the first time or not, and how severe."""
+def draw_chart(
+    site: str,
+    persons: Persons,
+    stream: Callable[[str], np.random.Generator],
+    stays: float = 1.0,
+    scale: float = 1.0,
+) -> Chart:
+    """Draw stays, diagnoses and visits: what is known at each visit, for the first time or not.
+
+    Args:
+        site: Whose habits count.
+        persons: The hidden state.
+        stream: Returns the random stream of a purpose.
+        stays: A factor on the rate of hospital stays.
+        scale: A factor on the rate of other visits.
+    """
+    admissions = draw_admissions(persons, stream("stays"), stays)
+    persons = recognise(persons, admissions, stream("diagnosis"))
+    visits = draw_visits(persons, admissions, stream("visits"), scale)
     # Visits are timed to the minute, so the one that makes a diagnosis may seem to precede it.
     known = persons.diagnosis[visits.row] < visits.time[:, None] + 1 / 1440
     same_person = np.diff(visits.row, prepend=-1) == 0
@@ -84,6 +110,7 @@ def read_chart(site: str, persons: Persons, visits: Visits) -> Chart:
     return Chart(
         site=site,
         persons=persons,
+        admissions=admissions,
         visits=visits,
         known=known,
         first=known & ~(before & same_person[:, None]),

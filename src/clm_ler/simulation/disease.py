@@ -1,9 +1,8 @@
 """The disease model that both simulated sites share: how conditions unfold, and what labs show.
 
 A condition begins unseen (``onset``), grows (``severity`` rises linearly from 0; 1 is overt
-disease), shows in the labs, and is at some point recognised (``diagnosis``). Recognition is a point
-process whose intensity rises with severity, so that the probability of a first diagnosis in any
-interval, given the hidden state, has a closed form. Times are days since 1970-01-01 (float).
+disease), shows in the labs, and is at some point recognised (``diagnosis``, see ``recognition.py``).
+Times are days since 1970-01-01 (float).
 
 What differs between persons: how fast a disease grows, so that a trend says more than a level; how
 soon they see a doctor (the factor ``care``); which drug they take, and drugs shift labs.
@@ -21,9 +20,7 @@ from clm_ler.simulation.disease_tables import CONDITION, CONDITIONS, LAB, LABS, 
 YEAR = 365.25
 MAX_SEVERITY = 2.0
 FACTORS = ("male", "smoking", "adiposity", "frailty", "autoimmunity", "care")
-CARE = 0.3  # how much sooner a person is diagnosed for each standard deviation of care-seeking
 PACE = 0.6  # standard deviation of the logarithm of how fast a condition grows
-RECOGNITION_WIDTH = 0.3  # severities over which the intensity of recognition rises
 STEADY, WANDERING = (
     0.8,
     0.85,
@@ -104,62 +101,10 @@ def _first_passage(hazard: np.ndarray, threshold: np.ndarray) -> np.ndarray:
     return passage
 
 
-def _recognition(attribute: str) -> np.ndarray:
-    return np.array([getattr(condition, attribute) for condition in CONDITIONS])
-
-
-def alertness(factors: dict[str, np.ndarray]) -> np.ndarray:
-    """Return how many times sooner than others each person is diagnosed."""
-    return np.exp(CARE * factors["care"])
-
-
-def diagnoses(
-    onset: np.ndarray, pace: np.ndarray, alert: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw the days of recognition by inverting :func:`cumulative_recognition`."""
-    rate, at = _recognition("recognition"), _recognition("recognised_at")
-    width = RECOGNITION_WIDTH
-    level = rng.exponential(size=onset.shape) * pace / (rate * width * alert[:, None])
-    level += np.logaddexp(0, -at / width)
-    # The inverse of softplus, written so that it neither overflows nor cancels.
-    severity = at + width * (level + np.log(-np.expm1(-level)))
-    return onset + severity / pace * YEAR
-
-
-def cumulative_recognition(
-    onset: np.ndarray, pace: np.ndarray, time: np.ndarray, condition: int
-) -> np.ndarray:
-    """Return the integral of a condition's recognition intensity from onset to ``time``.
-
-    It is that of a person of average care-seeking.
-
-    The intensity is ``recognition * sigmoid((severity - recognised_at) / width)`` with a severity
-    that grows linearly, so its integral is a difference of two softplus functions.
-    """
-    spec, width = CONDITIONS[condition], RECOGNITION_WIDTH
-    # A condition that never begins has an infinite onset: no severity, no intensity.
-    severity = pace * np.maximum(time - onset, 0) / YEAR
-    risen = np.logaddexp(0, (severity - spec.recognised_at) / width)
-    return spec.recognition * width / pace * (risen - np.logaddexp(0, -spec.recognised_at / width))
-
-
-def diagnosis_probability(
-    persons: Persons, row: np.ndarray, after: np.ndarray, until: np.ndarray, name: str
-) -> np.ndarray:
-    """Return P(first diagnosis in (after, until] | hidden state, none up to ``after``).
-
-    Args:
-        persons: The hidden state.
-        row: Whose, as row numbers of ``persons``.
-        after: Start of the interval (days), one for each row.
-        until: Its end (days).
-        name: The condition.
-    """
-    index = CONDITION[name]
-    onset, pace = persons.onset[row, index], persons.pace[row, index]
-    begun = cumulative_recognition(onset, pace, after, index)
-    more = cumulative_recognition(onset, pace, until, index) - begun
-    return -np.expm1(-more * alertness(persons.factors)[row])
+def untreated(persons: Persons, row: np.ndarray, time: np.ndarray, condition: int) -> np.ndarray:
+    """Return how far a condition would have come without treatment: 0 before onset, at most 2."""
+    years = np.maximum(time - persons.onset[row, condition], 0) / YEAR
+    return np.minimum(persons.pace[row, condition] * years, MAX_SEVERITY)
 
 
 def severity(persons: Persons, row: np.ndarray, time: np.ndarray, condition: int) -> np.ndarray:
@@ -234,7 +179,7 @@ def draw_persons(
     referrals: Mapping[str, Referral],
     rng: np.random.Generator,
 ) -> Persons:
-    """Draw the hidden state of persons.
+    """Draw the hidden state of persons, of whom nothing is recognised yet.
 
     Args:
         person_id: One for each person.
@@ -258,7 +203,8 @@ def draw_persons(
         settled |= early
     birth = np.floor(start - age * YEAR) + rng.integers(0, 1440, n) / 1440
     onset = birth[:, None] + onset_age * YEAR
-    pace = rng.lognormal(0, PACE, onset.shape) / _recognition("years")
+    years = np.array([condition.years for condition in CONDITIONS])
+    pace = rng.lognormal(0, PACE, onset.shape) / years
     return Persons(
         person_id=person_id,
         birth=birth,
@@ -270,7 +216,7 @@ def draw_persons(
         region=rng.integers(0, 10, n),
         onset=onset,
         pace=pace,
-        diagnosis=diagnoses(onset, pace, alertness(factors), rng),
+        diagnosis=np.full(onset.shape, np.inf),
         liking=rng.random(onset.shape),
         lab_level=rng.standard_normal((n, len(LABS))),
         lab_phase=rng.uniform(0, 2 * np.pi, (n, len(LABS))),

@@ -18,10 +18,9 @@ from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
-from clm_ler.simulation.visits import Admissions, draw_admissions, draw_visits
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
-VISITS_AT = 400.0  # mean events a person at which visits are as frequent as at the hospital
+VISITS_AT = 330.0  # mean events a person at which visits are as frequent as at the hospital
 MOST_VISITS = 6.0  # times as frequent; what is missing beyond are bedside observations
 YEARS = 20  # that its records reach back, at most
 # The benchmark's patients come from a referral centre: rare diseases (the rarest first) are less rare there.
@@ -30,8 +29,8 @@ REFERRALS = {
     "celiac": Referral(3.0, 0.8),
     "pancreatic_cancer": Referral(3.0, 0.8),
     "coronary_disease": Referral(2.0, 0.3),
-    "hypertension": Referral(2.0, 0.5),
-    "hyperlipidemia": Referral(2.5, 0.5),
+    "hypertension": Referral(1.5, 0.5),
+    "hyperlipidemia": Referral(1.5, 0.5),
 }
 SPLITS = ("train", "val", "test")
 WARD, ICU = "CARE_SITE/7929519", "CARE_SITE/7928450"
@@ -68,11 +67,9 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Site:
-    """A chunk of the site: hidden state, stays, visits, and the recorded facts."""
+    """A chunk of the site: the split of each person, hidden state, visits, and the recorded facts."""
 
-    persons: Persons
     split: np.ndarray
-    admissions: Admissions
     chart: clinic.Chart
     diagnoses: clinic.Facts
     prescriptions: clinic.Facts
@@ -94,14 +91,10 @@ def draw_site(options: SiteOptions, seed: int, chunk: int) -> Site:
 
     persons = _draw_site_persons(options, chunk, stream("persons"))
     scale = float(np.clip(options.events_per_person / VISITS_AT, 0.3, MOST_VISITS))
-    admissions = draw_admissions(persons, stream("stays"), options.stays)
-    visits = draw_visits(persons, admissions, stream("visits"), scale)
-    chart = clinic.read_chart("ehrshot", persons, visits)
+    chart = clinic.draw_chart("ehrshot", persons, stream, options.stays, scale)
     draws = clinic.draw_panels(chart, stream("panels"))
     return Site(
-        persons=persons,
         split=_deal(persons, stream("splits")),
-        admissions=admissions,
         chart=chart,
         diagnoses=clinic.draw_diagnoses(chart, stream("diagnoses")),
         prescriptions=clinic.draw_prescriptions(chart, stream("prescriptions")),
@@ -121,10 +114,10 @@ def _draw_site_persons(options: SiteOptions, chunk: int, rng: np.random.Generato
 
 
 def _deal(persons: Persons, rng: np.random.Generator) -> np.ndarray:
-    """Return the split of each person: thirds, each with its share of the rare diagnoses."""
-    diagnosis = persons.diagnosis[:, [CONDITION[name] for name in REFERRALS]]
-    made = (diagnosis > persons.start[:, None]) & (diagnosis < persons.end[:, None])
-    rarest = np.where(made.any(axis=1), made.argmax(axis=1), len(REFERRALS))
+    """Return the split of each person: thirds, each with its share of the rare diseases."""
+    onset = persons.onset[:, [CONDITION[name] for name in REFERRALS]]
+    begins = (onset > persons.start[:, None] - 5 * YEAR) & (onset < persons.end[:, None])
+    rarest = np.where(begins.any(axis=1), begins.argmax(axis=1), len(REFERRALS))
     order = np.lexsort((rng.random(len(persons)), rarest))
     split = np.empty(len(persons), int)
     split[order] = (np.arange(len(persons)) + rng.integers(len(SPLITS))) % len(SPLITS)
@@ -157,7 +150,7 @@ def event_table(options: SiteOptions, seed: int, chunk: int) -> pa.Table:
         _lab_rows(site, rng),
     ]
     found = sum(part.num_rows for part in parts)
-    missing = options.events_per_person * len(site.persons) - found
+    missing = options.events_per_person * len(site.chart.persons) - found
     parts.append(_bedside_rows(site, max(missing, found // 20), rng))
     order = [(name, "ascending") for name in ("row", "start", "rank", "code", "value")]
     return _render(site, pa.concat_tables(parts).sort_by(order), chunk)
@@ -192,7 +185,7 @@ def _rows(
 
 
 def _render(site: Site, rows: pa.Table, chunk: int) -> pa.Table:
-    person_id = pa.array(site.persons.person_id).take(rows["row"].combine_chunks())
+    person_id = pa.array(site.chart.persons.person_id).take(rows["row"].combine_chunks())
     end = np.nan_to_num(rows["end"].to_numpy(), nan=0.0)
     visit_id = pc.add(rows["visit"], 1_000_000 * (chunk + 1))
     columns = [
@@ -212,7 +205,7 @@ def end_of_day(time: np.ndarray) -> np.ndarray:
 
 
 def _person_rows(site: Site) -> pa.Table:
-    persons = site.persons
+    persons = site.chart.persons
     everyone, male = np.arange(len(persons)), persons.factors["male"].astype(int)
     race, known = persons.race, np.flatnonzero(persons.race < 5)
     spoken = np.flatnonzero(persons.ethnicity < 2)
@@ -240,7 +233,7 @@ def _visit_rows(site: Site) -> pa.Table:
 
 def _ward_rows(site: Site) -> pa.Table:
     """Return the stations of the hospital stays: the ward, and intensive care where it came to it."""
-    visits, icu = site.chart.visits, site.admissions.icu
+    visits, icu = site.chart.visits, site.chart.admissions.icu
     stays = np.flatnonzero(visits.stay >= 0)
     moved = stays[~np.isnan(icu[visits.stay[stays]])]
     parts = [(stays, visits.time[stays], WARD), (moved, icu[visits.stay[moved]], ICU)]
@@ -262,7 +255,8 @@ def _diagnosis_rows(site: Site, rng: np.random.Generator) -> pa.Table:
     facts, visits = site.diagnoses, site.chart.visits
     begin, end = visits.time[facts.visit], visits.discharge[facts.visit]
     start = np.where(rng.random(len(facts)) < 0.5, np.minimum(begin + 1 / 24, end), end)
-    start = np.where(rng.random(len(facts)) < 0.3, end_of_day(start), start)
+    by_the_day = (rng.random(len(facts)) < 0.3) | (start == np.floor(start))
+    start = np.where(by_the_day, end_of_day(start), start)
     names = [f"SNOMED/{item.snomed}" for item in codes.DIAGNOSES.codes]
     return _rows(facts.row, facts.visit, start, choose(names, facts.code), "condition_occurrence")
 

@@ -11,11 +11,12 @@ import pyarrow as pa
 from scipy.special import expit, ndtr
 
 from clm_ler.simulation import codes, ehrshot_site, streams
-from clm_ler.simulation.disease import diagnosis_probability, severity
+from clm_ler.simulation.disease import severity
 from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.ehrshot_site import Site, end_of_day
 from clm_ler.simulation.hospital import choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.recognition import diagnosis_probability
 from clm_ler.simulation.visits import LONG_STAY
 
 NEW_DIAGNOSES = {
@@ -121,7 +122,7 @@ def draw_task(site: Site, task: str, rng: np.random.Generator) -> Labels:
 
 
 def _operational(site: Site, task: str) -> Labels:
-    stays = site.admissions
+    stays = site.chart.admissions
     if task == "guo_readmission":
         return Labels(
             stays.row, end_of_day(stays.discharge), stays.readmitted, stays.readmission[:, None]
@@ -135,12 +136,14 @@ def _operational(site: Site, task: str) -> Labels:
 
 def _new_diagnosis(site: Site, name: str) -> Labels:
     """Return discharges of persons free of a disease, and whether it is coded within a year."""
-    row, time = site.admissions.row, end_of_day(site.admissions.discharge)
-    diagnosis = site.persons.diagnosis[row, CONDITION[name]]
+    row, time = site.chart.admissions.row, end_of_day(site.chart.admissions.discharge)
+    diagnosis = site.chart.persons.diagnosis[row, CONDITION[name]]
     # A follow-up of a year: the benchmark itself calls those without one negative.
-    free = (diagnosis > time + 1) & (time + 365 < site.persons.end[row])
+    free = (diagnosis > time + 1) & (time + 365 < site.chart.persons.end[row])
     row, time, diagnosis = row[free], time[free], diagnosis[free]
-    probability = diagnosis_probability(site.persons, row, time + 1, time + 365, name)
+    probability = diagnosis_probability(
+        site.chart.persons, site.chart.admissions, row, time + 1, time + 365, name
+    )
     return Labels(row, time, diagnosis <= time + 365, probability[:, None])
 
 
@@ -170,7 +173,7 @@ def _chest_xrays(site: Site, rng: np.random.Generator) -> Labels:
     for number, (bias, conditions, per_acuity) in enumerate(FINDINGS.values()):
         odds = bias + per_acuity * acuity
         for name, weight in conditions.items():
-            odds = odds + weight * severity(site.persons, row, time, CONDITION[name])
+            odds = odds + weight * severity(site.chart.persons, row, time, CONDITION[name])
         probability[:, number] = expit(odds)
     draw = rng.random(probability.shape)
     found = draw < probability
@@ -221,7 +224,7 @@ class TaskRows:
 
 def _task_rows(site: Site, labels: Labels) -> TaskRows:
     return TaskRows(
-        patient_id=site.persons.person_id[labels.row],
+        patient_id=site.chart.persons.person_id[labels.row],
         time=labels.time,
         value=labels.value.astype("int64"),
         probability=labels.probability,

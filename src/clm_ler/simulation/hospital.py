@@ -11,7 +11,6 @@ from clm_ler.simulation import clinic, codes, streams
 from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.options import CohortOptions
-from clm_ler.simulation.visits import draw_admissions, draw_visits
 
 LAST_DAY = float(np.datetime64("2024-12-31").astype(int))
 ICD10_FROM = float(np.datetime64("2015-10-01").astype(int))
@@ -89,9 +88,9 @@ def _windows(n: int, years: int, rng: np.random.Generator) -> tuple[np.ndarray, 
 def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic.Chart:
     """Return the persons of a chunk with their visits."""
     persons = draw_hospital_persons(options, seed, chunk)
-    admissions = draw_admissions(persons, streams.stream(seed, chunk, "hospital stays"))
-    rng = streams.stream(seed, chunk, "hospital visits")
-    return clinic.read_chart("hospital", persons, draw_visits(persons, admissions, rng))
+    return clinic.draw_chart(
+        "hospital", persons, lambda purpose: streams.stream(seed, chunk, f"hospital {purpose}")
+    )
 
 
 def clock(time: np.ndarray) -> pa.Array:

@@ -12,10 +12,11 @@ import pyarrow as pa
 from scipy.special import ndtr
 
 from clm_ler.simulation import clinic, codes, streams
-from clm_ler.simulation.disease import YEAR, Persons, diagnosis_probability, severity
+from clm_ler.simulation.disease import YEAR, Persons, severity
 from clm_ler.simulation.disease_tables import CONDITION, PANEL
 from clm_ler.simulation.hospital import draw_hospital_chart
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.recognition import diagnosis_probability
 from clm_ler.simulation.visits import admission_rate, year_of_admissions
 
 YOUNGEST = 35  # age in years from which diabetes is predicted
@@ -84,17 +85,18 @@ def _diabetes(chart: clinic.Chart, draws: clinic.Draws) -> pa.Table:
     chosen = np.flatnonzero(eligible)
     _, first = np.unique(np.stack([row[chosen], year[chosen]]), axis=1, return_index=True)
     row, time = row[chosen[first]], time[chosen[first]]
-    probability = diagnosis_probability(persons, row, time, time + 365, "diabetes")
+    probability = diagnosis_probability(
+        persons, chart.admissions, row, time, time + 365, "diabetes"
+    )
     minute = np.round(time * 1440).astype("int64")
     observed = diagnosis[row] <= time + 365
     return _rows(persons.person_id[row], minute, "diabetes_1y", 1, probability, observed)
 
 
 def _hospitalised(chart: clinic.Chart, rng: np.random.Generator) -> pa.Table:
-    persons, visits = chart.persons, chart.visits
+    persons, stays = chart.persons, chart.admissions
     discharged = np.full(len(persons), -np.inf)
-    stays = visits.kind == codes.INPATIENT
-    np.maximum.at(discharged, visits.row[stays], visits.discharge[stays])
+    np.maximum.at(discharged, stays.row, stays.discharge)
     rate = admission_rate(persons, np.arange(len(persons)), persons.end)
     expected = year_of_admissions(rate, np.maximum(persons.end - discharged, 0))
     probability = -np.expm1(-expected)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from clm_ler.simulation.codes import EMERGENCY, INPATIENT, OFFICE
-from clm_ler.simulation.disease import YEAR, Persons, severity
+from clm_ler.simulation.disease import YEAR, Persons, untreated
 from clm_ler.simulation.disease_tables import ACUTE, ACUTES, CONDITION, CONDITIONS
 from clm_ler.simulation.habits import CLINICS
 
@@ -57,13 +57,14 @@ class Admissions:
 def admission_rate(persons: Persons, row: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return hospital admissions per year, long after the last, given the hidden state at a time.
 
-    A disease weighs by what it will be in half a year, so that one that grows fast weighs more.
+    A disease weighs by what it will be in half a year without treatment, so that one that grows
+    fast weighs more.
     """
     age = (time - persons.birth[row]) / YEAR
     burden = np.zeros(len(row))
     for index, condition in enumerate(CONDITIONS):
         if condition.admission:
-            burden += condition.admission * severity(persons, row, time + AHEAD, index)
+            burden += condition.admission * untreated(persons, row, time + AHEAD, index)
     log_rate = 0.4 * persons.factors["frailty"][row] + 0.015 * (age - 55)
     return 0.03 * np.exp(log_rate + HEAVIEST * np.tanh(burden / HEAVIEST))
 
