@@ -118,6 +118,7 @@ def _words(model: str, rows: pd.DataFrame) -> str:
 def _headline(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one head for each model: the best by validation, or the only one."""
     several = set(rows.loc[rows["head"] == "best", "model"])
+    rows = rows[rows["model"] != "clm_ler_windowed"]  # a part of the hybrid
     return rows[(rows["head"] == "best") | ~rows["model"].isin(several)]
 
 

@@ -33,7 +33,7 @@ Grid = Mapping[str, Sequence[Any]]
 
 SEARCH_ITERATIONS = 1000
 FINAL_ITERATIONS = 100  # the official refit drops the search's setting for scikit-learn's default
-STANDARDISED_ITERATIONS = 200
+STANDARDISED_ITERATIONS = 100
 TREES = 100  # boosting rounds
 
 
@@ -154,7 +154,7 @@ def _standardised_candidates(
     scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
     if sp.issparse(train[0]):  # centred, it would be dense
         mean = np.zeros_like(mean)
-        features = train[0] @ sp.diags(scale)
+        features = train[0] @ sp.diags(scale.astype(np.float32))
     else:
         features = (train[0] - mean) * scale
     for settings in ParameterGrid(grid):

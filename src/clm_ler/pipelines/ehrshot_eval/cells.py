@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -27,6 +29,7 @@ from clm_ler.tables.ehrshot.tasks import shot_rows
 logger = logging.getLogger(__name__)
 
 VERSION = 2  # of what a cell's file holds; raised when the same cell would hold something else
+ROWS_PER_BATCH = 64  # cells that are read at a time
 ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
 UNLABELLED_ROWS = 1000  # samples that scales and ranks are taken from
 
@@ -184,6 +187,26 @@ def evenly(samples: pd.DataFrame) -> pd.DataFrame:
     """Return at most ``UNLABELLED_ROWS`` of the samples, evenly spaced."""
     places = np.linspace(0, len(samples) - 1, min(len(samples), UNLABELLED_ROWS))
     return samples.iloc[places.astype(np.int64)]
+
+
+def by_sub_task(cells: ir.Table) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the cells of one sub-task after the other: all of them may be too large for memory."""
+    part: list[pa.RecordBatch] = []
+    for batch in cells.order_by("sub_task").to_pyarrow_batches(chunk_size=ROWS_PER_BATCH):
+        names = batch["sub_task"].to_numpy(zero_copy_only=False)
+        bounds = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
+        for first, last in pairwise(bounds):
+            if part and part[-1]["sub_task"][0].as_py() != names[first]:
+                yield _frame_of(part)
+                part = []
+            part.append(batch.slice(first, last - first))
+    if part:
+        yield _frame_of(part)
+
+
+def _frame_of(part: list[pa.RecordBatch]) -> tuple[str, pd.DataFrame]:
+    table = pa.Table.from_batches(part)
+    return table["sub_task"][0].as_py(), table.to_pandas()
 
 
 DRAW = ["k", "replicate"]

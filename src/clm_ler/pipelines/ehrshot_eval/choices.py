@@ -18,7 +18,7 @@ from clm_ler.modeling.evaluation.hybrid import (
     candidate_scores,
     choose,
 )
-from clm_ler.pipelines.ehrshot_eval.cells import CELL, DRAW, score
+from clm_ler.pipelines.ehrshot_eval.cells import CELL, DRAW, by_sub_task, score
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 
 BEST, HYBRID = "best", "hybrid"
@@ -42,10 +42,8 @@ def choose_rows(
             (model, head) for model, heads in options.models.items() for head in heads
         )
     }
-    names = cells.select("sub_task").distinct().order_by("sub_task").to_pyarrow()["sub_task"]
-    for name in names.to_pylist():
+    for name, found in by_sub_task(cells):
         test = samples.filter(_.sub_task == name).order_by("row").to_pandas()
-        found = cells.filter(_.sub_task == name).to_pandas()
         place = found[["model", "head"]].apply(tuple, axis=1).map(order)
         draws = found.iloc[np.argsort(place, kind="stable")].groupby(DRAW)
         rows = [

@@ -1,6 +1,6 @@
 """Cells to tables: the official results, means over tasks and groups, paired differences."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -102,12 +102,11 @@ def summarise(means: pd.DataFrame) -> pd.DataFrame:
     Returns:
         scope, score, model, head, k, value, lower, upper, sub_tasks (how many there are), source.
     """
-    classifiers = list(_with_spread(means).groupby(["score", *CLASSIFIER], sort=True))
+    wanted = _scopes_of(means)
     rows = [
-        {"scope": scope, **_named(["score", *CLASSIFIER], key), **estimate}
-        for scope, weights in _scopes_of(means).items()
-        for key, part in classifiers
-        if (estimate := _estimate(part, weights))
+        _named(["score", *CLASSIFIER], key) | estimate
+        for key, part in _with_spread(means).groupby(["score", *CLASSIFIER], sort=True)
+        for estimate in _estimates(part, wanted)
     ]
     return pd.DataFrame(rows).assign(source=THIS_RUN)
 
@@ -133,11 +132,8 @@ def compare(means: pd.DataFrame) -> pd.DataFrame:
             difference = _with_spread((ours - theirs).dropna()).reset_index()
             pair = {"model": first[0], "head": first[1]}
             pair |= {"other_model": second[0], "other_head": second[1]}
-            rows += [
-                {"scope": scope, "score": score, "k": k, **pair, **estimate}
-                for scope, weights in wanted.items()
-                if (estimate := _estimate(difference, weights))
-            ]
+            key = {"score": score, "k": k, **pair}
+            rows += [key | estimate for estimate in _estimates(difference, wanted)]
     frame = pd.DataFrame(rows).rename(columns={"value": "difference"})
     return frame.reindex(columns=[*_DIFFERENCE]).astype(_DIFFERENCE)  # one classifier: no row
 
@@ -186,26 +182,32 @@ def _scopes_of(means: pd.DataFrame) -> dict[str, dict[str, float]]:
 def _with_spread(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with ``std``, ``lower`` and ``upper`` of their bootstrap in its place."""
     replicates = np.stack(rows["bootstrap"].to_list())
-    intervals = [percentile_interval(values) for values in replicates]
+    if np.isnan(replicates).any():
+        lower, upper = zip(*(percentile_interval(values) for values in replicates), strict=True)
+    else:  # all rows at once
+        lower, upper = np.percentile(replicates, [2.5, 97.5], axis=1)
     return rows.drop(columns="bootstrap").assign(
-        std=np.nanstd(replicates, axis=1, ddof=1),
-        lower=[lower for lower, _upper in intervals],
-        upper=[upper for _lower, upper in intervals],
+        std=np.nanstd(replicates, axis=1, ddof=1), lower=lower, upper=upper
     )
 
 
-def _estimate(rows: pd.DataFrame, weights: Mapping[str, float]) -> dict[str, Any] | None:
-    """Return the weighted mean of some sub-tasks with its interval; None where one is missing."""
-    part = rows[rows["sub_task"].isin(list(weights))]
-    if len(part) < len(weights):
-        return None
-    shares = part["sub_task"].map(weights).to_numpy()
-    value = float(shares @ part["value"].to_numpy())
-    lower, upper = part["lower"].iloc[0], part["upper"].iloc[0]
-    if len(part) > 1:
-        error = NORMAL_QUANTILE * float(np.sqrt(np.square(shares * part["std"]).sum()))
-        lower, upper = value - error, value + error
-    return {"value": value, "lower": lower, "upper": upper, "sub_tasks": len(part)}
+def _estimates(
+    rows: pd.DataFrame, wanted: Mapping[str, Mapping[str, float]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the weighted mean over the sub-tasks of each scope with its interval, where none is missing."""
+    places = {name: place for place, name in enumerate(rows["sub_task"])}
+    value, std, lower, upper = (rows[c].to_numpy() for c in ("value", "std", "lower", "upper"))
+    for scope, weights in wanted.items():
+        if not weights.keys() <= places.keys():
+            continue
+        index, shares = [places[name] for name in weights], np.array(list(weights.values()))
+        mean = float(shares @ value[index])
+        ends = float(lower[index[0]]), float(upper[index[0]])
+        if len(index) > 1:
+            error = NORMAL_QUANTILE * float(np.sqrt(np.square(shares * std[index]).sum()))
+            ends = mean - error, mean + error
+        found = {"scope": scope, "value": mean, "lower": ends[0], "upper": ends[1]}
+        yield found | {"sub_tasks": len(index)}
 
 
 def _named(names: list[str], values: Any) -> dict[str, Any]:

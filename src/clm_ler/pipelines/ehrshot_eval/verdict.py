@@ -8,6 +8,7 @@ import pandas as pd
 from ibis import _
 
 from clm_ler.modeling.evaluation.differences import Estimate, mean_of
+from clm_ler.pipelines.ehrshot_eval.cells import by_sub_task
 from clm_ler.pipelines.ehrshot_eval.choices import BEST, HYBRID
 from clm_ler.pipelines.ehrshot_eval.results import scopes
 
@@ -49,7 +50,7 @@ def compare_with_opponents(cells: ir.Table, samples: ir.Table) -> pd.DataFrame:
     known = cells.select("sub_task", "labeling_function", "model", "head").distinct().to_pandas()
     tasks = dict(known[["sub_task", "labeling_function"]].itertuples(index=False))
     heads = dict(known[["model", "head"]].itertuples(index=False))
-    estimates = dict(_estimates(cells, samples, sorted(tasks)))
+    estimates = dict(_estimates(cells, samples))
     pairs = [(ours, other) for ours in OURS for other in OPPONENTS] + [(HYBRID, "clm_ler")]
     rows = [
         {"scope": scope, "k": k, "model": ours, "head": heads[ours], "other_model": other}
@@ -64,23 +65,21 @@ def compare_with_opponents(cells: ir.Table, samples: ir.Table) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=[*VERDICT]).astype(VERDICT).dropna(ignore_index=True)
 
 
-def _estimates(
-    cells: ir.Table, samples: ir.Table, sub_tasks: list[str]
-) -> Iterator[tuple[Key, Estimate]]:
+def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, Estimate]]:
     """Yield each model's AUROC in each sub-task, the mean of its draws."""
     everyone = np.sort(samples.select("person_id").distinct().to_pyarrow()["person_id"].to_numpy())
-    for name in sub_tasks:
+    wanted = cells.select("sub_task", "k", "model", "replicate", "probability")
+    for name, found in by_sub_task(wanted):
         test = samples.filter(_.sub_task == name).order_by("row").to_pandas()
         persons = np.searchsorted(everyone, test["person_id"])
-        wanted = cells.filter(_.sub_task == name).select("k", "model", "replicate", "probability")
-        for (k, model), draws in wanted.to_pandas().groupby(["k", "model"]):
-            found = [
+        for (k, model), draws in found.groupby(["k", "model"]):
+            aurocs = [
                 Estimate.of_auroc(
                     test["label"].to_numpy(), np.asarray(scores), persons, len(everyone)
                 )
                 for scores in draws["probability"]
             ]
-            yield (name, int(k), str(model)), mean_of(found)
+            yield (name, int(k), str(model)), mean_of(aurocs)
 
 
 def _over(
