@@ -14,6 +14,7 @@ from clm_ler.tables.labs.results import (
     extend_unit_conversions,
     lab_tokens,
 )
+from clm_ler.tables.persons import check_ids, list_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -48,8 +49,18 @@ NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit":
 def select_demographics(
     patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
-    """Return one row per person, with the vocabulary's values where there are translations."""
+    """Return one row per person, with the vocabulary's values where there are translations.
+
+    Raises:
+        ValueError: If two different ids have one key.
+    """
+    check_ids(_patients(patient, options))
     return describe_persons(_screened_patients(patient, options), translations)
+
+
+def list_person_ids(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    """Return the key and the own id of each person whose id is no whole number."""
+    return list_ids(_patients(patient, options))
 
 
 def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
@@ -206,7 +217,11 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
-    return screen_patients(_rows(patient, "patient", options), options.plausible_years)
+    return screen_patients(_patients(patient, options), options.plausible_years)
+
+
+def _patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    return _rows(patient, "patient", options)
 
 
 def _screened_events(

@@ -10,7 +10,7 @@ READING = [OPTIONS, "given_translations"]
 
 
 def select_persons(whose: str = "") -> Pipeline:
-    """Return the node from ``patient`` to ``demographics``.
+    """Return the nodes from ``patient`` to ``demographics`` and ``person_ids``.
 
     Args:
         whose: What the names begin with, such as ``new_`` for the persons of ``predict``.
@@ -22,7 +22,13 @@ def select_persons(whose: str = "") -> Pipeline:
                 inputs=["patient", *READING],
                 outputs=f"{whose}demographics",
                 name=f"select_{whose}demographics",
-            )
+            ),
+            Node(
+                nodes.list_person_ids,
+                inputs=["patient", OPTIONS],
+                outputs=f"{whose}person_ids",
+                name=f"list_{whose}person_ids",
+            ),
         ]
     )
 

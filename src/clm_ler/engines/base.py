@@ -69,6 +69,10 @@ class Engine(ABC):
     def _dialect(self, query: exp.Expr) -> str: ...
 
     @abstractmethod
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write, null for null."""
+
+    @abstractmethod
     def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files of one layout as one lazy table, under a name where one is given."""
 

@@ -88,6 +88,10 @@ class DuckDB(Engine):
                 split.replace(exp.Split(this=split.this, expression=split.expression))
         return query.sql(dialect="duckdb")
 
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write."""
+        return (ibis.literal("0x") + digits).cast("int64")
+
     def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files of one layout as one lazy table, under a name where one is given."""
         return self.backend.read_parquet(list(paths), table_name=name, hive_partitioning=False)

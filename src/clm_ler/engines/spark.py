@@ -52,6 +52,10 @@ class Spark(Engine):
     def _dialect(self, query: exp.Expr) -> str:
         return query.sql(dialect="spark")
 
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write."""
+        return _conv(digits, 16, 10).cast("int64")
+
     def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files of one layout as one lazy table, under a name where one is given."""
         return self._view(self._session.read.parquet(*paths), name)
@@ -179,6 +183,11 @@ class Spark(Engine):
         name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
         return self.backend.table(name)
+
+
+@ibis.udf.scalar.builtin(name="conv")
+def _conv(digits: str, from_base: int, to_base: int) -> str:
+    """Spark's own function: a number's digits in another base."""
 
 
 def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:

@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
+from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 
@@ -55,7 +56,7 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
     rows = _select(raw_labels, options).filter(_.passes_filter)
     text = rows.prediction_time
     labels = rows.select(
-        person_id=rows.person_id.cast("int64"),
+        person_id=person_key(rows.person_id),
         prediction_time=text.try_cast("timestamp")
         if text.type().is_string()
         else text.cast("timestamp"),

@@ -9,6 +9,7 @@ from ibis import _
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.translation import tokens_by_code
@@ -40,7 +41,7 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
     texts = {name: _text(rows[name]) for name in ("gender", "race", "ethnicity", "region")}
     rows = rows.select(
         "passes_filter",
-        person_id=_as(rows.person_id, "int64"),
+        person_id=person_key(rows.person_id),
         birth_date=ibis.cases((birth.year().between(*years), birth)),
         blanked=(~birth.year().between(*years)).fill_null(False),
         **texts,
@@ -71,7 +72,7 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
     """
     born = demographics.select("birth_date", known_id="person_id")
     typed = rows.mutate(
-        person_id=_as(rows.person_id, "int64"),
+        person_id=person_key(rows.person_id),
         time=_as(rows.time, "timestamp"),
         system=_text(rows.system),
         code=_text(rows.code),

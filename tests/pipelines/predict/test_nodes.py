@@ -37,6 +37,10 @@ SIZES = {
 PEOPLE = [[(day, FIRST_CODE + day % 7, 0) for day in range(1, 3 + n)] for n in range(9)]
 
 
+PERSON_IDS = ibis.schema({"person_id": "int64", "own_id": "string"})
+NUMBERS = ibis.memtable([], schema=PERSON_IDS)
+
+
 class Tokenizer:
     """What is asked of a tokenizer."""
 
@@ -65,7 +69,7 @@ def make_model(**changes):
 def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
     monkeypatch.setattr(nodes, "PERSONS_PER_CHUNK", 4)
     model = make_model()
-    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all()
+    table = nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all()
     store = make_store(PEOPLE)
     expected = predict_proba(model, store, whole_rows(store, np.arange(9)), VOCABULARY, WINDOW)
     assert table["person_id"].to_pylist() == list(range(9))
@@ -75,20 +79,27 @@ def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
 
 def test_each_task_of_several_has_rows_of_its_own():
     model = make_model(tasks=["a", "b"], problem_type="multi_label_classification")
-    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().to_pandas()
+    table = nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all().to_pandas()
     assert table.groupby("task").size().to_dict() == {"a": 9, "b": 9}
     assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
+
+
+def test_predictions_carry_the_ids_of_the_data():
+    own = ibis.memtable({"person_id": [7, 2], "own_id": ["P-7", "P-2"]}, schema=PERSON_IDS)
+    table = nodes.predict_persons(make_table(PEOPLE), own, Tokenizer(), make_model()).read_all()
+    names = dict(zip(table["person_id"].to_pylist(), table["own_id"].to_pylist(), strict=True))
+    assert names == {n: str(n) for n in range(9)} | {7: "P-7", 2: "P-2"}
 
 
 @pytest.mark.parametrize("other", [{"vocab_size": 7}, {"vocabulary_digest": "of another"}])
 def test_a_tokenizer_of_another_training_is_refused(other):
     with pytest.raises(ValueError, match="is not the one that the model"):
-        nodes.predict_persons(make_table(PEOPLE), Tokenizer(), make_model(**other))
+        nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), make_model(**other))
 
 
 def test_the_tokenizer_of_the_training_is_known_by_its_digest():
     model = make_model(vocabulary_digest=vocabulary_digest(Tokenizer()))
-    assert nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().num_rows == 9
+    assert nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all().num_rows == 9
 
 
 def test_one_vector_per_sample_of_what_it_may_see():

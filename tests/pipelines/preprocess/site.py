@@ -95,7 +95,10 @@ def preprocess(as_table, raw, options):
     made["raw_row_counts"] = stored(
         corridor.count_raw_rows(tables["patient"], coded, labs, options)
     )
-    made["person_splits"] = stored(assign_splits(births, None, None, SplitOptions()))
+    made["person_ids"] = stored(corridor.list_person_ids(tables["patient"], options))
+    made["person_splits"] = stored(
+        assign_splits(births, None, None, made["person_ids"], SplitOptions())
+    )
     made["coded_events"] = stored(
         corridor.keep_coded_events(coded, made["raw_row_counts"], options)
     )

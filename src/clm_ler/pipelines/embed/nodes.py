@@ -22,12 +22,14 @@ def embed_samples(
 ) -> pa.RecordBatchReader:
     """Return ``sample_id, person_id, prediction_time, split, embedding``, chunk after chunk.
 
+    Where ids are no numbers, ``own_id`` comes before the embedding.
     Window and pooling are those of fine-tuning.
     """
     encoder = encoder_of(pretrained_model, options.pooling)
+    keep = [*EMBEDDED, *({"own_id"} & {*samples.columns})]
     return corridor.embed_samples(
-        samples.select(*EMBEDDED, "n_positions").distinct().order_by("sample_id"),
-        EMBEDDED,
+        samples.select(*keep, "n_positions").distinct().order_by("sample_id"),
+        keep,
         TokenStore.from_arrow(labelled_encoded),
         encoder,
         Vocabulary.from_tokenizer(tokenizer, encoder.config),

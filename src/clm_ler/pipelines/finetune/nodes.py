@@ -34,15 +34,21 @@ from clm_ler.modeling.training.finetuning import (
     load_result,
 )
 from clm_ler.tables import labels as label_tables
+from clm_ler.tables.persons import with_own_ids
 from clm_ler.tables.sequences import build_sequences
 from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
 
 
-def select_labels(raw_labels: ir.Table, options: FinetuneOptions) -> ir.Table:
-    """Return the labels that ``options.labels`` asks for: see ``tables.labels.select_labels``."""
-    return label_tables.select_labels(raw_labels, options.labels)
+def select_labels(
+    raw_labels: ir.Table, person_ids: ir.Table, options: FinetuneOptions
+) -> ir.Table:
+    """Return the labels that ``options.labels`` asks for, with the own ids where they are no numbers.
+
+    See ``tables.labels.select_labels``.
+    """
+    return with_own_ids(label_tables.select_labels(raw_labels, options.labels), person_ids)
 
 
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:
@@ -152,7 +158,8 @@ def predict_samples(
 
     Returns:
         ``sample_id, person_id, prediction_time, split, age`` (years at the prediction), ``task``,
-        ``label``, ``logits`` and the calibrated ``probabilities`` of the classes.
+        ``label``, ``logits`` and the calibrated ``probabilities`` of the classes; ``own_id`` where
+        ids are no numbers.
     """
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part = to_samples(frame, store)
@@ -167,7 +174,14 @@ def predict_samples(
             scores = np.column_stack([np.zeros(len(scores)), scores[:, number]])
         calibrated = probabilities_of(scores, model.config.calibration_temperature)
         tables.append(_prediction_rows(frame, task, scores, calibrated))
-    return ibis.memtable(pa.concat_tables(tables))
+    return _with_own_ids(ibis.memtable(pa.concat_tables(tables)), samples)
+
+
+def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
+    if "own_id" not in samples.columns:
+        return predictions
+    own = samples.select("sample_id", "own_id").distinct()
+    return predictions.join(own, "sample_id")
 
 
 def _prediction_rows(
