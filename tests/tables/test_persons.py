@@ -99,7 +99,9 @@ def test_two_ids_with_one_key_are_refused(as_table):
 
 def test_splits_given_by_text_ids_find_their_persons(as_table):
     demographics = as_table([(key_of("a"),), (key_of("b"),)], {"person_id": "int64"})
-    given_splits = as_table([("a", "test"), ("c", "train")], {"person_id": "string", "split": "string"})
+    given_splits = as_table(
+        [("a", "test"), ("c", "train")], {"person_id": "string", "split": "string"}
+    )
     listed = list_ids(patients(as_table, ["a", "b"]))
     splits = assign_splits(demographics, given_splits, None, listed, SplitOptions())
     assert rows(splits, "own_id", "split") == [("a", "test")]

@@ -79,7 +79,11 @@ def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
 
 def test_each_task_of_several_has_rows_of_its_own():
     model = make_model(tasks=["a", "b"], problem_type="multi_label_classification")
-    table = nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all().to_pandas()
+    table = (
+        nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model)
+        .read_all()
+        .to_pandas()
+    )
     assert table.groupby("task").size().to_dict() == {"a": 9, "b": 9}
     assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
 
@@ -99,7 +103,10 @@ def test_a_tokenizer_of_another_training_is_refused(other):
 
 def test_the_tokenizer_of_the_training_is_known_by_its_digest():
     model = make_model(vocabulary_digest=vocabulary_digest(Tokenizer()))
-    assert nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all().num_rows == 9
+    assert (
+        nodes.predict_persons(make_table(PEOPLE), NUMBERS, Tokenizer(), model).read_all().num_rows
+        == 9
+    )
 
 
 def test_one_vector_per_sample_of_what_it_may_see():

@@ -41,9 +41,7 @@ from clm_ler.tokens import system_of
 logger = logging.getLogger(__name__)
 
 
-def select_labels(
-    raw_labels: ir.Table, person_ids: ir.Table, options: FinetuneOptions
-) -> ir.Table:
+def select_labels(raw_labels: ir.Table, person_ids: ir.Table, options: FinetuneOptions) -> ir.Table:
     """Return the labels that ``options.labels`` asks for, with the own ids where they are no numbers.
 
     See ``tables.labels.select_labels``.

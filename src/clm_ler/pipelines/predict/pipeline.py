@@ -20,7 +20,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
             Node(
                 predict_persons,
-                inputs=["new_encoded", "new_person_ids", "trained_tokenizer", "trained_finetuned_model"],
+                inputs=[
+                    "new_encoded",
+                    "new_person_ids",
+                    "trained_tokenizer",
+                    "trained_finetuned_model",
+                ],
                 outputs="predictions",
                 name="predict_persons",
             ),
