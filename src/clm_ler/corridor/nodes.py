@@ -243,7 +243,14 @@ def _rows(
             f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
             f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
         )
-    return select(table, options.tables[name], RAW_TABLES[name], name, event_date_filter)
+    return select(
+        table,
+        options.tables[name],
+        RAW_TABLES[name],
+        name,
+        event_date_filter,
+        options.time_zone,
+    )
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

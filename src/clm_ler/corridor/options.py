@@ -1,8 +1,9 @@
 """The parameters that several pipelines read: those of ``preprocess`` and of ``vocab``."""
 
-from typing import Literal
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from clm_ler.tables.labs.results import LabOptions
 from clm_ler.tables.sources import TableSource
@@ -17,12 +18,23 @@ CODE_SYSTEMS = {
 }
 
 
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"there is no time zone {name!r}: names are those of IANA, Europe/Berlin")
+    return name
+
+
 class PreprocessOptions(LabOptions):
     """How raw tables become sequences."""
 
     tables: dict[str, TableSource] = Field(
         description="patient, diagnosis, prescription, procedure, lab: the SQL that reads each; "
         "a table that is not listed is absent"
+    )
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC",
+        description="Local time, such as Europe/Berlin: times with an offset or a zone are turned into "
+        "it, times without one are taken for it",
     )
     event_date_filter: str | None = Field(
         default=None, description="SQL condition on `date` that events have to meet"

@@ -2,11 +2,12 @@
 
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import fsspec
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
 from kedro.io import DatasetError
@@ -15,6 +16,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from clm_ler.engines import engine_of
+from clm_ler.engines.dates import read_dates
 from clm_ler.files.digests import unique_name
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class FolderQueryDataset(FileDataset):
         table: str | None = None,
         columns: list[str] | None = None,
         optional: list[str] | None = None,
+        time_zone: str = "UTC",
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -61,6 +64,7 @@ class FolderQueryDataset(FileDataset):
             columns: The columns to read of it as strings, in lower case; an empty field is null.
             optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
                 table has no rows, such a column only nulls.
+            time_zone: Local time, in which dates are read: see ``engines/dates.py``.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
@@ -71,6 +75,7 @@ class FolderQueryDataset(FileDataset):
         self._folder = folder
         self._query = query or _select(table, columns)
         self._optional = set(optional or ())
+        self._time_zone = time_zone
 
     def load(self) -> ir.Table:
         """Return the query's result, lazily.
@@ -78,16 +83,20 @@ class FolderQueryDataset(FileDataset):
         Raises:
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
-        query = self._parsed()
-        for name, wanted in _columns_by_table(query).items():
-            view = unique_name(name)
-            table = self._table(name, sorted(self._files(name)), wanted)
-            self.connection.create_view(view, table, overwrite=True)
-            for node in query.find_all(exp.Table):
-                if node.name == name:
-                    alias = node.alias_or_name
-                    node.replace(exp.alias_(exp.to_table(view), alias, table=True))
-        return self.connection.sql(engine_of(self.connection).sql(query))
+        query, engine = self._parsed(), engine_of(self.connection)
+        tables = {
+            name: self._table(name, sorted(self._files(name)), wanted)
+            for name, wanted in _columns_by_table(query).items()
+        }
+        kinds = _kinds(query, {name: table.schema() for name, table in tables.items()})
+        views = {name: unique_name(name) for name in tables}
+        for name, table in tables.items():
+            self.connection.create_view(views[name], table, overwrite=True)
+        for node in query.find_all(exp.Table):
+            if view := views.get(node.name):
+                node.replace(exp.alias_(exp.to_table(view), node.alias_or_name, table=True))
+        query = read_dates(query, lambda node: kinds.get(id(node)), engine, self._time_zone)
+        return self.connection.sql(engine.sql(query))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
@@ -110,7 +119,8 @@ class FolderQueryDataset(FileDataset):
                 )
             logger.warning("%s has no table %s: taken as empty", self._folder, name)
             return ibis.memtable([], schema=dict.fromkeys(sorted(wanted), "string"))
-        table = self._read(files).rename("snake_case")
+        table = engine_of(self.connection).with_local_times(self._read(files), self._time_zone)
+        table = table.rename("snake_case")
         absent = wanted - set(table.columns)
         if required := sorted(c for c in absent if f"{name}.{c}" not in self._optional):
             raise DatasetError(f"{self._folder}: table {name} has no column {', '.join(required)}")
@@ -162,6 +172,16 @@ def _ending(file: str) -> str:
 def _is_tab_separated(file: str) -> bool:
     with fsspec.open(file, "rt", compression="infer", encoding="utf-8") as stream:
         return "\t" in stream.readline()
+
+
+def _kinds(query: exp.Expr, schemas: Mapping[str, ibis.Schema]) -> dict[int, dt.DataType]:
+    """Return the type of each place in a query where a column of a table stands."""
+    return {
+        id(column): schemas[source.name][column.name.lower()]
+        for scope in traverse_scope(query)
+        for column in scope.columns
+        if isinstance(source := scope.sources.get(column.table), exp.Table)
+    }
 
 
 def _columns_by_table(query: exp.Expr) -> dict[str, set[str]]:

@@ -61,12 +61,21 @@ class Engine(ABC):
         for time in query.find_all(exp.StrToTime):
             time.set("safe", True)
         for cast in query.find_all(exp.Cast):
-            if cast.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
+            if cast.to.is_type("timestamptz") and not cast.meta.get("moment"):
+                # Spark's TIMESTAMP, as sqlglot sees it
                 cast.set("to", exp.DataType.build("timestamp"))
         return self._dialect(query)
 
     @abstractmethod
     def _dialect(self, query: exp.Expr) -> str: ...
+
+    @abstractmethod
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time, without a zone, at a moment, which is a time with one."""
+
+    @abstractmethod
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
 
     @abstractmethod
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:

@@ -86,7 +86,20 @@ class DuckDB(Engine):
         for split in list(query.find_all(exp.RegexpSplit)):
             if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
                 split.replace(exp.Split(this=split.this, expression=split.expression))
+        for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
+            if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
+                call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
         return query.sql(dialect="duckdb")
+
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time at a moment."""
+        return exp.Anonymous(this="timezone", expressions=[exp.Literal.string(zone), moment])
+
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
+        kinds = table.schema().items()
+        zoned = [name for name, kind in kinds if kind.is_timestamp() and kind.timezone]
+        return table.mutate({name: _timezone(zone, table[name]) for name in zoned})
 
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write."""
@@ -208,6 +221,12 @@ class DuckDB(Engine):
     def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table by name; Ibis, asked for its types, would parse all categories."""
         return ops.DatabaseTable(name=name, schema=schema, source=self.backend).to_expr()
+
+
+@ibis.udf.scalar.builtin(name="timezone")
+def _timezone(zone: str, moment: dt.Timestamp(timezone="UTC")) -> dt.timestamp:  # type: ignore[valid-type]
+    """DuckDB's own function: the local time at a moment."""
+    raise NotImplementedError
 
 
 def _parquet_options(data: ir.Table, quick: bool) -> dict[str, Any]:

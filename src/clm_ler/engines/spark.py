@@ -52,6 +52,21 @@ class Spark(Engine):
     def _dialect(self, query: exp.Expr) -> str:
         return query.sql(dialect="spark")
 
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time at a moment; the session's own zone is UTC."""
+        name = "from_utc_timestamp"
+        return exp.Anonymous(this=name, expressions=[moment, exp.Literal.string(zone)])
+
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
+        if zone == "UTC":
+            return table
+        from pyspark.sql.types import TimestampType
+
+        fields = self._frame(table).schema.fields
+        zoned = [field.name for field in fields if isinstance(field.dataType, TimestampType)]
+        return table.mutate({name: _from_utc_timestamp(table[name], zone) for name in zoned})
+
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write."""
         return _conv(digits, 16, 10).cast("int64")
@@ -188,6 +203,12 @@ class Spark(Engine):
 @ibis.udf.scalar.builtin(name="conv")
 def _conv(digits: str, from_base: int, to_base: int) -> str:
     """Spark's own function: a number's digits in another base."""
+    raise NotImplementedError
+
+
+@ibis.udf.scalar.builtin(name="from_utc_timestamp")
+def _from_utc_timestamp(moment: dt.timestamp, zone: str) -> dt.timestamp:  # type: ignore[valid-type]
+    """Spark's own function: the local time at a moment."""
     raise NotImplementedError
 
 

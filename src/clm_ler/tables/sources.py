@@ -1,13 +1,16 @@
 """A user's own tables through SQL expressions in configuration."""
 
 from collections.abc import Mapping
+from functools import partial
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
 from clm_ler.engines import engine_of
+from clm_ler.engines.dates import read_dates
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -48,6 +51,8 @@ class TableSource(BaseModel):
     )
 
 
+# The columns that are dates, and how exact.
+DATES = {"birth_date": "date", "time": "timestamp", "prediction_time": "timestamp"}
 # A database may lack any of the demographics.
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
     ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"
@@ -60,6 +65,7 @@ def select(
     renames: Mapping[str, str],
     name: str,
     event_date_filter: str | None = None,
+    time_zone: str = "UTC",
 ) -> ir.Table:
     """Return the selected columns under the project's names, and which rows pass the filters.
 
@@ -70,6 +76,7 @@ def select(
             under other names are left out; demographics that are not selected are null.
         name: The table's name, for messages.
         event_date_filter: A condition on ``date``.
+        time_zone: Local time, in which dates are read: see ``engines/dates.py``.
 
     Returns:
         A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
@@ -81,6 +88,11 @@ def select(
     """
     columns = _expand_names(source.select_expr, table.columns, name)
     columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
+    columns |= {
+        given: exp.cast(exp.paren(columns[given]), DATES[target])
+        for given, target in renames.items()
+        if given in columns and target in DATES
+    }
     missing = [given for given in renames if given not in columns]
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
@@ -90,8 +102,24 @@ def select(
     for expression in wanted.values():
         _check_columns(expression, table.columns, name)
     view = f"{name}_rows"
+    engine = engine_of(table)
+    table = engine.with_local_times(table, time_zone)
+    kind_of = partial(_kind_of, table=table.alias(view), view=view)
+    wanted = {
+        alias: read_dates(value, kind_of, engine, time_zone) for alias, value in wanted.items()
+    }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
-    return table.alias(view).sql(engine_of(table).sql(query))
+    return table.alias(view).sql(engine.sql(query))
+
+
+def _kind_of(value: exp.Expr, table: ir.Table, view: str) -> dt.DataType:
+    """Return the type of an expression over a table: of a column at once, else by asking the engine."""
+    column = value.unnest()
+    names = {name.lower(): name for name in table.columns}
+    if isinstance(column, exp.Column) and column.name.lower() in names:
+        return table[names[column.name.lower()]].type()
+    query = exp.select(exp.alias_(value.copy(), "value")).from_(view)
+    return table.sql(engine_of(table).sql(query)).value.type()
 
 
 def unfiltered(rows: ir.Table) -> ir.Table:

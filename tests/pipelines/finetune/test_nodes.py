@@ -117,6 +117,7 @@ def tables(rows):
     return {name: make(name) for name in SCHEMAS}
 
 
+READING = PreprocessOptions(tables={})
 OPTIONS = {
     "pooling": "mean",
     "override_maxlen": 32,
@@ -154,7 +155,7 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints="", **OPTIONS)
-    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], options)
+    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], options, READING)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -204,7 +205,9 @@ def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
             future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
         rows[name] = past + (future if change != "delete" else [])
     data = tables(rows)
-    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], trained["options"])
+    labels = nodes.select_labels(
+        data["raw_labels"], data["person_ids"], trained["options"], READING
+    )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
     assert predict(trained, samples, encoded).to_pyarrow().equals(before)
@@ -214,7 +217,9 @@ def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
     data = tables(rows)
-    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], trained["options"])
+    labels = nodes.select_labels(
+        data["raw_labels"], data["person_ids"], trained["options"], READING
+    )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"])
     assert not predict(trained, samples, encoded).to_pyarrow().equals(before.to_pyarrow())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.samples import (
     by_task,
     prediction_days,
@@ -41,12 +42,18 @@ from clm_ler.tokens import system_of
 logger = logging.getLogger(__name__)
 
 
-def select_labels(raw_labels: ir.Table, person_ids: ir.Table, options: FinetuneOptions) -> ir.Table:
+def select_labels(
+    raw_labels: ir.Table,
+    person_ids: ir.Table,
+    options: FinetuneOptions,
+    reading: PreprocessOptions,
+) -> ir.Table:
     """Return the labels that ``options.labels`` asks for, with the own ids where they are no numbers.
 
     See ``tables.labels.select_labels``.
     """
-    return with_own_ids(label_tables.select_labels(raw_labels, options.labels), person_ids)
+    labels = label_tables.select_labels(raw_labels, options.labels, reading.time_zone)
+    return with_own_ids(labels, person_ids)
 
 
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:

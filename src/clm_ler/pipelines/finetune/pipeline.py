@@ -29,7 +29,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 select_labels,
-                inputs=["raw_labels", "person_ids", "params:finetune"],
+                inputs=["raw_labels", "person_ids", "params:finetune", "params:preprocess"],
                 outputs="labels",
                 name="select_labels",
             ),
