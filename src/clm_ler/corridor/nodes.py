@@ -9,9 +9,9 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.encoding import ENCODED, TokenCodec
+from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import (
     classify_lab_events,
-    extend_unit_conversions,
     lab_tokens,
 )
 from clm_ler.tables.persons import check_ids, list_ids
@@ -108,8 +108,8 @@ def name_events(
     Where there are translations (``code_translations``), those of the vocabulary's tokens.
     """
     if translations is not None:
-        return translate_codes(screened, translations)
-    return name_codes(screened, options.code_systems)
+        return translate_codes(screened, translations, options.results)
+    return name_codes(screened, options.code_systems, options.placeholder_codes, options.results)
 
 
 def count_raw_rows(
@@ -152,7 +152,8 @@ def keep_lab_events(
 ) -> ir.Table:
     """Return the laboratory results of all persons, if not too many are lost."""
     kept = _kept(named_lab_events, raw_row_counts, options)
-    return kept.select("person_id", "time", "system", "code", "value", "unit")
+    texts = {"text"} & {*kept.columns}
+    return kept.select("person_id", "time", "system", "code", "value", "unit", *texts)
 
 
 def extend_units(
@@ -228,7 +229,7 @@ def _screened_events(
     table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     rows = _rows(table, name, options, options.event_date_filter)
-    return screen_events(rows, demographics, name, options.plausible_years)
+    return screen_events(rows, demographics, name, options.plausible_years, options.results)
 
 
 def _rows(

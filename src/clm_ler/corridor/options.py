@@ -8,15 +8,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from clm_ler.tables.labs.results import LabOptions
 from clm_ler.tables.sources import TableSource
 
-CODE_SYSTEMS = {
-    "ICD-10-CM": "ICD10CM",
-    "ICD-9-CM": "ICD9CM",
-    "ICD9Proc": "ICD9CM",
-    "CPT4": "CPT",
-    "RxNorm": "RXNORM",
-    "RxNorm_drug": "RXNORM",
-}
-
 
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
@@ -40,7 +31,13 @@ class PreprocessOptions(LabOptions):
         default=None, description="SQL condition on `date` that events have to meet"
     )
     code_systems: dict[str, str] = Field(
-        default=CODE_SYSTEMS, description="Names of code systems in the data: those of the tokens"
+        default_factory=dict,
+        description="Names of code systems in the data: those of the tokens. Added to the names, "
+        "addresses and OIDs of `terminology/systems.py`",
+    )
+    placeholder_codes: tuple[str, ...] = Field(
+        default=("0", "-", "--", "?", "N/A", "NONE", "NULL", "UNKNOWN", "NO MATCHING CONCEPT"),
+        description="Codes, in upper case, that stand for none; zeros alone count as one 0",
     )
     plausible_years: tuple[int, int] = Field(
         default=(1901, 2299), description="First and last year that is no placeholder"

@@ -207,7 +207,7 @@ def _conv(digits: str, from_base: int, to_base: int) -> str:
 
 
 @ibis.udf.scalar.builtin(name="from_utc_timestamp")
-def _from_utc_timestamp(moment: dt.timestamp, zone: str) -> dt.timestamp:  # type: ignore[valid-type]
+def _from_utc_timestamp(moment: dt.timestamp, zone: str) -> dt.timestamp:
     """Spark's own function: the local time at a moment."""
     raise NotImplementedError
 

@@ -9,6 +9,7 @@ from ibis import _
 from clm_ler.engines import engine_of
 from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
+from clm_ler.tables.labs.texts import text_rules, text_tokens
 from clm_ler.tokens import BASELINE, DAYS_PER_YEAR, age_token, code_token
 
 
@@ -35,8 +36,11 @@ def build_sequences(
     codes = coded_events.group_by("system", "code").agg(first=_.time.min(), last=_.time.max())
     codes = codes.mutate(token=code_token(_.system, _.code)).to_pyarrow()
     rules = lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
+    words = text_rules(lab_events, lab_percentiles)
+    words = None if words is None else words.to_pyarrow()
     texts = TokenTexts.of(
         codes["token"],
+        *([] if words is None else [words["token"]]),
         *(rules[name] for name in token_columns(rules.column_names)),
         _baseline_tokens(demographics),
         _age_tokens(demographics, codes, lab_events),
@@ -44,6 +48,8 @@ def build_sequences(
     names, rules = (_by_number(table, texts) for table in (codes.drop(["first", "last"]), rules))
     coded = coded_events.join(names, ["system", "code"]).select("person_id", "time", "token")
     numbered = coded.union(apply_lab_rules(lab_events, rules))
+    if words is not None:
+        numbered = numbered.union(text_tokens(lab_events, _by_number(words, texts)))
     event = ibis.struct({"time": numbered.time, "token": numbered.token})
     histories = numbered.group_by("person_id").agg(events=event.collect())
     persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")

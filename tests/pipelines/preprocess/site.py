@@ -106,7 +106,14 @@ def preprocess(as_table, raw, options):
     counts = stored(count_lab_values(made["lab_events"], made["person_splits"], options))
     made["unit_conversions"] = stored(nodes.provide_unit_conversions(counts, None, options))
     made["lab_percentiles"] = stored(
-        nodes.provide_lab_percentiles(counts, made["unit_conversions"], None, options)
+        nodes.provide_lab_percentiles(
+            counts,
+            made["unit_conversions"],
+            made["lab_events"],
+            made["person_splits"],
+            None,
+            options,
+        )
     )
     fitted = [made["unit_conversions"], made["lab_percentiles"]]
     events = [made["coded_events"], made["lab_events"]]

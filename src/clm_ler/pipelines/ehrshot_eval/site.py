@@ -7,10 +7,10 @@ from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.ehrshot.events import coded_rows, count_tokens, lab_rows, patient_rows
+from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import (
     count_lab_values,
     fit_lab_percentiles,
-    fit_unit_conversions,
     lab_tokens,
 )
 from clm_ler.tables.screening import screen_events, screen_patients

@@ -29,7 +29,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.provide_lab_percentiles,
-                inputs=["lab_value_counts", "unit_conversions", "given_lab_percentiles", OPTIONS],
+                inputs=[
+                    "lab_value_counts",
+                    "unit_conversions",
+                    "lab_events",
+                    "person_splits",
+                    "given_lab_percentiles",
+                    OPTIONS,
+                ],
                 outputs="lab_percentiles",
                 name="provide_lab_percentiles",
             ),
