@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
+from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import (
@@ -189,6 +190,30 @@ def measure_persons(
     labs = lab_tokens(lab_events, unit_conversions, lab_percentiles)
     events = [table.select("person_id", "time") for table in (coded_events, labs)]
     return measure_spans(ibis.union(*events), person_splits)
+
+
+def build_sequences(
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    persons: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the sequence of every one of the persons who has an event.
+
+    See ``tables.sequences.build_sequences``.
+    """
+    return sequences.build_sequences(
+        demographics,
+        coded_events,
+        lab_events,
+        unit_conversions,
+        lab_percentiles,
+        persons,
+        options.repeating,
+    )
 
 
 def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.labs.results import LabOptions
-from clm_ler.tables.sources import TableSource
+from clm_ler.tables.sources import RAW_TABLES, TableSource
 
 
 def _known_zone(name: str) -> str:
@@ -42,6 +42,11 @@ class PreprocessOptions(LabOptions):
     plausible_years: tuple[int, int] = Field(
         default=(1901, 2299), description="First and last year that is no placeholder"
     )
+    once_a_day: bool | dict[str, bool] = Field(
+        default=True,
+        description="The same token counts once a day; false: at every time it has. By table, as "
+        "`{lab: false}`; the tables of codes have to agree",
+    )
     number_of_days_threshold: int = Field(
         default=365, ge=0, description="Days between first and last event, for pre-training"
     )
@@ -53,6 +58,29 @@ class PreprocessOptions(LabOptions):
         description="Largest share of rows that a step (read, lab_tokens, number_of_days_threshold, "
         "min_history_size, once_a_day) or the reading of a table (diagnosis ...) may lose",
     )
+
+    @property
+    def repeating(self) -> frozenset[str]:
+        """Which tokens count at every time they have: ``codes``, ``labs``."""
+        if isinstance(self.once_a_day, bool):
+            return frozenset() if self.once_a_day else frozenset(("codes", "labs"))
+        again = {
+            "labs" if name == "lab" else "codes"
+            for name, once in self.once_a_day.items()
+            if not once
+        }
+        return frozenset(again)
+
+    @model_validator(mode="after")
+    def _tables_of_codes_agree(self) -> "PreprocessOptions":
+        if isinstance(self.once_a_day, dict):
+            unknown = sorted({*self.once_a_day} - {*RAW_TABLES} | {"patient"} & {*self.once_a_day})
+            if unknown:
+                raise ValueError(f"once_a_day: there is no table of events {unknown[0]!r}")
+            coded = [name for name in RAW_TABLES if name not in ("patient", "lab")]
+            if len({self.once_a_day.get(name, True) for name in coded}) > 1:
+                raise ValueError(f"once_a_day: {', '.join(coded)} have to agree")
+        return self
 
 
 class VocabOptions(BaseModel):

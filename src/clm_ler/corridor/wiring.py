@@ -3,7 +3,6 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor import nodes
-from clm_ler.tables.sequences import build_sequences
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
@@ -118,8 +117,8 @@ def sequences_of(whose: str, unit_conversions: str, lab_percentiles: str, person
     return Pipeline(
         [
             Node(
-                build_sequences,
-                inputs=[*tables, unit_conversions, lab_percentiles, persons],
+                nodes.build_sequences,
+                inputs=[*tables, unit_conversions, lab_percentiles, persons, OPTIONS],
                 outputs=f"{whose}sequences",
                 name=f"build_{whose}sequences",
             )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -134,10 +135,14 @@ def name_codes(
     _warn_of_addresses(spellings["named_system"])
     names = engine_of(screened).with_categories(spellings, named)
     same = [screened[name].identical_to(names[name]) for name in spelt]  # null, too
-    columns = {name: f"named_{name}" if name in spelt else name for name in screened.columns}
+    columns: dict[str, Any] = {
+        name: f"named_{name}" if name in spelt else name for name in screened.columns
+    }
     joined = screened.join(names, same)
-    placeholder = _first_reason((joined.placeholder, PLACEHOLDER_CODE))
-    return joined.select(**columns | {"reason": joined.reason.coalesce(placeholder)})
+    if "reason" in columns:
+        placeholder = _first_reason((joined.placeholder, PLACEHOLDER_CODE))
+        columns["reason"] = joined.reason.coalesce(placeholder)
+    return joined.select(**columns)
 
 
 def _words(text: ir.StringColumn, results: ResultOptions | None) -> ir.StringColumn:

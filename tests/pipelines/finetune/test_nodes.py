@@ -133,7 +133,7 @@ def encode(tables, labels, tokenizer=None):
     names = ("demographics", "coded_events", "lab_events")
     fitted = ("unit_conversions", "lab_percentiles", "person_splits")
     sequences = nodes.build_labelled_sequences(
-        labels, *(tables[name] for name in (*names, *fitted))
+        labels, *(tables[name] for name in (*names, *fitted)), READING
     )
     if tokenizer is None:
         counts = count_tokens(sequences, VocabOptions())

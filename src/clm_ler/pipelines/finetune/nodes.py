@@ -69,6 +69,7 @@ def build_labelled_sequences(
     unit_conversions: ir.Table,
     lab_percentiles: ir.Table,
     person_splits: ir.Table,
+    reading: PreprocessOptions,
 ) -> ir.Table:
     """Return the sequences of all labelled persons, however short: see ``build_sequences``."""
     return build_sequences(
@@ -78,6 +79,7 @@ def build_labelled_sequences(
         unit_conversions,
         lab_percentiles,
         person_splits,
+        reading.repeating,
     )
 
 

@@ -43,6 +43,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "unit_conversions",
                     "lab_percentiles",
                     "person_splits",
+                    "params:preprocess",
                 ],
                 outputs="labelled_sequences",
                 name="build_labelled_sequences",

@@ -62,6 +62,7 @@ def build_pretraining_sequences(
         unit_conversions,
         lab_percentiles,
         person_splits.semi_join(spans, "person_id"),
+        options.repeating,
     )
     return sequences.filter(_.sorted_event_tokens.length() >= options.min_history_size)
 

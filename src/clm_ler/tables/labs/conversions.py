@@ -58,6 +58,8 @@ def fit_unit_conversions(lab_value_counts: ir.Table, options: LabOptions) -> ir.
         if (base := _base(same))
         for row in same
     ]
+    # What stays unknown first, and most costly.
+    conversions.sort(key=lambda row: -row["n"] if row["status"] == "unconvertible" else 1)
     _warn(conversions)
     return small_table(conversions, UNIT_CONVERSIONS)
 
