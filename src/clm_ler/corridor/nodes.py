@@ -26,7 +26,7 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from clm_ler.tables.sequences import baseline_length, measure_spans
-from clm_ler.tables.sources import RAW_TABLES, select
+from clm_ler.tables.sources import RAW_TABLES, TableSource, select, with_lookups
 from clm_ler.tokens import AGE, prefix
 
 CODED_TABLES = tuple(
@@ -258,7 +258,7 @@ def _screened_events(
 
 
 def _rows(
-    table: ir.Table | None,
+    table: ir.Table | dict[str, ir.Table] | None,
     name: str,
     options: PreprocessOptions,
     event_date_filter: str | None = None,
@@ -269,14 +269,35 @@ def _rows(
             f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
             f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
         )
-    return select(
-        table,
-        options.tables[name],
-        RAW_TABLES[name],
-        name,
-        event_date_filter,
-        options.time_zone,
-    )
+    sources = options.tables[name]
+    if isinstance(sources, TableSource):
+        sources = {name: sources}
+    tables = table if isinstance(table, dict) else dict.fromkeys(sources, table)
+    if missing := [one for one in sources if one not in tables]:
+        raise ValueError(
+            f"preprocess.tables: {name}: {missing[0]} is not in the catalog entry {name!r}, which "
+            f"has {', '.join(tables)}."
+        )
+    selected = []
+    for one, source in sources.items():
+        rows = with_lookups(tables[one], source.lookups, tables, one)
+        by = (RAW_TABLES[name], one, event_date_filter, options.time_zone)
+        selected.append(select(rows, source, *by))
+    return _union(selected)
+
+
+def _union(selected: list[ir.Table]) -> ir.Table:
+    """Return the rows of all tables; a column that is not everywhere of one type becomes text."""
+    first, *others = selected
+    if not others:
+        return first
+    mixed = [
+        name for name in first.columns if len({str(table[name].type()) for table in selected}) > 1
+    ]
+    texts = [
+        table.mutate({name: table[name].cast("string") for name in mixed}) for table in selected
+    ]
+    return ibis.union(*texts)
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

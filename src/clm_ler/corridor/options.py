@@ -1,12 +1,15 @@
 """The parameters that several pipelines read: those of ``preprocess`` and of ``vocab``."""
 
+import logging
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.labs.results import LabOptions
-from clm_ler.tables.sources import RAW_TABLES, TableSource
+from clm_ler.tables.sources import RAW_TABLES, Sources
+
+logger = logging.getLogger(__name__)
 
 
 def _known_zone(name: str) -> str:
@@ -18,9 +21,9 @@ def _known_zone(name: str) -> str:
 class PreprocessOptions(LabOptions):
     """How raw tables become sequences."""
 
-    tables: dict[str, TableSource] = Field(
+    tables: dict[str, Sources] = Field(
         description="patient, diagnosis, prescription, procedure, lab: the SQL that reads each; "
-        "a table that is not listed is absent"
+        "a table that is not listed is absent; by name where one is several"
     )
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         default="UTC",
@@ -47,6 +50,9 @@ class PreprocessOptions(LabOptions):
         description="The same token counts once a day; false: at every time it has. By table, as "
         "`{lab: false}`; the tables of codes have to agree",
     )
+    partition_column: str | None = Field(
+        default=None, description="Of published configurations; has no effect"
+    )
     number_of_days_threshold: int = Field(
         default=365, ge=0, description="Days between first and last event, for pre-training"
     )
@@ -70,6 +76,12 @@ class PreprocessOptions(LabOptions):
             if not once
         }
         return frozenset(again)
+
+    @model_validator(mode="after")
+    def _say_what_has_no_effect(self) -> "PreprocessOptions":
+        if self.partition_column:
+            logger.warning("preprocess: partition_column has no effect: tables are cut by person.")
+        return self
 
     @model_validator(mode="after")
     def _tables_of_codes_agree(self) -> "PreprocessOptions":

@@ -82,14 +82,23 @@ class Engine(ABC):
         """Return the whole number that at most 15 hexadecimal digits write, null for null."""
 
     @abstractmethod
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table.
+
+        Args:
+            paths: The files.
+            name: What the table is called.
+            mixed: The files may differ in the order, number and type of their columns, which costs
+                a look at each.
+        """
 
     @abstractmethod
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.
 
-        No type is guessed, because engines guess differently. An empty field is null.
+        Their columns may stand in any order, and be absent in some. No type is guessed, because engines guess differently. An empty field is null.
         """
 
     @abstractmethod

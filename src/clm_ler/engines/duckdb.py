@@ -105,13 +105,16 @@ class DuckDB(Engine):
         """Return the whole number that at most 15 hexadecimal digits write."""
         return (ibis.literal("0x") + digits).cast("int64")
 
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
-        return self.backend.read_parquet(list(paths), table_name=name, hive_partitioning=False)
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table."""
+        options = {"hive_partitioning": False} | ({"union_by_name": True} if mixed else {})
+        return self.backend.read_parquet(list(paths), table_name=name, **options)
 
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
-        options = {"header": True, "delim": ",", "quote": '"'}
+        options = {"header": True, "delim": ",", "quote": '"', "union_by_name": True}
         return self.backend.read_csv(list(paths), **options, **self.csv_as_text)
 
     def read_literal_text(

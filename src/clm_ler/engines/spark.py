@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ibis
@@ -71,14 +71,20 @@ class Spark(Engine):
         """Return the whole number that at most 15 hexadecimal digits write."""
         return _conv(digits, 16, 10).cast("int64")
 
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
-        return self._view(self._session.read.parquet(*paths), name)
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table."""
+        if not mixed or len(paths) == 1:
+            return self._view(self._session.read.parquet(*paths), name)
+        frames = [self._session.read.parquet(path) for path in paths]
+        return self._view(_one_frame(frames), name)
 
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options: dict[str, Any] = {"header": True, "escape": '"', "multiLine": True}
-        return self._view(self._session.read.csv(list(paths), **options, **self.csv_as_text))
+        read = partial(self._session.read.csv, **options, **self.csv_as_text)
+        return self._view(_one_frame([read(path) for path in paths]))
 
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None
@@ -198,6 +204,25 @@ class Spark(Engine):
         name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
         return self.backend.table(name)
+
+
+def _one_frame(frames: list["DataFrame"]) -> "DataFrame":
+    """Return the rows of frames whose columns have the same names, in any order and of any type."""
+    first = frames[0]
+    if all(frame.schema == first.schema for frame in frames[1:]):
+        return reduce(lambda one, other: one.union(other), frames)
+    kinds: dict[str, set[str]] = {}
+    for frame in frames:
+        for name, kind in frame.dtypes:
+            kinds.setdefault(name, set()).add(kind)
+    mixed = [name for name, found in kinds.items() if len(found) > 1]
+    texts = [
+        frame.withColumns(
+            {name: frame[name].cast("string") for name in mixed if name in frame.columns}
+        )
+        for frame in frames
+    ]
+    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), texts)
 
 
 @ibis.udf.scalar.builtin(name="conv")

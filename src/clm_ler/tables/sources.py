@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
+import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
@@ -49,6 +50,15 @@ class TableSource(BaseModel):
     filter_expr: str | None = Field(
         default=None, description="Condition on a row, by selected names or the table's own."
     )
+    lookups: dict[str, str] = Field(
+        default_factory=dict,
+        description="Tables of the same catalog entry (d_items: itemid) whose columns are added before "
+        "anything is selected, and the column by which, in both; its values are unique in them.",
+    )
+
+
+# How a kind of table is read; by name where its entry of the catalog holds several tables.
+Sources = TableSource | dict[str, TableSource]
 
 
 # The columns that are dates, and how exact.
@@ -57,6 +67,42 @@ DATES = {"birth_date": "date", "time": "timestamp", "prediction_time": "timestam
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
     ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"
 )
+
+
+def with_lookups(
+    table: ir.Table, lookups: Mapping[str, str], tables: Mapping[str, ir.Table], name: str
+) -> ir.Table:
+    """Return the rows with the columns of lookup tables that they do not have themselves.
+
+    Args:
+        table: The rows.
+        lookups: The column by which each is joined.
+        tables: The tables of the catalog entry.
+        name: The table's name, for messages.
+
+    Raises:
+        ValueError: If a lookup table or its column is missing, or a value occurs twice in it, which
+            would multiply rows.
+    """
+    for lookup, key in lookups.items():
+        if lookup not in tables:
+            raise ValueError(f"{name}: lookups name {lookup!r}, and there are {', '.join(tables)}.")
+        other = tables[lookup]
+        for place, columns in ((name, table.columns), (lookup, other.columns)):
+            if key not in columns:
+                raise ValueError(f"{name}: lookups: {place} has no column {key!r}.")
+        counts = other.filter(other[key].notnull()).group_by(key).agg(rows=ibis._.count())
+        repeated = counts.filter(counts.rows > 1).count().to_pyarrow().as_py()
+        if repeated:
+            raise ValueError(
+                f"{name}: {repeated} values of {key!r} are in several rows of {lookup}: the join "
+                "would multiply rows. Leave one row for each."
+            )
+        new = [column for column in other.columns if column not in table.columns]
+        other = other.select(*new, lookup_key=other[key].cast("string"))
+        joined = table.left_join(other, table[key].cast("string") == other.lookup_key)
+        table = joined.drop("lookup_key")
+    return table
 
 
 def select(
