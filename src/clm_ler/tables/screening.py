@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")
+NO_PERSON = "no person_id"
 NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
 NO_TOKEN = "code without a token"
@@ -31,7 +32,7 @@ PLACEHOLDER_CODE = "placeholder code"
 # A screened row has its table and its reason by number, which takes a sixteenth of the room.
 TABLES = tuple(RAW_TABLES)
 REASONS = (
-    *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
+    *("filter_expr", NO_PERSON, "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
     PLACEHOLDER_CODE,
 )
@@ -62,7 +63,7 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
         table=_numbered("patient", TABLES),
         reason=_first_reason(
             (~rows.passes_filter, "filter_expr"),
-            (rows.person_id.isnull(), "no person_id"),
+            (rows.person_id.isnull(), NO_PERSON),
             (ibis.row_number().over(same_person) > 0, "person listed before"),
         ),
     )
@@ -97,7 +98,7 @@ def screen_events(
     joined = typed.left_join(born, typed.person_id == born.known_id)
     reason = _first_reason(
         (~joined.passes_filter, "filter_expr"),
-        (joined.person_id.isnull(), "no person_id"),
+        (joined.person_id.isnull(), NO_PERSON),
         (joined.known_id.isnull(), "person not in patient"),
         (joined.system.isnull() | joined.code.isnull(), "no code"),
         (joined.time.isnull(), NO_DATE),
@@ -230,6 +231,16 @@ def count_rows(*screened: ir.Table) -> ir.Table:
     )
     by_reason = by_reason.mutate(reason=by_reason.reason.cases(*enumerate(REASONS)))
     counts = by_reason.union(whole)
+    return counts.mutate(table=counts.table.cases(*enumerate(TABLES)))
+
+
+def count_years(*screened: ir.Table) -> ir.Table:
+    """Return the kept rows by table and year."""
+    rows = [
+        table.filter(table.reason.isnull()).select("table", year=table.time.year())
+        for table in screened
+    ]
+    counts = ibis.union(*rows).group_by("table", "year").agg(rows=_.count())
     return counts.mutate(table=counts.table.cases(*enumerate(TABLES)))
 
 

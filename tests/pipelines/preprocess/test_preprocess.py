@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import date, datetime
 from itertools import pairwise
 
@@ -267,8 +268,10 @@ def test_every_kind_of_result_has_a_token(as_table):
         "LOINC:2887-8:25-50",
         "LOINC:2887-8:75-100",
     ]
-    losses = made["loss_ledger"].to_pyarrow().to_pylist()
-    assert {row["reason"]: row["rows"] for row in losses} == {
+    losses = Counter()
+    for row in made["loss_ledger"].to_pyarrow().to_pylist():
+        losses[row["reason"]] += row["rows"]
+    assert losses == {
         "placeholder code": 1,
         "text result of too few persons": 2,
         "not a number": 1,

@@ -77,7 +77,7 @@ def account_for_rows(
     """Return the loss ledger, the cutflow and the figure of both.
 
     Raises:
-        ValueError: If a step loses more than ``max_loss`` allows.
+        ValueError: If a step loses more than ``max_loss`` allows, or no person is left.
     """
     losses, rows = flow.account(
         raw_row_counts,
@@ -87,4 +87,5 @@ def account_for_rows(
         sequences,
     )
     flow.check_losses(losses, options.max_loss)
+    flow.check_anyone_left(losses, rows)
     return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)
