@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -99,6 +100,14 @@ class Engine(ABC):
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.
 
         Their columns may stand in any order, and be absent in some. No type is guessed, because engines guess differently. An empty field is null.
+        """
+
+    @abstractmethod
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table.
+
+        What an object lacks is null, what the schema lacks is left out, and a line that is no JSON is
+        an error.
         """
 
     @abstractmethod

@@ -20,6 +20,7 @@ from clm_ler.engines.s3 import store_access
 from clm_ler.files.digests import unique_name
 
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
+_LARGEST_OBJECT = 64 * 2**20  # bytes of a line of JSON
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
 # Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
 _PARQUET = {
@@ -116,6 +117,13 @@ class DuckDB(Engine):
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options = {"header": True, "delim": ",", "quote": '"', "union_by_name": True}
         return self.backend.read_csv(list(paths), **options, **self.csv_as_text)
+
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table."""
+        kinds = self.backend.compiler.type_mapper
+        columns = {name: kinds.to_string(kind) for name, kind in schema.items()}
+        layout = {"format": "newline_delimited", "maximum_object_size": _LARGEST_OBJECT}
+        return self.backend.read_json(list(paths), columns=columns, **layout)
 
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None

@@ -86,6 +86,21 @@ class Spark(Engine):
         read = partial(self._session.read.csv, **options, **self.csv_as_text)
         return self._view(_one_frame([read(path) for path in paths]))
 
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table."""
+        from ibis.backends.pyspark.datatypes import PySparkSchema
+        from pyspark.sql import functions as f
+
+        bad = "_not_json"
+        kinds = PySparkSchema.from_ibis(schema).add(bad, "string")
+        reader = self._session.read.schema(kinds).option("columnNameOfCorruptRecord", bad)
+        frame = reader.json(list(paths)).withColumn("_file", f.input_file_name())
+        found = frame.cache().filter(f.col(bad).isNotNull()).groupBy("_file").count().first()
+        frame.unpersist()
+        if found:
+            raise ValueError(f"{found['_file']}: {found['count']} lines are no JSON.")
+        return self._view(frame.drop(bad, "_file"))
+
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None
     ) -> ir.Table:
