@@ -9,8 +9,6 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from clm_ler.terminology.fhir import RESOURCES
-
 _CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 # Statuses of what did not happen, or not yet; elsewhere only an error.
 _NOT_SO = {
@@ -44,15 +42,6 @@ def patients(patient: ir.Table) -> ir.Table:
 
 def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
     """Return Conditions when they were recorded, and deaths."""
-    rows = _resources("Condition", condition)
-    status = rows.verificationStatus.coding[0].code
-    conditions = _codes(
-        rows,
-        "Condition",
-        ibis.coalesce(rows.recordedDate, rows.onsetDateTime, rows.onsetPeriod.start),
-        rows.code,
-        status,
-    )
     dead = patient.filter(patient.deceasedDateTime.notnull())
     deaths = dead.select(
         patient=dead.id,
@@ -61,7 +50,7 @@ def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
         code=ibis.literal("DEATH"),
         happened=ibis.literal(True),
     )
-    return conditions.union(deaths)
+    return _united(patient, deaths, _conditions(condition))
 
 
 def prescriptions(
@@ -70,19 +59,16 @@ def prescriptions(
     administration: ir.Table | None,
     immunization: ir.Table | None,
     medication: ir.Table | None,
+    patient: ir.Table,
 ) -> ir.Table:
     """Return what was ordered, stated, given and vaccinated."""
-    ordered = _resources("MedicationRequest", request)
-    tables = [_medications(ordered, "MedicationRequest", ordered.authoredOn, medication)]
-    for name, table in (
-        ("MedicationStatement", statement),
-        ("MedicationAdministration", administration),
-    ):
-        rows = _resources(name, table)
-        tables.append(_medications(rows, name, _effective(rows), medication))
-    shots = _resources("Immunization", immunization).rename(subject="patient")
-    time = shots.occurrenceDateTime.coalesce(shots.occurrenceString)
-    return ibis.union(*tables, _codes(shots, "Immunization", time, shots.vaccineCode))
+    return _united(
+        patient,
+        _medications(request, "MedicationRequest", medication),
+        _medications(statement, "MedicationStatement", medication),
+        _medications(administration, "MedicationAdministration", medication),
+        _immunizations(immunization),
+    )
 
 
 def procedures(
@@ -90,45 +76,89 @@ def procedures(
     encounter: ir.Table | None,
     report: ir.Table | None,
     observation: ir.Table | None,
+    patient: ir.Table,
 ) -> ir.Table:
     """Return procedures, classes of encounters, reports, and observations without a result."""
-    done, met = _resources("Procedure", procedure), _resources("Encounter", encounter)
-    told, seen = _resources("DiagnosticReport", report), _resources("Observation", observation)
-    time = done.performedDateTime.coalesce(done.performedPeriod.start)
-    visits = met.select(
-        patient=_id_of(met.subject),
-        date=met.period.start,
-        system=met["class"].system,
-        code=met["class"].code,
-        happened=_happened("Encounter", met.status),
-    )
-    bare = seen.filter(_value(seen).isnull(), seen.dataAbsentReason.isnull())
-    bare = bare.filter((bare.component.length() == 0).fill_null(True))
-    return ibis.union(
-        _codes(done, "Procedure", time, done.code),
-        visits,
-        _codes(told, "DiagnosticReport", _effective(told), told.code),
-        _codes(bare, "Observation", _observed(bare), bare.code),
+    return _united(
+        patient,
+        _procedures(procedure),
+        _encounters(encounter),
+        _reports(report),
+        _bare_observations(observation),
     )
 
 
-def results(observation: ir.Table | None) -> ir.Table:
+def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
     """Return the results of Observations, and those of their components."""
-    rows = _resources("Observation", observation)
+    if observation is None:
+        nothing = ibis.null("string")
+        return _united(patient).mutate(value=nothing, unit=nothing)
     common = {
-        "patient": _id_of(rows.subject),
-        "date": _observed(rows),
-        "happened": _happened("Observation", rows.status),
+        "patient": _id_of(observation.subject),
+        "date": _observed(observation),
+        "happened": _happened("Observation", observation.status),
     }
-    own = rows.select(**common, **_result(rows))
-    parts = rows.select(**common, part=rows.component.unnest())
+    own = observation.select(**common, **_result(observation))
+    parts = observation.select(**common, part=observation.component.unnest())
     parts = parts.select("patient", "date", "happened", **_result(parts.part))
     found = own.union(parts)
     return found.filter(found.value.notnull())
 
 
-def _resources(name: str, table: ir.Table | None) -> ir.Table:
-    return ibis.memtable([], schema=RESOURCES[name]) if table is None else table
+def _united(patient: ir.Table, *tables: ir.Table | None) -> ir.Table:
+    """Return the rows of the tables that there are; without any, none."""
+    if found := [table for table in tables if table is not None]:
+        return ibis.union(*found)
+    none = patient.filter(ibis.literal(False))
+    texts = dict.fromkeys(("date", "system", "code"), ibis.null("string"))
+    return none.select(patient=none.id, **texts, happened=ibis.literal(True))
+
+
+def _conditions(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = ibis.coalesce(rows.recordedDate, rows.onsetDateTime, rows.onsetPeriod.start)
+    return _codes(rows, "Condition", time, rows.code, rows.verificationStatus.coding[0].code)
+
+
+def _immunizations(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = rows.occurrenceDateTime.coalesce(rows.occurrenceString)
+    return _codes(rows.rename(subject="patient"), "Immunization", time, rows.vaccineCode)
+
+
+def _procedures(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = rows.performedDateTime.coalesce(rows.performedPeriod.start)
+    return _codes(rows, "Procedure", time, rows.code)
+
+
+def _encounters(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    return rows.select(
+        patient=_id_of(rows.subject),
+        date=rows.period.start,
+        system=rows["class"].system,
+        code=rows["class"].code,
+        happened=_happened("Encounter", rows.status),
+    )
+
+
+def _reports(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    return _codes(rows, "DiagnosticReport", _effective(rows), rows.code)
+
+
+def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    whole = (rows.component.length() == 0).fill_null(True)
+    rows = rows.filter(_value(rows).isnull(), rows.dataAbsentReason.isnull(), whole)
+    return _codes(rows, "Observation", _observed(rows), rows.code)
 
 
 def _codes(
@@ -150,32 +180,34 @@ def _codes(
 
 
 def _medications(
-    rows: ir.Table, resource: str, date: ir.StringValue, medication: ir.Table | None
-) -> ir.Table:
+    rows: ir.Table | None, resource: str, medication: ir.Table | None
+) -> ir.Table | None:
     """Return codes of medications that are named, contained, or resources of their own."""
+    if rows is None:
+        return None
     reference = rows.medicationReference.reference
     inner = rows.contained.filter(lambda one: ibis.literal("#").concat(one.id) == reference)
-    known = _resources("Medication", medication).select(medication_id="id", known_code="code")
-    own = _coding(rows.medicationCodeableConcept)
-    contained = _coding(inner[0].code)
-    named = rows.mutate(
-        date=date,
-        own_system=own.system.coalesce(contained.system),
-        own_code=own.code.coalesce(contained.code),
-        known_id=_id_of(rows.medicationReference),
-    )
-    joined = named.left_join(known, named.known_id == known.medication_id)
-    other = _coding(joined.known_code)
-    happened = _happened(resource, joined.status)
+    own, contained = _coding(rows.medicationCodeableConcept), _coding(inner[0].code)
+    happened = _happened(resource, rows.status)
     if "intent" in rows.columns:
-        happened &= joined.intent.notin(_INTENDED).fill_null(True)
-    return joined.select(
-        patient=_id_of(joined.subject),
-        date=joined.date,
-        system=joined.own_system.coalesce(other.system),
-        code=joined.own_code.coalesce(other.code),
+        happened &= rows.intent.notin(_INTENDED).fill_null(True)
+    codes = rows.select(
+        patient=_id_of(rows.subject),
+        date=rows.authoredOn if "authoredOn" in rows.columns else _effective(rows),
+        system=own.system.coalesce(contained.system),
+        code=own.code.coalesce(contained.code),
         happened=happened,
+        reference=_id_of(rows.medicationReference),
     )
+    if medication is not None:
+        other = _coding(medication.code)
+        known = medication.select(known_id="id", known_system=other.system, known_code=other.code)
+        joined = codes.left_join(known, codes.reference == known.known_id)
+        codes = joined.mutate(
+            system=joined.system.coalesce(joined.known_system),
+            code=joined.code.coalesce(joined.known_code),
+        )
+    return codes.select("patient", "date", "system", "code", "happened")
 
 
 def _coding(concept: ir.StructValue) -> ir.StructValue:
@@ -218,9 +250,9 @@ def _value(fields: Fields) -> ir.StringValue:
     span, ratio = fields["valueRange"], fields["valueRatio"]
     return ibis.coalesce(
         quantity.comparator.fill_null("").concat(quantity.value),
-        concept.coding[0].display,
+        _coding(concept).display,
         concept.text,
-        concept.coding[0].code,
+        _coding(concept).code,
         fields["valueString"],
         fields["valueBoolean"],
         fields["valueInteger"],

@@ -23,6 +23,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     *(f"fhir_medication_{kind}" for kind in medications),
                     "fhir_immunization",
                     "fhir_medication",
+                    "fhir_patient",
                 ],
                 outputs="prescription",
                 name="take_fhir_prescriptions",
@@ -34,10 +35,16 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "fhir_encounter",
                     "fhir_diagnostic_report",
                     "fhir_observation",
+                    "fhir_patient",
                 ],
                 outputs="procedure",
                 name="take_fhir_procedures",
             ),
-            Node(fhir.results, "fhir_observation", "lab", name="take_fhir_results"),
+            Node(
+                fhir.results,
+                inputs=["fhir_observation", "fhir_patient"],
+                outputs="lab",
+                name="take_fhir_results",
+            ),
         ]
     )
