@@ -1,5 +1,7 @@
 """The steps that every person goes through: raw rows to events, sequences to numbers."""
 
+import logging
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
@@ -10,12 +12,13 @@ from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
+from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import (
     classify_lab_events,
     lab_tokens,
 )
-from clm_ler.tables.persons import check_ids, list_ids
+from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -28,6 +31,8 @@ from clm_ler.tables.screening import (
 from clm_ler.tables.sequences import baseline_length, measure_spans
 from clm_ler.tables.sources import RAW_TABLES, TableSource, select, with_lookups
 from clm_ler.tokens import AGE, prefix
+
+logger = logging.getLogger(__name__)
 
 CODED_TABLES = tuple(
     name
@@ -214,6 +219,47 @@ def build_sequences(
         persons,
         options.repeating,
     )
+
+
+def build_labelled_sequences(
+    labels: ir.Table,
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_splits: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the sequences of all persons in ``labels``, however short."""
+    return build_sequences(
+        demographics.semi_join(labels, "person_id"),
+        coded_events.semi_join(labels, "person_id"),
+        lab_events.semi_join(labels, "person_id"),
+        unit_conversions,
+        lab_percentiles,
+        person_splits,
+        options,
+    )
+
+
+def select_prediction_times(
+    prediction_times: ir.Table, person_ids: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the prediction times of one's own, with the own ids where they are no numbers.
+
+    See ``tables.labels.select_times``.
+    """
+    return with_own_ids(select_times(prediction_times, options.time_zone), person_ids)
+
+
+def visible_times(candidates: ir.Table) -> ir.Table:
+    """Return the persons and times at which there is an event to see, and say how many have none."""
+    counts = candidates.agg(all=_.count(), seen=(_.n_events > 0).fill_null(False).sum())
+    found = counts.to_pyarrow().to_pylist()[0]
+    if lost := found["all"] - int(found["seen"] or 0):
+        logger.warning("%d of %d prediction times see no event: left out.", lost, found["all"])
+    return candidates.filter(_.n_events > 0)
 
 
 def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:

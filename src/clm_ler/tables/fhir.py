@@ -156,7 +156,7 @@ def _reports(rows: ir.Table | None) -> ir.Table | None:
 def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
     if rows is None:
         return None
-    whole = (rows.component.length() == 0).fill_null(True)
+    whole = rows.component.isnull() | (rows.component.length() == 0)
     rows = rows.filter(_value(rows).isnull(), rows.dataAbsentReason.isnull(), whole)
     return _codes(rows, "Observation", _observed(rows), rows.code)
 

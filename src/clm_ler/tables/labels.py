@@ -110,6 +110,32 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
     }
 
 
+def select_times(prediction_times: ir.Table, time_zone: str) -> ir.Table:
+    """Return ``person_id, prediction_time`` of a user's own table, each pair once.
+
+    Args:
+        prediction_times: ``person_id`` (or ``subject_id``) and ``prediction_time``.
+        time_zone: Local time, in which dates are read.
+
+    Raises:
+        ValueError: With the number of rows, if a person or a time is missing or cannot be read.
+    """
+    person = "subject_id" if "subject_id" in prediction_times.columns else "person_id"
+    source = TableSource(select_expr=(f"{person} AS person_id", "prediction_time"))
+    names = {name: name for name in ("person_id", "prediction_time")}
+    rows = select(prediction_times, source, names, "prediction_times", time_zone=time_zone)
+    times = rows.select(person_id=person_key(rows.person_id), prediction_time=rows.prediction_time)
+    counts = _first_row(
+        times.agg(nobody=_.person_id.isnull().sum(), never=_.prediction_time.isnull().sum())
+    )
+    faults = {
+        "rows have no person": counts["nobody"],
+        "rows have no prediction time that can be read": counts["never"],
+    }
+    _raise_on(faults, name="prediction_times")
+    return times.distinct()
+
+
 def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     """Return one row per label: what it sees of the person's sequence, decided on timestamps.
 
@@ -191,7 +217,7 @@ def _first_row(table: ir.Table) -> dict[str, int]:
     return {name: int(values[0] or 0) for name, values in table.to_pyarrow().to_pydict().items()}
 
 
-def _raise_on(faults: dict[str, int], advice: str = "") -> None:
+def _raise_on(faults: dict[str, int], advice: str = "", name: str = "labels") -> None:
     found = [f"{count} {what}" for what, count in faults.items() if count]
     if found:
-        raise ValueError(f"labels: {'; '.join(found)}.{advice}")
+        raise ValueError(f"{name}: {'; '.join(found)}.{advice}")

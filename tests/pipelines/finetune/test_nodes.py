@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.nodes import build_labelled_sequences, encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
@@ -132,7 +132,7 @@ OPTIONS = {
 def encode(tables, labels, tokenizer=None):
     names = ("demographics", "coded_events", "lab_events")
     fitted = ("unit_conversions", "lab_percentiles", "person_splits")
-    sequences = nodes.build_labelled_sequences(
+    sequences = build_labelled_sequences(
         labels, *(tables[name] for name in (*names, *fitted)), READING
     )
     if tokenizer is None:

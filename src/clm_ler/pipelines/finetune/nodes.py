@@ -36,7 +36,6 @@ from clm_ler.modeling.training.finetuning import (
 )
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.persons import with_own_ids
-from clm_ler.tables.sequences import build_sequences
 from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
@@ -59,28 +58,6 @@ def select_labels(
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:
     """Return the samples that see an event: see ``tables.labels.usable_samples``."""
     return label_tables.usable_samples(sample_candidates, options.labels)
-
-
-def build_labelled_sequences(
-    labels: ir.Table,
-    demographics: ir.Table,
-    coded_events: ir.Table,
-    lab_events: ir.Table,
-    unit_conversions: ir.Table,
-    lab_percentiles: ir.Table,
-    person_splits: ir.Table,
-    reading: PreprocessOptions,
-) -> ir.Table:
-    """Return the sequences of all labelled persons, however short: see ``build_sequences``."""
-    return build_sequences(
-        demographics.semi_join(labels, "person_id"),
-        coded_events.semi_join(labels, "person_id"),
-        lab_events.semi_join(labels, "person_id"),
-        unit_conversions,
-        lab_percentiles,
-        person_splits,
-        reading.repeating,
-    )
 
 
 def train_classifier(

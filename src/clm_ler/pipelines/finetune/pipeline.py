@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.nodes import build_labelled_sequences
 from clm_ler.corridor.wiring import encode
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
@@ -12,7 +13,6 @@ from clm_ler.pipelines.finetune.figures import (
 )
 from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.nodes import (
-    build_labelled_sequences,
     predict_baselines,
     predict_samples,
     select_labels,

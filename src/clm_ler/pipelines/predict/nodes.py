@@ -1,4 +1,4 @@
-"""Predictions for persons that a model has never seen, from their whole history."""
+"""Predictions for persons that a model has never seen, from their history."""
 
 from collections.abc import Iterator
 
@@ -9,18 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from clm_ler.corridor.samples import by_task
+from clm_ler.corridor.nodes import visible_times
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.samples import by_task, visible_samples
 from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.inference import predict_proba, trained_window
+from clm_ler.tables.labels import label_samples, select_times
 from clm_ler.tables.persons import are_numbers
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
-SCHEMA = pa.schema(
-    {"person_id": pa.int64(), "task": pa.string(), "probabilities": pa.list_(pa.float64())}
-)
+PERSON = "person_id"
+MOMENT = [PERSON, "prediction_time"]
+PREDICTED = [pa.field("task", pa.string()), pa.field("probabilities", pa.list_(pa.float64()))]
 OWN_ID = pa.field("own_id", pa.string())
 
 
@@ -31,24 +34,39 @@ def mark_new(new_demographics: ir.Table) -> ir.Table:
 
 def predict_persons(
     new_encoded: pa.Table,
+    new_sequences: ir.Table,
     new_person_ids: ir.Table,
+    prediction_times: ir.Table | None,
     tokenizer: PreTrainedTokenizerFast,
     model: PreTrainedModel,
+    options: PreprocessOptions,
 ) -> pa.RecordBatchReader:
     """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
 
-    Where ids are no numbers, ``own_id`` comes last.
+    From the whole history, or at each of the ``prediction_times``, where there are any: then
+    ``prediction_time`` follows the person. Where ids are no numbers, ``own_id`` comes last.
 
     Raises:
         ValueError: If the model was trained with another tokenizer.
     """
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     store = TokenStore.from_arrow(new_encoded)
-    batches = _predict(store, vocabulary, model)
-    if are_numbers(new_person_ids):
-        return pa.RecordBatchReader.from_batches(SCHEMA, batches)
-    named = name_persons(batches, new_person_ids)
-    return pa.RecordBatchReader.from_batches(SCHEMA.append(OWN_ID), named)
+    if prediction_times is None:
+        rows = np.arange(len(store))
+        samples, about = (
+            Samples.unlabelled(rows, store.lengths),
+            pa.table({PERSON: store.person_id}),
+        )
+    else:
+        times = select_times(prediction_times, options.time_zone)
+        seen = visible_times(label_samples(times, new_sequences)).order_by(*MOMENT)
+        frame = seen.select(*MOMENT, "n_positions").to_pandas()
+        samples, about = visible_samples(frame, store), pa.Table.from_pandas(frame[MOMENT])
+    batches = _predict(store, vocabulary, model, samples, about)
+    schema = pa.schema([*about.schema.remove_metadata(), *PREDICTED])
+    if not are_numbers(new_person_ids):
+        batches, schema = name_persons(batches, new_person_ids), schema.append(OWN_ID)
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def name_persons(
@@ -66,17 +84,21 @@ def name_persons(
 
 
 def _predict(
-    store: TokenStore, vocabulary: Vocabulary, model: PreTrainedModel
+    store: TokenStore,
+    vocabulary: Vocabulary,
+    model: PreTrainedModel,
+    samples: Samples,
+    about: pa.Table,
 ) -> Iterator[pa.RecordBatch]:
-    window, progress = trained_window(model), Progress("predictions", len(store), "persons")
-    for first in range(0, len(store), PERSONS_PER_CHUNK):
-        rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
-        everything = Samples.unlabelled(rows, store.lengths[rows])
-        probabilities = predict_proba(model, store, everything, vocabulary, window)
+    """Yield the columns of ``about``, a row a sample, with each task and its probabilities."""
+    window, progress = trained_window(model), Progress("predictions", len(samples), "persons")
+    for first in range(0, len(samples), PERSONS_PER_CHUNK):
+        part = np.arange(first, min(first + PERSONS_PER_CHUNK, len(samples)))
+        probabilities = predict_proba(model, store, samples[part], vocabulary, window)
+        whose = about.slice(first, len(part)).combine_chunks()
         for task, shown in by_task(probabilities, model.config.tasks):
-            columns = [store.person_id[rows], [task] * len(rows), list(shown)]
-            arrays = [
-                pa.array(values, kind) for values, kind in zip(columns, SCHEMA.types, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
-        progress.step(len(rows))
+            columns = [whose[name].combine_chunks() for name in whose.column_names]
+            columns += [pa.array([task] * len(part)), pa.array(list(shown), PREDICTED[1].type)]
+            fields = [*about.schema.remove_metadata(), *PREDICTED]
+            yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+        progress.step(len(part))

@@ -22,9 +22,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 predict_persons,
                 inputs=[
                     "new_encoded",
+                    "new_sequences",
                     "new_person_ids",
+                    "prediction_times",
                     "trained_tokenizer",
                     "trained_finetuned_model",
+                    OPTIONS,
                 ],
                 outputs="predictions",
                 name="predict_persons",
