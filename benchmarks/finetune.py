@@ -112,7 +112,15 @@ def main() -> None:
         used[chosen] = split[chosen]
         genders = [n for word, n in tokenizer.get_vocab().items() if word.startswith("GENDER:")]
         return baseline_probabilities(
-            store, vocabulary, everyone, used, everyone.days, sorted(genders), 2, SEED, options.time_bins
+            store,
+            vocabulary,
+            everyone,
+            used,
+            everyone.days,
+            sorted(genders),
+            2,
+            SEED,
+            options.time_bins,
         )
 
     print(

@@ -84,8 +84,8 @@ def table(rows: pd.DataFrame, scope: str) -> str:
     ordered = [*sorted(k for k in wide.columns if k > 0), *(k for k in wide.columns if k < 0)]
     names = ["all" if k < 0 else str(k) for k in ordered]
     lines = [f"\n| {scope} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for variant in part["variant"].unique():
-        lines.append(f"| {variant} | " + " | ".join(map(str, wide.loc[variant, ordered])) + " |")
+    rows_of = (map(str, [name, *wide.loc[name, ordered]]) for name in part["variant"].unique())
+    lines += ["| " + " | ".join(row) + " |" for row in rows_of]
     return "\n".join(lines)
 
 

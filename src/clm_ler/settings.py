@@ -19,6 +19,7 @@ CONFIG_LOADER_ARGS = {
         "connection": lambda name: engine(str(name)).connection,
         "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
+        "listed": lambda name, names: str(name in names).lower(),
         "given": lambda value: value is not None,
         "either": lambda condition, chosen, other: chosen if condition else other,
     },

@@ -152,3 +152,48 @@ def test_nothing_is_written(folder):
     dataset = FolderQueryDataset(folder=str(folder), query=QUERY)
     with pytest.raises(DatasetError, match="read only"):
         dataset.save(pa.table({"person_id": [1]}))
+
+
+@both_engines
+def test_files_of_one_table_may_differ_in_their_columns(tmp_path, backend):
+    texts = {"a.csv": "ID,Code\n1,x\n", "b.csv.gz": "code,id,more\ny,2,m\n"}
+    (tmp_path / "Visits").mkdir()
+    for name, text in texts.items():
+        data = text.encode()
+        (tmp_path / "Visits" / name).write_bytes(
+            gzip.compress(data) if name.endswith("gz") else data
+        )
+    query = "SELECT v.ID AS person_id, v.CODE AS code FROM VISITS AS v"
+    rows = load(tmp_path, query, [], backend.name)
+    assert rows == [{"person_id": "1", "code": "x"}, {"person_id": "2", "code": "y"}]
+
+
+@both_engines
+def test_parquet_files_of_one_table_may_differ_in_their_types(tmp_path, backend):
+    (tmp_path / "visits").mkdir()
+    one, two = pa.table({"id": [1], "code": ["x"]}), pa.table({"code": ["y"], "id": ["b"]})
+    for number, table in enumerate((one, two)):
+        pq.write_table(table, tmp_path / "visits" / f"{number}.parquet")
+    query = "SELECT v.id AS person_id, v.code FROM visits AS v"
+    rows = load(tmp_path, query, [], backend.name)
+    assert [tuple(row.values()) for row in rows] == [("1", "x"), ("b", "y")]
+
+
+@both_engines
+def test_tab_separated_files(tmp_path, backend):
+    (tmp_path / "visits.tsv.gz").write_bytes(gzip.compress(b"id\tcode\n1\tx\n"))
+    query = "SELECT v.id AS person_id, v.code FROM visits AS v"
+    assert load(tmp_path, query, [], backend.name) == [{"person_id": "1", "code": "x"}]
+
+
+@both_engines
+def test_dates_in_a_query_mean_what_they_mean_elsewhere(tmp_path, backend):
+    (tmp_path / "visits.csv").write_text("id,day\n1,2020-01-01T00:30:00+02:00\n2,2020\n3,x\n")
+    dataset = FolderQueryDataset(
+        folder=str(tmp_path),
+        query="SELECT v.id, CAST(TRY_CAST(v.day AS TIMESTAMP) AS STRING) AS day FROM visits AS v",
+        time_zone="Europe/Berlin",
+        connection={"backend": backend.name},
+    )
+    found = {row["id"]: row["day"] for row in dataset.load().to_pyarrow().to_pylist()}
+    assert found == {"1": "2019-12-31 23:30:00", "2": "2020-01-01 00:00:00", "3": None}

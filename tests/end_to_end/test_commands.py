@@ -14,6 +14,7 @@ from tests.test_docs import COMMANDS
 ELSEWHERE = {
     "--env=mine": "test_own_tables, test_transfer",
     "--env=omop": "test_doors",
+    "--env=fhir": "test_fhir",
     "--env=ehrshot": "test_ehrshot",
     "--env=spark": "test_spark; a cluster",
     "kedro run --params=split": "the fixture `chain`",

@@ -13,6 +13,7 @@ EVERYTHING = {
     "min_loinc_counts": 1,
     "min_loinc_value_counts": 1,
     "fit_on": "all",
+    "results": {"text_min_persons": 1},
 }
 
 
@@ -40,6 +41,7 @@ ethnicity_source_value
 2,0,1990,,,,0,0,,male,,
 """,
     "LOCATION.csv": "location_id,state\n7,NJ\n",
+    "death.csv": "person_id,death_date\n2,2020-02-01\n",
     "concept.csv": """\
 concept_id\tconcept_name\tvocabulary_id\tconcept_code
 8532\tFEMALE\tGender\tF
@@ -50,6 +52,8 @@ concept_id\tconcept_name\tvocabulary_id\tconcept_code
 14\tGlucose\tLOINC\t2345-7
 15\tmillimole per litre\tUCUM\tmmol/L
 16\tPhysical\tCPT4\t99213
+17\tNitrite\tLOINC\t5802-4
+18\tPositive\tMeas Value\tPOS
 9202\tOutpatient Visit\tVisit\tOP
 """,
     "condition_occurrence.csv": """\
@@ -65,12 +69,15 @@ person_id,drug_concept_id,drug_exposure_start_date,drug_source_concept_id
 """,
     "measurement.csv": """\
 person_id,measurement_concept_id,measurement_date,value_as_number,unit_concept_id,\
-unit_source_value,measurement_source_concept_id
-1,14,2020-01-03,90,0,MG/DL,0
-1,14,2020-01-04,5.5,15,whatever,0
-1,16,2020-01-04,,0,,16
-1,14,2020-01-05,91,0,,0
-2,14,2020-01-03,95,0,mg/dL,14
+unit_source_value,measurement_source_concept_id,value_as_concept_id,value_source_value
+1,14,2020-01-03,90,0,MG/DL,0,0,
+1,14,2020-01-04,5.5,15,whatever,0,0,
+1,16,2020-01-04,,0,,16,0,
+1,14,2020-01-05,91,0,,0,0,
+2,14,2020-01-03,95,0,mg/dL,14,0,
+1,17,2020-01-06,,0,,0,18,pos
+2,17,2020-01-06,,0,,0,0,Detected
+2,17,2020-01-07,,0,,0,0,see comment
 """,
     "visit_occurrence.csv": """\
 person_id,visit_concept_id,visit_start_date
@@ -98,25 +105,38 @@ def test_an_omop_cdm_becomes_sequences(cdm, through):
         "REGION:NJ",
         "ICD10CM:J45.901",
         "RXNORM:314076",
-        "LOINC:2345-7:30-40",
+        "LOINC:2345-7:0-10",
         "CPT:99213",
         "LOINC:2345-7:90-100",
+        "LOINC:5802-4:POSITIVE",
         "SNOMED:195967001",
     ]
     assert found[1]["date"][5] == datetime(2020, 1, 1, 10)
     assert found[2]["sorted_event_tokens"] == [
         "AGE:30",
         "GENDER:male",
-        "LOINC:2345-7:60-70",
+        "LOINC:2345-7:40-50",
         "Visit:OP",
+        "LOINC:5802-4:POSITIVE",
+        "OMOP:DEATH",
     ]
-    assert ledger == [("diagnosis", "no code", 1), ("lab", "no unit", 1)]
+    assert ledger == [
+        ("diagnosis", "no code", 1),
+        ("lab", "no unit", 1),
+        ("lab", "not a number", 1),
+    ]
 
 
 def test_an_omop_cdm_may_give_standard_concepts(cdm, through):
     found, _ = through("omop", cdm_root=str(cdm), codes="standard")
     assert "ICD10CM:J45.901" not in found[1]["sorted_event_tokens"]
     assert found[1]["sorted_event_tokens"].count("SNOMED:195967001") == 2
+
+
+def test_tables_of_a_cdm_may_be_left_out(cdm, through):
+    found, _ = through("omop", cdm_root=str(cdm), omop_tables=["condition_occurrence"])
+    assert found[1]["sorted_event_tokens"][5:] == ["ICD10CM:J45.901", "SNOMED:195967001"]
+    assert list(found) == [1]
 
 
 def test_a_meds_dataset_becomes_sequences(through, tmp_path):
@@ -129,6 +149,9 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
         (1, noon, "LOINC/2345-7", 90.0, "mg/dL"),
         (1, noon, "LAB//50912//mg/dL", 1.25, None),
         (1, noon, "HR", 80.0, None),
+        (1, None, "INSURANCE//Medicare", None, None),
+        (1, noon, "DIAGNOSIS//ICD//9//4939", None, None),
+        (1, noon, "LAB//LOINC//718-7", 13.0, "g/dL"),
         (1, datetime(2021, 1, 2), "MEDS_DEATH", None, None),
     ]
     columns = ("subject_id", "time", "code", "numeric_value", "unit")
@@ -145,10 +168,37 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
         "GENDER:F",
         "RACE:5",
         "ICD10CM:J45.901",
+        "ICD9CM:493.9",
+        "INSURANCE:MEDICARE",
         "LAB:50912:90-100",
         "LOINC:2345-7:90-100",
+        "LOINC:718-7:90-100",
         "MEDS:HR:90-100",
         "MEDS:MEDS_DEATH",
     ]
     assert found[1]["split"] == "test"
     assert ledger == []
+
+
+@pytest.mark.parametrize("kind", ["int32", "absent"])
+def test_a_meds_dataset_of_another_schema(through, tmp_path, kind):
+    """Version 0.3 has text_value; the unit of a dataset may be a number, or be absent."""
+    columns = {
+        "subject_id": pa.array([1, 1, 1, 1]),
+        "time": pa.array([None, *[datetime(2020, 1, 2)] * 3], pa.timestamp("us")),
+        "code": ["GENDER//F", "HR", "COLOR", "COLOR"],
+        "numeric_value": pa.array([None, 80.0, None, None], pa.float32()),
+        "text_value": [None, None, "Yellow", "pending"],
+    }
+    if kind == "int32":
+        columns["unit"] = pa.array([None, 7, None, None], pa.int32())
+    shard = tmp_path / "meds" / "data" / "0.parquet"
+    shard.parent.mkdir(parents=True)
+    pq.write_table(pa.table(columns), shard)
+    found, ledger = through("meds", meds_root=str(tmp_path / "meds"))
+    assert found[1]["sorted_event_tokens"] == [
+        "GENDER:F",
+        "MEDS:COLOR:YELLOW",
+        "MEDS:HR:90-100",
+    ]
+    assert ledger == [("lab", "not a number", 1)]

@@ -93,6 +93,28 @@ def test_a_plain_run_turns_them_into_sequences(own, kedro_run):
     }
 
 
+def test_persons_may_have_any_id(own, kedro_run, tmp_path):
+    """Text in every table: the same sequences, and the ids come back with splits and labels."""
+    names = {1: "a-1", 2: "b-2"}
+    for name in ("patient", "lab"):
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        ids = pa.array([names[pid] for pid in table["pid"].to_pylist()])
+        pq.write_table(table.set_column(0, "pid", ids), tmp_path / f"{name}.parquet")
+    diagnosis = tmp_path / "diagnosis.csv"
+    text = diagnosis.read_text()
+    diagnosis.write_text(text.replace("\n1,", "\na-1,").replace("\n2,", "\nb-2,"))
+    catalog = kedro_run(None, None, "mine", conf_source=own)
+    splits = catalog.load("person_splits").to_pyarrow().to_pylist()
+    own_ids = {row["person_id"]: row["own_id"] for row in splits}
+    assert sorted(own_ids.values()) == ["a-1", "b-2"]
+    listed = catalog.load("person_ids").to_pyarrow().to_pylist()
+    assert {row["person_id"]: row["own_id"] for row in listed} == own_ids
+    rows = catalog.load("sequences").to_pyarrow().to_pylist()
+    tokens = {own_ids[row["person_id"]]: row["sorted_event_tokens"] for row in rows}
+    assert tokens["a-1"][2:] == ["ICD10CM:E11.9", "LOINC:2345-7:25-50", "LOINC:2345-7:50-75"]
+    assert tokens["b-2"][-1] == "ICD10CM:I10"
+
+
 def test_simulated_tables_that_they_do_not_list_are_not_read(own, kedro_run, tmp_path):
     """`procedure` of the base configuration lies in the same storage."""
     procedures = tmp_path / "derived" / "01_raw" / "procedure"

@@ -1,5 +1,7 @@
 """The steps that every person goes through: raw rows to events, sequences to numbers."""
 
+import logging
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
@@ -8,12 +10,15 @@ from transformers import PreTrainedTokenizerFast
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
+from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
+from clm_ler.tables.labels import select_times
+from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import (
     classify_lab_events,
-    extend_unit_conversions,
     lab_tokens,
 )
+from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -24,8 +29,10 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from clm_ler.tables.sequences import baseline_length, measure_spans
-from clm_ler.tables.sources import RAW_TABLES, select
+from clm_ler.tables.sources import RAW_TABLES, TableSource, select, with_lookups
 from clm_ler.tokens import AGE, prefix
+
+logger = logging.getLogger(__name__)
 
 CODED_TABLES = tuple(
     name
@@ -48,8 +55,18 @@ NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit":
 def select_demographics(
     patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
-    """Return one row per person, with the vocabulary's values where there are translations."""
+    """Return one row per person, with the vocabulary's values where there are translations.
+
+    Raises:
+        ValueError: If two different ids have one key.
+    """
+    check_ids(_patients(patient, options))
     return describe_persons(_screened_patients(patient, options), translations)
+
+
+def list_person_ids(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    """Return the key and the own id of each person whose id is no whole number."""
+    return list_ids(_patients(patient, options))
 
 
 def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
@@ -97,8 +114,8 @@ def name_events(
     Where there are translations (``code_translations``), those of the vocabulary's tokens.
     """
     if translations is not None:
-        return translate_codes(screened, translations)
-    return name_codes(screened, options.code_systems)
+        return translate_codes(screened, translations, options.results)
+    return name_codes(screened, options.code_systems, options.placeholder_codes, options.results)
 
 
 def count_raw_rows(
@@ -141,7 +158,8 @@ def keep_lab_events(
 ) -> ir.Table:
     """Return the laboratory results of all persons, if not too many are lost."""
     kept = _kept(named_lab_events, raw_row_counts, options)
-    return kept.select("person_id", "time", "system", "code", "value", "unit")
+    texts = {"text"} & {*kept.columns}
+    return kept.select("person_id", "time", "system", "code", "value", "unit", *texts)
 
 
 def extend_units(
@@ -179,6 +197,71 @@ def measure_persons(
     return measure_spans(ibis.union(*events), person_splits)
 
 
+def build_sequences(
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    persons: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the sequence of every one of the persons who has an event.
+
+    See ``tables.sequences.build_sequences``.
+    """
+    return sequences.build_sequences(
+        demographics,
+        coded_events,
+        lab_events,
+        unit_conversions,
+        lab_percentiles,
+        persons,
+        options.repeating,
+    )
+
+
+def build_labelled_sequences(
+    labels: ir.Table,
+    demographics: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
+    unit_conversions: ir.Table,
+    lab_percentiles: ir.Table,
+    person_splits: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the sequences of all persons in ``labels``, however short."""
+    return build_sequences(
+        demographics.semi_join(labels, "person_id"),
+        coded_events.semi_join(labels, "person_id"),
+        lab_events.semi_join(labels, "person_id"),
+        unit_conversions,
+        lab_percentiles,
+        person_splits,
+        options,
+    )
+
+
+def select_prediction_times(
+    prediction_times: ir.Table, person_ids: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the prediction times of one's own, with the own ids where they are no numbers.
+
+    See ``tables.labels.select_times``.
+    """
+    return with_own_ids(select_times(prediction_times, options.time_zone), person_ids)
+
+
+def visible_times(candidates: ir.Table) -> ir.Table:
+    """Return the persons and times at which there is an event to see, and say how many have none."""
+    counts = candidates.agg(all=_.count(), seen=(_.n_events > 0).fill_null(False).sum())
+    found = counts.to_pyarrow().to_pylist()[0]
+    if lost := found["all"] - int(found["seen"] or 0):
+        logger.warning("%d of %d prediction times see no event: left out.", lost, found["all"])
+    return candidates.filter(_.n_events > 0)
+
+
 def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) -> ir.Table:
     """Return the sequences as numbers: one row per person, lists of equal length.
 
@@ -206,18 +289,22 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
-    return screen_patients(_rows(patient, "patient", options), options.plausible_years)
+    return screen_patients(_patients(patient, options), options.plausible_years)
+
+
+def _patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+    return _rows(patient, "patient", options)
 
 
 def _screened_events(
     table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     rows = _rows(table, name, options, options.event_date_filter)
-    return screen_events(rows, demographics, name, options.plausible_years)
+    return screen_events(rows, demographics, name, options.plausible_years, options.results)
 
 
 def _rows(
-    table: ir.Table | None,
+    table: ir.Table | dict[str, ir.Table] | None,
     name: str,
     options: PreprocessOptions,
     event_date_filter: str | None = None,
@@ -228,7 +315,35 @@ def _rows(
             f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
             f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
         )
-    return select(table, options.tables[name], RAW_TABLES[name], name, event_date_filter)
+    sources = options.tables[name]
+    if isinstance(sources, TableSource):
+        sources = {name: sources}
+    tables = table if isinstance(table, dict) else dict.fromkeys(sources, table)
+    if missing := [one for one in sources if one not in tables]:
+        raise ValueError(
+            f"preprocess.tables: {name}: {missing[0]} is not in the catalog entry {name!r}, which "
+            f"has {', '.join(tables)}."
+        )
+    selected = []
+    for one, source in sources.items():
+        rows = with_lookups(tables[one], source.lookups, tables, one)
+        by = (RAW_TABLES[name], one, event_date_filter, options.time_zone)
+        selected.append(select(rows, source, *by))
+    return _union(selected)
+
+
+def _union(selected: list[ir.Table]) -> ir.Table:
+    """Return the rows of all tables; a column that is not everywhere of one type becomes text."""
+    first, *others = selected
+    if not others:
+        return first
+    mixed = [
+        name for name in first.columns if len({str(table[name].type()) for table in selected}) > 1
+    ]
+    texts = [
+        table.mutate({name: table[name].cast("string") for name in mixed}) for table in selected
+    ]
+    return ibis.union(*texts)
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

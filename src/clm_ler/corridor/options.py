@@ -1,37 +1,57 @@
 """The parameters that several pipelines read: those of ``preprocess`` and of ``vocab``."""
 
-from typing import Literal
+import logging
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.labs.results import LabOptions
-from clm_ler.tables.sources import TableSource
+from clm_ler.tables.sources import RAW_TABLES, Sources
 
-CODE_SYSTEMS = {
-    "ICD-10-CM": "ICD10CM",
-    "ICD-9-CM": "ICD9CM",
-    "ICD9Proc": "ICD9CM",
-    "CPT4": "CPT",
-    "RxNorm": "RXNORM",
-    "RxNorm_drug": "RXNORM",
-}
+logger = logging.getLogger(__name__)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"there is no time zone {name!r}: names are those of IANA, Europe/Berlin")
+    return name
 
 
 class PreprocessOptions(LabOptions):
     """How raw tables become sequences."""
 
-    tables: dict[str, TableSource] = Field(
+    tables: dict[str, Sources] = Field(
         description="patient, diagnosis, prescription, procedure, lab: the SQL that reads each; "
-        "a table that is not listed is absent"
+        "a table that is not listed is absent; by name where one is several"
+    )
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC",
+        description="Local time, such as Europe/Berlin: times with an offset or a zone are turned into "
+        "it, times without one are taken for it",
     )
     event_date_filter: str | None = Field(
         default=None, description="SQL condition on `date` that events have to meet"
     )
     code_systems: dict[str, str] = Field(
-        default=CODE_SYSTEMS, description="Names of code systems in the data: those of the tokens"
+        default_factory=dict,
+        description="Names of code systems in the data: those of the tokens. Added to the names, "
+        "addresses and OIDs of `terminology/systems.py`",
+    )
+    placeholder_codes: tuple[str, ...] = Field(
+        default=("0", "-", "--", "?", "N/A", "NONE", "NULL", "UNKNOWN", "NO MATCHING CONCEPT"),
+        description="Codes, in upper case, that stand for none; zeros alone count as one 0",
     )
     plausible_years: tuple[int, int] = Field(
         default=(1901, 2299), description="First and last year that is no placeholder"
+    )
+    once_a_day: bool | dict[str, bool] = Field(
+        default=True,
+        description="The same token counts once a day; false: at every time it has. By table, as "
+        "`{lab: false}`; the tables of codes have to agree",
+    )
+    partition_column: str | None = Field(
+        default=None, description="Of published configurations; has no effect"
     )
     number_of_days_threshold: int = Field(
         default=365, ge=0, description="Days between first and last event, for pre-training"
@@ -44,6 +64,35 @@ class PreprocessOptions(LabOptions):
         description="Largest share of rows that a step (read, lab_tokens, number_of_days_threshold, "
         "min_history_size, once_a_day) or the reading of a table (diagnosis ...) may lose",
     )
+
+    @property
+    def repeating(self) -> frozenset[str]:
+        """Which tokens count at every time they have: ``codes``, ``labs``."""
+        if isinstance(self.once_a_day, bool):
+            return frozenset() if self.once_a_day else frozenset(("codes", "labs"))
+        again = {
+            "labs" if name == "lab" else "codes"
+            for name, once in self.once_a_day.items()
+            if not once
+        }
+        return frozenset(again)
+
+    @model_validator(mode="after")
+    def _say_what_has_no_effect(self) -> "PreprocessOptions":
+        if self.partition_column:
+            logger.warning("preprocess: partition_column has no effect: tables are cut by person.")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_of_codes_agree(self) -> "PreprocessOptions":
+        if isinstance(self.once_a_day, dict):
+            unknown = sorted({*self.once_a_day} - {*RAW_TABLES} | {"patient"} & {*self.once_a_day})
+            if unknown:
+                raise ValueError(f"once_a_day: there is no table of events {unknown[0]!r}")
+            coded = [name for name in RAW_TABLES if name not in ("patient", "lab")]
+            if len({self.once_a_day.get(name, True) for name in coded}) > 1:
+                raise ValueError(f"once_a_day: {', '.join(coded)} have to agree")
+        return self
 
 
 class VocabOptions(BaseModel):

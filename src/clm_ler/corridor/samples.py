@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -17,11 +18,13 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import TOKENS_PER_BATCH, embed
+from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.model.configuration_clm_ler import pooled_size
 
 SAMPLES_PER_CHUNK = 20_000  # bounds the memory
 
 SEEN = ["person_id", "n_positions", "prediction_day"]
+EMBEDDED = ["sample_id", "person_id", "prediction_time", "split"]
 PER_SAMPLE = [
     "sample_id",
     "person_id",
@@ -120,3 +123,27 @@ def by_task(
         return
     for task, outcome in zip(tasks, probabilities.T, strict=True):
         yield task, np.column_stack([1 - outcome, outcome])
+
+
+def export_embeddings(
+    samples: ir.Table,
+    labelled_encoded: pa.Table,
+    tokenizer: PreTrainedTokenizerFast,
+    pretrained_model: PreTrainedModel,
+    options: FinetuneOptions,
+) -> pa.RecordBatchReader:
+    """Return ``sample_id, person_id, prediction_time, split, embedding``, chunk after chunk.
+
+    Where ids are no numbers, ``own_id`` comes before the embedding.
+    Window and pooling are those of fine-tuning.
+    """
+    encoder = encoder_of(pretrained_model, options.pooling)
+    keep = [*EMBEDDED, *({"own_id"} & {*samples.columns})]
+    return embed_samples(
+        samples.select(*keep, "n_positions", "prediction_day").distinct().order_by("sample_id"),
+        keep,
+        TokenStore.from_arrow(labelled_encoded),
+        encoder,
+        Vocabulary.from_tokenizer(tokenizer, encoder.config),
+        options.window(encoder.config.max_position_embeddings),
+    )

@@ -3,14 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor import nodes
-from clm_ler.tables.sequences import build_sequences
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
 
 
 def select_persons(whose: str = "") -> Pipeline:
-    """Return the node from ``patient`` to ``demographics``.
+    """Return the nodes from ``patient`` to ``demographics`` and ``person_ids``.
 
     Args:
         whose: What the names begin with, such as ``new_`` for the persons of ``predict``.
@@ -22,7 +21,13 @@ def select_persons(whose: str = "") -> Pipeline:
                 inputs=["patient", *READING],
                 outputs=f"{whose}demographics",
                 name=f"select_{whose}demographics",
-            )
+            ),
+            Node(
+                nodes.list_person_ids,
+                inputs=["patient", OPTIONS],
+                outputs=f"{whose}person_ids",
+                name=f"list_{whose}person_ids",
+            ),
         ]
     )
 
@@ -112,8 +117,8 @@ def sequences_of(whose: str, unit_conversions: str, lab_percentiles: str, person
     return Pipeline(
         [
             Node(
-                build_sequences,
-                inputs=[*tables, unit_conversions, lab_percentiles, persons],
+                nodes.build_sequences,
+                inputs=[*tables, unit_conversions, lab_percentiles, persons, OPTIONS],
                 outputs=f"{whose}sequences",
                 name=f"build_{whose}sequences",
             )

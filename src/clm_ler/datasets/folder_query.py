@@ -2,11 +2,12 @@
 
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import fsspec
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
 from kedro.io import DatasetError
@@ -15,19 +16,22 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from clm_ler.engines import engine_of
+from clm_ler.engines.dates import read_dates
 from clm_ler.files.digests import unique_name
 
 logger = logging.getLogger(__name__)
 
-_ENDINGS = (".parquet", ".csv", ".csv.gz")
+_ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 class FolderQueryDataset(FileDataset):
     """Load a query in the Spark dialect over tables that lie in one folder; nothing is written.
 
-    A table ``person`` is ``person.parquet``, ``person.csv``, ``person.csv.gz`` (any case) or a
-    folder ``person`` of such files at any depth. CSV columns are strings. A tab-separated file, as
-    vocabularies are distributed, is recognised by its header.
+    A table ``person`` is ``person.parquet``, ``person.csv``, ``person.tsv``, the texts also with
+    ``.gz``, or a folder ``person`` of such files at any depth. Upper and lower case are alike in names of
+    tables and columns; the files of a table may differ in the order and types of their columns.
+    Columns of text files are strings. A tab-separated file, as vocabularies are distributed, is
+    recognised by its header.
 
     ```yaml
     diagnosis:
@@ -49,6 +53,7 @@ class FolderQueryDataset(FileDataset):
         table: str | None = None,
         columns: list[str] | None = None,
         optional: list[str] | None = None,
+        time_zone: str = "UTC",
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -61,6 +66,7 @@ class FolderQueryDataset(FileDataset):
             columns: The columns to read of it as strings, in lower case; an empty field is null.
             optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
                 table has no rows, such a column only nulls.
+            time_zone: Local time, in which dates are read: see ``engines/dates.py``.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
         """
@@ -71,6 +77,7 @@ class FolderQueryDataset(FileDataset):
         self._folder = folder
         self._query = query or _select(table, columns)
         self._optional = set(optional or ())
+        self._time_zone = time_zone
 
     def load(self) -> ir.Table:
         """Return the query's result, lazily.
@@ -78,16 +85,20 @@ class FolderQueryDataset(FileDataset):
         Raises:
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
-        query = self._parsed()
-        for name, wanted in _columns_by_table(query).items():
-            view = unique_name(name)
-            table = self._table(name, sorted(self._files(name)), wanted)
-            self.connection.create_view(view, table, overwrite=True)
-            for node in query.find_all(exp.Table):
-                if node.name == name:
-                    alias = node.alias_or_name
-                    node.replace(exp.alias_(exp.to_table(view), alias, table=True))
-        return self.connection.sql(engine_of(self.connection).sql(query))
+        query, engine = self._parsed(), engine_of(self.connection)
+        tables = {
+            name: self._table(name, sorted(self._files(name)), wanted)
+            for name, wanted in _columns_by_table(query).items()
+        }
+        kinds = _kinds(query, {name: table.schema() for name, table in tables.items()})
+        views = {name: unique_name(name) for name in tables}
+        for name, table in tables.items():
+            self.connection.create_view(views[name], table, overwrite=True)
+        for node in query.find_all(exp.Table):
+            if view := views.get(node.name.lower()):
+                node.replace(exp.alias_(exp.to_table(view), node.alias_or_name, table=True))
+        query = read_dates(query, lambda node: kinds.get(id(node)), engine, self._time_zone)
+        return self.connection.sql(engine.sql(query))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
@@ -110,17 +121,21 @@ class FolderQueryDataset(FileDataset):
                 )
             logger.warning("%s has no table %s: taken as empty", self._folder, name)
             return ibis.memtable([], schema=dict.fromkeys(sorted(wanted), "string"))
-        table = self._read(files).rename("snake_case")
-        absent = wanted - set(table.columns)
+        table = engine_of(self.connection).with_local_times(self._read(files), self._time_zone)
+        # personId is person_id, too.
+        snake = zip(table.rename("snake_case").columns, table.columns, strict=True)
+        found = dict(snake) | {column.lower(): column for column in table.columns}
+        absent = wanted - set(found)
         if required := sorted(c for c in absent if f"{name}.{c}" not in self._optional):
             raise DatasetError(f"{self._folder}: table {name} has no column {', '.join(required)}")
-        return table.mutate({column: ibis.null("string") for column in absent}).select(
-            sorted(wanted)
-        )
+        nothing = ibis.null("string")
+        columns = {c: table[found[c]] if c in found else nothing for c in sorted(wanted)}
+        return table.select(**columns)
 
     def _files(self, name: str) -> Iterator[str]:
         """Yield the addresses of a table's files, all of one kind."""
         filesystem, root = fsspec.url_to_fs(self._folder)
+        places: set[str] = set()
         for entry in filesystem.ls(root, detail=True) if filesystem.isdir(root) else []:
             base = posixpath.basename(entry["name"]).lower()
             if entry["type"] == "directory" and base.removesuffix(".parquet") == name:
@@ -129,6 +144,12 @@ class FolderQueryDataset(FileDataset):
                 inside = [entry["name"]]
             else:
                 continue
+            places.add(base)
+            if len(places) > 1:
+                raise DatasetError(
+                    f"{self._folder}: there are several formats of table {name}: "
+                    f"{', '.join(sorted(places))}. Leave one."
+                )
             for file in inside:
                 if _ending(file):
                     yield self._address(file)
@@ -139,14 +160,16 @@ class FolderQueryDataset(FileDataset):
         return f"{scheme}://{file}" if separator else file
 
     def _read(self, files: list[str]) -> ir.Table:
-        endings = {_ending(file) for file in files}
+        endings = {_ending(file).removesuffix(".gz") for file in files}
         if len(endings) > 1:
             raise DatasetError(f"A table has files of several formats: {', '.join(files[:2])} ...")
         engine = engine_of(self.connection)
-        if endings != {".parquet"} and len(files) == 1 and _is_tab_separated(files[0]):
-            return engine.read_literal_text(files[0], "\t")
-        read = engine.read_parquet if endings == {".parquet"} else engine.read_csv
-        return read(files)
+        if endings == {".parquet"}:
+            return engine.read_parquet(files, mixed=True)
+        if not _is_tab_separated(files[0]):
+            return engine.read_csv(files)
+        tables = [engine.read_literal_text(file, "\t") for file in files]
+        return ibis.union(*(table.select(sorted(table.columns)) for table in tables))
 
 
 def _select(table: str | None, columns: list[str] | None) -> str:
@@ -164,6 +187,16 @@ def _is_tab_separated(file: str) -> bool:
         return "\t" in stream.readline()
 
 
+def _kinds(query: exp.Expr, schemas: Mapping[str, ibis.Schema]) -> dict[int, dt.DataType]:
+    """Return the type of each place in a query where a column of a table stands."""
+    return {
+        id(column): schemas[source.name.lower()][column.name.lower()]
+        for scope in traverse_scope(query)
+        for column in scope.columns
+        if isinstance(source := scope.sources.get(column.table), exp.Table)
+    }
+
+
 def _columns_by_table(query: exp.Expr) -> dict[str, set[str]]:
     """Return the columns that a query takes from each of its tables."""
     columns: dict[str, set[str]] = {}
@@ -171,5 +204,5 @@ def _columns_by_table(query: exp.Expr) -> dict[str, set[str]]:
         for alias, source in scope.sources.items():
             if isinstance(source, exp.Table):
                 used = {column.name.lower() for column in scope.columns if column.table == alias}
-                columns.setdefault(source.name, set()).update(used)
+                columns.setdefault(source.name.lower(), set()).update(used)
     return columns

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -61,7 +62,8 @@ class Engine(ABC):
         for time in query.find_all(exp.StrToTime):
             time.set("safe", True)
         for cast in query.find_all(exp.Cast):
-            if cast.to.is_type("timestamptz"):  # Spark's TIMESTAMP, as sqlglot sees it
+            if cast.to.is_type("timestamptz") and not cast.meta.get("moment"):
+                # Spark's TIMESTAMP, as sqlglot sees it
                 cast.set("to", exp.DataType.build("timestamp"))
         return self._dialect(query)
 
@@ -69,14 +71,43 @@ class Engine(ABC):
     def _dialect(self, query: exp.Expr) -> str: ...
 
     @abstractmethod
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time, without a zone, at a moment, which is a time with one."""
+
+    @abstractmethod
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
+
+    @abstractmethod
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write, null for null."""
+
+    @abstractmethod
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table.
+
+        Args:
+            paths: The files.
+            name: What the table is called.
+            mixed: The files may differ in the order, number and type of their columns, which costs
+                a look at each.
+        """
 
     @abstractmethod
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.
 
-        No type is guessed, because engines guess differently. An empty field is null.
+        Their columns may stand in any order, and be absent in some. No type is guessed, because engines guess differently. An empty field is null.
+        """
+
+    @abstractmethod
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table.
+
+        What an object lacks is null, what the schema lacks is left out, and a line that is no JSON is
+        an error.
         """
 
     @abstractmethod

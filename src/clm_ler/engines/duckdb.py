@@ -20,6 +20,7 @@ from clm_ler.engines.s3 import store_access
 from clm_ler.files.digests import unique_name
 
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
+_LARGEST_OBJECT = 64 * 2**20  # bytes of a line of JSON
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
 # Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
 _PARQUET = {
@@ -86,16 +87,43 @@ class DuckDB(Engine):
         for split in list(query.find_all(exp.RegexpSplit)):
             if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
                 split.replace(exp.Split(this=split.this, expression=split.expression))
+        for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
+            if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
+                call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
         return query.sql(dialect="duckdb")
 
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
-        return self.backend.read_parquet(list(paths), table_name=name, hive_partitioning=False)
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time at a moment."""
+        return exp.Anonymous(this="timezone", expressions=[exp.Literal.string(zone), moment])
+
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
+        kinds = table.schema().items()
+        zoned = [name for name, kind in kinds if kind.is_timestamp() and kind.timezone]
+        return table.mutate({name: _timezone(zone, table[name]) for name in zoned})
+
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write."""
+        return (ibis.literal("0x") + digits).cast("int64")
+
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table."""
+        options = {"hive_partitioning": False} | ({"union_by_name": True} if mixed else {})
+        return self.backend.read_parquet(list(paths), table_name=name, **options)
 
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
-        options = {"header": True, "delim": ",", "quote": '"'}
+        options = {"header": True, "delim": ",", "quote": '"', "union_by_name": True}
         return self.backend.read_csv(list(paths), **options, **self.csv_as_text)
+
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table."""
+        kinds = self.backend.compiler.type_mapper
+        columns = {name: kinds.to_string(kind) for name, kind in schema.items()}
+        layout = {"format": "newline_delimited", "maximum_object_size": _LARGEST_OBJECT}
+        return self.backend.read_json(list(paths), columns=columns, **layout)
 
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None
@@ -204,6 +232,12 @@ class DuckDB(Engine):
     def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table by name; Ibis, asked for its types, would parse all categories."""
         return ops.DatabaseTable(name=name, schema=schema, source=self.backend).to_expr()
+
+
+@ibis.udf.scalar.builtin(name="timezone")
+def _timezone(zone: str, moment: dt.Timestamp(timezone="UTC")) -> dt.timestamp:  # type: ignore[valid-type]
+    """DuckDB's own function: the local time at a moment."""
+    raise NotImplementedError
 
 
 def _parquet_options(data: ir.Table, quick: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ibis
@@ -52,14 +52,54 @@ class Spark(Engine):
     def _dialect(self, query: exp.Expr) -> str:
         return query.sql(dialect="spark")
 
-    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
-        """Read Parquet files of one layout as one lazy table, under a name where one is given."""
-        return self._view(self._session.read.parquet(*paths), name)
+    def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
+        """Return SQL for the local time at a moment; the session's own zone is UTC."""
+        name = "from_utc_timestamp"
+        return exp.Anonymous(this=name, expressions=[moment, exp.Literal.string(zone)])
+
+    def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
+        """Return the table with its times that have a zone as local times without one."""
+        if zone == "UTC":
+            return table
+        from pyspark.sql.types import TimestampType
+
+        fields = self._frame(table).schema.fields
+        zoned = [field.name for field in fields if isinstance(field.dataType, TimestampType)]
+        return table.mutate({name: _from_utc_timestamp(table[name], zone) for name in zoned})
+
+    def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
+        """Return the whole number that at most 15 hexadecimal digits write."""
+        return _conv(digits, 16, 10).cast("int64")
+
+    def read_parquet(
+        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
+    ) -> ir.Table:
+        """Read Parquet files as one lazy table."""
+        if not mixed or len(paths) == 1:
+            return self._view(self._session.read.parquet(*paths), name)
+        frames = [self._session.read.parquet(path) for path in paths]
+        return self._view(_one_frame(frames), name)
 
     def read_csv(self, paths: Sequence[str]) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options: dict[str, Any] = {"header": True, "escape": '"', "multiLine": True}
-        return self._view(self._session.read.csv(list(paths), **options, **self.csv_as_text))
+        read = partial(self._session.read.csv, **options, **self.csv_as_text)
+        return self._view(_one_frame([read(path) for path in paths]))
+
+    def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
+        """Read files with a JSON object a line, plain or gzip, as one lazy table."""
+        from ibis.backends.pyspark.datatypes import PySparkSchema
+        from pyspark.sql import functions as f
+
+        bad = "_not_json"
+        kinds = PySparkSchema.from_ibis(schema).add(bad, "string")
+        reader = self._session.read.schema(kinds).option("columnNameOfCorruptRecord", bad)
+        frame = reader.json(list(paths)).withColumn("_file", f.input_file_name())
+        found = frame.cache().filter(f.col(bad).isNotNull()).groupBy("_file").count().first()
+        frame.unpersist()
+        if found:
+            raise ValueError(f"{found['_file']}: {found['count']} lines are no JSON.")
+        return self._view(frame.drop(bad, "_file"))
 
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None
@@ -179,6 +219,37 @@ class Spark(Engine):
         name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
         return self.backend.table(name)
+
+
+def _one_frame(frames: list["DataFrame"]) -> "DataFrame":
+    """Return the rows of frames whose columns have the same names, in any order and of any type."""
+    first = frames[0]
+    if all(frame.schema == first.schema for frame in frames[1:]):
+        return reduce(lambda one, other: one.union(other), frames)
+    kinds: dict[str, set[str]] = {}
+    for frame in frames:
+        for name, kind in frame.dtypes:
+            kinds.setdefault(name, set()).add(kind)
+    mixed = [name for name, found in kinds.items() if len(found) > 1]
+    texts = [
+        frame.withColumns(
+            {name: frame[name].cast("string") for name in mixed if name in frame.columns}
+        )
+        for frame in frames
+    ]
+    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), texts)
+
+
+@ibis.udf.scalar.builtin(name="conv")
+def _conv(digits: str, from_base: int, to_base: int) -> str:
+    """Spark's own function: a number's digits in another base."""
+    raise NotImplementedError
+
+
+@ibis.udf.scalar.builtin(name="from_utc_timestamp")
+def _from_utc_timestamp(moment: dt.timestamp, zone: str) -> dt.timestamp:
+    """Spark's own function: the local time at a moment."""
+    raise NotImplementedError
 
 
 def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:

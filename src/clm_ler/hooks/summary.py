@@ -1,9 +1,11 @@
 """Say at the end of a run where its results are and what they come to."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,8 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from clm_ler.files.location import dataset_location
+from clm_ler.tables.cutflow import ADVICE, describe_reasons
+from clm_ler.tables.screening import NO_PERSON
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,10 @@ class SummaryHooks:
             for name, describe in HEADLINES.items()
             if name in written and name in catalog
         ]
+        if {*LOSSES} <= written:
+            lines += describe_losses(*(catalog.load(name) for name in LOSSES))
+        if "rows_by_year" in written:
+            warn_of_early_ends(catalog.load("rows_by_year"))
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
 
@@ -75,6 +83,70 @@ def _describe_task(name: str, task: dict[str, Any]) -> str:
 
 def _interval(measured: dict[str, float]) -> str:
     return f"{measured['value']:.3f} [{measured['lower']:.3f}, {measured['upper']:.3f}]"
+
+
+def describe_losses(cutflow: ir.Table, loss_ledger: ir.Table) -> list[str]:
+    """Return what share of the lab results and of the codes has a token, and why others have none."""
+    left: Counter[tuple[str, bool]] = Counter()
+    for row in cutflow.to_pyarrow().to_pylist():
+        if row["step"] in ("raw", "read", "lab_tokens") and row["table"] != "patient":
+            left[row["step"], row["table"] == "lab"] += row["rows"]
+    lost: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    losses = loss_ledger.to_pyarrow().to_pylist()
+    for row in losses:
+        if row["step"] in ("read", "lab_tokens") and row["table"] != "patient":
+            lost[row["table"] == "lab"][row["reason"]] += row["rows"]
+    lines = [
+        f"{row['table']}: {row['rows']:,} rows have no id, and are lost"
+        for row in losses
+        if row["reason"] == NO_PERSON
+    ]
+    for kind, labs, kept in (("codes", False, "read"), ("labs", True, "lab_tokens")):
+        if raw := left["raw", labs]:
+            reasons = describe_reasons(lost[labs], most=3)
+            why = f"; lost: {reasons}" if reasons else ""
+            lines.append(f"{kind}: {left[kept, labs] / raw:.1%} of {raw:,} rows have a token{why}")
+            lines += [f"  {advice}" for advice in advise(lost[labs], raw)]
+    return lines
+
+
+def advise(lost: Mapping[str, int], raw: int) -> list[str]:
+    """Return what to set for reasons that cost a tenth of the rows or more."""
+    costly = [reason for reason, rows in lost.items() if rows >= 0.1 * raw and reason in ADVICE]
+    return [f"'{reason}': see {ADVICE[reason]}" for reason in costly]
+
+
+def warn_of_early_ends(rows_by_year: ir.Table) -> None:
+    """Name tables that end two years or more before the last one, as if a part were missing.
+
+    A table ends in the year until which 99 % of its rows lie.
+    """
+    years: dict[str, dict[int, int]] = {}
+    for row in rows_by_year.to_pyarrow().to_pylist():
+        years.setdefault(row["table"], {})[row["year"]] = row["rows"]
+    ends = {table: _end(rows) for table, rows in years.items()}
+    latest = max(ends, key=ends.__getitem__, default="")
+    for table, end in sorted(ends.items()):
+        if end <= ends[latest] - 2:
+            logger.warning(
+                "%s ends in %d, %s in %d: is all of it there? See rows_by_year.",
+                table,
+                end,
+                latest,
+                ends[latest],
+            )
+
+
+def _end(rows: dict[int, int]) -> int:
+    total, seen = sum(rows.values()), 0
+    for year in sorted(rows):
+        seen += rows[year]
+        if seen >= 0.99 * total:
+            return year
+    return max(rows)
+
+
+LOSSES = ("cutflow", "loss_ledger")
 
 
 def describe_ehrshot(summary: Any) -> str:

@@ -36,6 +36,7 @@ CONTRACTS = {
     ),
     "coded_events": Contract(EVENT),
     "lab_events": Contract(EVENT | {"value": "float64", "unit": "string"}),
+    "person_ids": Contract(PERSON | {"own_id": "!string"}, unique=("person_id",)),
     "person_splits": Contract(
         PERSON | {"split": "!string"}, unique=("person_id",), values={"split": SPLITS}
     ),

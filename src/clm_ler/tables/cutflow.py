@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.engines.portable import small_table, sum_int64
-from clm_ler.tables.screening import DELIBERATE, NO_DATE, PLACEHOLDER_BIRTH, TABLES
+from clm_ler.tables.screening import DELIBERATE, NO_DATE, NO_PERSON, PLACEHOLDER_BIRTH, TABLES
 from clm_ler.tables.sequences import baseline_length
 
 LOSS_LEDGER = ibis.schema(
@@ -50,6 +50,23 @@ CUTFLOW = ibis.schema(
 Row = dict[str, Any]
 
 
+# What to set where a reason costs too much.
+ADVICE = {
+    "no unit": "preprocess.results.without_unit",
+    "not a number": "preprocess.results.bounds and text_min_persons",
+    "text result of too few persons": "preprocess.results.text_min_persons",
+    "unit cannot be converted": "preprocess.units",
+    "lab has too few results or values": "preprocess.min_loinc_counts, min_loinc_value_counts and "
+    "results.few_values",
+    "placeholder code": "preprocess.placeholder_codes",
+    "placeholder date": "preprocess.plausible_years",
+    "history spans too few days": "preprocess.number_of_days_threshold",
+    "sequence has too few tokens": "preprocess.min_history_size",
+    "same token again on the day": "preprocess.once_a_day",
+    "person without a split": "predefined_splits",
+}
+
+
 def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
     """Stop where a step has lost more of its rows than it may.
 
@@ -68,9 +85,15 @@ def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
         for row in rows:
             by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["rows"]
         worst = max(by_reason, key=by_reason.__getitem__)
+        reasons = describe_reasons(by_reason, most=4)
         where = f"{table}: step '{step}'"
         if by_reason[worst] == total and worst in DELIBERATE:
             raise ValueError(f"{where}: {worst} drops all {total} rows.")
+        if by_reason[worst] == total and worst == NO_PERSON:
+            raise ValueError(
+                f"{where}: none of {total} rows has an id: check 'person_id' in preprocess: tables: "
+                f"{table}: select_expr."
+            )
         if by_reason[worst] == total and worst == NO_DATE:
             raise ValueError(
                 f"{where}: the date of none of {total} rows can be read: check the pattern of "
@@ -81,9 +104,48 @@ def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
         if lost > allowed * total:
             raise ValueError(
                 f"{where} loses {lost} of {total} rows ({lost / total:.1%}), more than max_loss "
-                f"allows ({allowed:.1%}); most of them, {by_reason[worst]}, for the reason "
-                f"'{worst}'. Correct the tables or the expressions, or raise preprocess: max_loss."
+                f"allows ({allowed:.1%}), for the reasons: {reasons}. Correct the tables or the "
+                f"expressions{_advice(worst)}, or raise preprocess: max_loss: {table}."
             )
+
+
+def describe_reasons(by_reason: Mapping[str, int], most: int) -> str:
+    """Return the reasons that cost most rows, with their counts.
+
+    >>> describe_reasons({"no code": 3, "no unit": 1200, "before birth": 0}, most=2)
+    "'no unit' 1,200, 'no code' 3"
+    """
+    costly = sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return ", ".join(f"'{reason}' {count:,}" for reason, count in costly if count)
+
+
+def _advice(reason: str) -> str:
+    return f", set {ADVICE[reason]}" if reason in ADVICE else ""
+
+
+def check_anyone_left(losses: list[Row], flow: list[Row]) -> None:
+    """Stop where no person is left.
+
+    Args:
+        losses: Rows of the ledger.
+        flow: Rows of the cutflow.
+
+    Raises:
+        ValueError: With the step after which nobody is left, and what each table has lost.
+    """
+    left = {row["step"]: row["persons"] for row in flow if row["table"] in ("patient", "events")}
+    empty = next((step for step in STEPS if left.get(step, 1) == 0), None)
+    if empty is None:
+        return
+    lost: dict[str, Counter[str]] = {}
+    for row in losses:
+        lost.setdefault(row["table"], Counter())[row["reason"]] += row["rows"]
+    reasons = [f"{table}: {describe_reasons(by_reason, 3)}" for table, by_reason in lost.items()]
+    worst = max((r for table in lost.values() for r in table.items()), key=lambda item: item[1])[0]
+    raise ValueError(
+        f"No person is left after the step '{empty}'. Rows were lost in {'; '.join(reasons)}. "
+        f"Correct the tables or the expressions{_advice(worst)}."
+    )
 
 
 def read_losses(row_counts: ir.Table) -> list[Row]:

@@ -4,7 +4,7 @@ Engines sort lists of records an order of magnitude more slowly than NumPy sorts
 more slowly than either. Here tokens are numbers, in the order of their texts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -35,6 +35,8 @@ class TokenTexts:
     """The distinct token texts in order; a token's number is its place among them."""
 
     texts: pa.Array
+    repeating: npt.NDArray[np.bool_] | None = None
+    """Whether each token counts as often as it occurs on a day; by default none does."""
 
     @classmethod
     def of(cls, *columns: pa.ChunkedArray) -> Self:
@@ -50,7 +52,15 @@ class TokenTexts:
     @cached_property
     def digest(self) -> str:
         """What the sequences depend on beside the events."""
-        return digest(VERSION, self.texts)
+        repeating = () if self.repeating is None else (self.repeating,)
+        return digest(VERSION, self.texts, *repeating)
+
+    def with_repeating(self, *columns: pa.ChunkedArray) -> Self:
+        """Return these texts, of which those of some columns may repeat on a day."""
+        numbers = [self.numbers(column).to_numpy() for column in columns]
+        repeating = np.zeros(len(self.texts), np.bool_)
+        repeating[np.concatenate(numbers)] = True
+        return replace(self, repeating=repeating)
 
     def build_sequences(
         self,
@@ -76,7 +86,7 @@ class TokenTexts:
             The numbers of the tokens, their days from 1 at the first event and their times. First
             the baseline in alphabetical order, on day 0 at birth, or at the first event where that
             is not known. Then the events in the order (time, token), a token once a day, at its
-            earliest time.
+            earliest time; one that may repeat, once a moment.
         """
         birth = _int64(births.cast(pa.int32()).fill_null(_NOT_KNOWN))
         named = zip(BASELINE, (ethnicity, gender, race, region), strict=True)
@@ -88,7 +98,7 @@ class TokenTexts:
         )
 
     def _build(self, histories: pa.ListArray, birth: Column, baseline: Column) -> pa.StructArray:
-        person, time, token = _sort_events(histories)
+        person, time, token = _sort_events(histories, self.repeating)
         counts = np.bincount(person, minlength=len(histories))
         first, day = np.cumsum(counts) - counts, time // _DAY
         first_day = day[first]
@@ -138,8 +148,10 @@ class TokenTexts:
         return ages[order], np.append(numbers[order], -1)
 
 
-def _sort_events(histories: pa.ListArray) -> tuple[Column, Column, Column]:
-    """Return person, time and token of the events in this order, a token once a day."""
+def _sort_events(
+    histories: pa.ListArray, repeating: npt.NDArray[np.bool_] | None
+) -> tuple[Column, Column, Column]:
+    """Return person, time and token of the events in this order, a token once a day or a moment."""
     events, sizes = histories.flatten(), pc.list_value_length(histories)
     person = np.repeat(np.arange(len(histories)), sizes)
     time = _int64(pc.struct_field(events, "time").cast(pa.timestamp("us")))
@@ -149,6 +161,8 @@ def _sort_events(histories: pa.ListArray) -> tuple[Column, Column, Column]:
     person, day, token, moment = sort_rows(person, day, token, (time - day * _DAY) // unit)
     first = np.ones(len(day), np.bool_)
     first[1:] = (person[1:] != person[:-1]) | (day[1:] != day[:-1]) | (token[1:] != token[:-1])
+    if repeating is not None:
+        first[1:] |= repeating[token[1:]] & (moment[1:] != moment[:-1])
     time = day * (_DAY // unit) + moment
     person, time, token = sort_rows(person[first], time[first], token[first])
     return person, time * unit, token

@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
+from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 
@@ -44,31 +45,32 @@ class LabelOptions(BaseModel):
     )
 
 
-def select_labels(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
+def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = "UTC") -> ir.Table:
     """Return ``person_id, prediction_time, label, task`` of the included rows.
+
+    Args:
+        raw_labels: The label table.
+        options: How it is read.
+        time_zone: Local time, in which dates are read.
 
     Raises:
         ValueError: With the number of rows, if labels are missing or outside 0 to
             ``num_classes - 1``, prediction times do not parse, a person has two labels of one task
             at the same second, or no row is included.
     """
-    rows = _select(raw_labels, options).filter(_.passes_filter)
-    text = rows.prediction_time
+    rows = _select(raw_labels, options, time_zone).filter(_.passes_filter)
     labels = rows.select(
-        person_id=rows.person_id.cast("int64"),
-        prediction_time=text.try_cast("timestamp")
-        if text.type().is_string()
-        else text.cast("timestamp"),
+        person_id=person_key(rows.person_id),
+        prediction_time=rows.prediction_time.cast("timestamp"),
         label=rows.label.cast("int64"),
         task=rows.task.cast("string"),
-        unparsed=text.notnull(),
+        unparsed=rows.given_time.notnull() & rows.prediction_time.isnull(),
     )
-    labels = labels.mutate(unparsed=_.unparsed & _.prediction_time.isnull())
     _raise_on(_label_faults(labels, options.num_classes))
     return labels.drop("unparsed")
 
 
-def _select(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
+def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.Table:
     is_meds = "subject_id" in raw_labels.columns
     values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
     default = f"COALESCE({', '.join(values)})" if is_meds and values else "label"
@@ -76,13 +78,15 @@ def _select(raw_labels: ir.Table, options: LabelOptions) -> ir.Table:
         select_expr=(
             f"{'subject_id' if is_meds else 'person_id'} AS person_id",
             f"{options.prediction_time} AS prediction_time",
+            f"{options.prediction_time} AS given_time",
             f"{options.positive_class_criteria or default} AS label",
             f"{options.task} AS task",
         ),
         filter_expr=options.inclusion_criteria,
     )
-    names = ("person_id", "prediction_time", "label", "task")
-    return select(raw_labels, source, {name: name for name in names}, "raw_labels")
+    names = ("person_id", "prediction_time", "given_time", "label", "task")
+    renames = {name: name for name in names}
+    return select(raw_labels, source, renames, "raw_labels", time_zone=time_zone)
 
 
 def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
@@ -104,6 +108,32 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         "rows have no person": found["nobody"],
         "rows share person, prediction time and task with another": found["repeated"],
     }
+
+
+def select_times(prediction_times: ir.Table, time_zone: str) -> ir.Table:
+    """Return ``person_id, prediction_time`` of a user's own table, each pair once.
+
+    Args:
+        prediction_times: ``person_id`` (or ``subject_id``) and ``prediction_time``.
+        time_zone: Local time, in which dates are read.
+
+    Raises:
+        ValueError: With the number of rows, if a person or a time is missing or cannot be read.
+    """
+    person = "subject_id" if "subject_id" in prediction_times.columns else "person_id"
+    source = TableSource(select_expr=(f"{person} AS person_id", "prediction_time"))
+    names = {name: name for name in ("person_id", "prediction_time")}
+    rows = select(prediction_times, source, names, "prediction_times", time_zone=time_zone)
+    times = rows.select(person_id=person_key(rows.person_id), prediction_time=rows.prediction_time)
+    counts = _first_row(
+        times.agg(nobody=_.person_id.isnull().sum(), never=_.prediction_time.isnull().sum())
+    )
+    faults = {
+        "rows have no person": counts["nobody"],
+        "rows have no prediction time that can be read": counts["never"],
+    }
+    _raise_on(faults, name="prediction_times")
+    return times.distinct()
 
 
 def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
@@ -187,7 +217,7 @@ def _first_row(table: ir.Table) -> dict[str, int]:
     return {name: int(values[0] or 0) for name, values in table.to_pyarrow().to_pydict().items()}
 
 
-def _raise_on(faults: dict[str, int], advice: str = "") -> None:
+def _raise_on(faults: dict[str, int], advice: str = "", name: str = "labels") -> None:
     found = [f"{count} {what}" for what, count in faults.items() if count]
     if found:
-        raise ValueError(f"labels: {'; '.join(found)}.{advice}")
+        raise ValueError(f"{name}: {'; '.join(found)}.{advice}")

@@ -1,29 +1,40 @@
 """Raw rows to rows that can be used: each row that cannot be has a reason, and is counted."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis import _
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
+from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
+from clm_ler.terminology.systems import is_address, token_system, usual_name
 from clm_ler.terminology.translation import tokens_by_code
 from clm_ler.tokens import BASELINE
 
+logger = logging.getLogger(__name__)
+
 # Lost because the configuration says so, not because the data are odd.
 DELIBERATE = ("filter_expr", "event_date_filter")
+NO_PERSON = "no person_id"
 NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
 NO_TOKEN = "code without a token"
+PLACEHOLDER_CODE = "placeholder code"
 # A screened row has its table and its reason by number, which takes a sixteenth of the room.
 TABLES = tuple(RAW_TABLES)
 REASONS = (
-    *("filter_expr", "no person_id", "person listed before", "person not in patient", "no code"),
+    *("filter_expr", NO_PERSON, "person listed before", "person not in patient", "no code"),
     *(NO_DATE, "placeholder date", "before birth", "event_date_filter", NO_TOKEN),
+    PLACEHOLDER_CODE,
 )
 _LAB_KEYS = ("system", "code", "unit")  # lost laboratory results are counted by them
 
@@ -40,7 +51,7 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
     texts = {name: _text(rows[name]) for name in ("gender", "race", "ethnicity", "region")}
     rows = rows.select(
         "passes_filter",
-        person_id=_as(rows.person_id, "int64"),
+        person_id=person_key(rows.person_id),
         birth_date=ibis.cases((birth.year().between(*years), birth)),
         blanked=(~birth.year().between(*years)).fill_null(False),
         **texts,
@@ -52,35 +63,42 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
         table=_numbered("patient", TABLES),
         reason=_first_reason(
             (~rows.passes_filter, "filter_expr"),
-            (rows.person_id.isnull(), "no person_id"),
+            (rows.person_id.isnull(), NO_PERSON),
             (ibis.row_number().over(same_person) > 0, "person listed before"),
         ),
     )
 
 
-def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Years) -> ir.Table:
+def screen_events(
+    rows: ir.Table,
+    demographics: ir.Table,
+    table: str,
+    years: Years,
+    results: ResultOptions | None = None,
+) -> ir.Table:
     """Return every row in the project's types, and why it is lost: the first reason that holds.
 
-    A value that is no number is null.
+    A value that is no number is null; ``text`` has it where texts count as results.
 
     Args:
         rows: Selected rows: person_id, time, system, code, the two filters; value and unit of labs.
         demographics: The persons that there are, with their birth dates.
         table: The name of the raw table, for the ledger.
         years: The first and the last year that is no placeholder.
+        results: Which results count; plain numbers by default.
     """
     born = demographics.select("birth_date", known_id="person_id")
     typed = rows.mutate(
-        person_id=_as(rows.person_id, "int64"),
+        person_id=person_key(rows.person_id),
         time=_as(rows.time, "timestamp"),
         system=_text(rows.system),
         code=_text(rows.code),
-        **_lab_columns(rows),
+        **_lab_columns(rows, results or ResultOptions()),
     )
     joined = typed.left_join(born, typed.person_id == born.known_id)
     reason = _first_reason(
         (~joined.passes_filter, "filter_expr"),
-        (joined.person_id.isnull(), "no person_id"),
+        (joined.person_id.isnull(), NO_PERSON),
         (joined.known_id.isnull(), "person not in patient"),
         (joined.system.isnull() | joined.code.isnull(), "no code"),
         (joined.time.isnull(), NO_DATE),
@@ -88,30 +106,64 @@ def screen_events(rows: ir.Table, demographics: ir.Table, table: str, years: Yea
         (joined.time.date() < joined.birth_date, "before birth"),
         (~joined.passes_date_filter, "event_date_filter"),
     )
-    kept = [name for name in rows.columns if not name.startswith("passes_")]
+    kept = [name for name in typed.columns if not name.startswith("passes_")]
     return joined.select(*kept, table=_numbered(table, TABLES), reason=reason)
 
 
-def name_codes(screened: ir.Table, code_systems: Mapping[str, str]) -> ir.Table:
+def name_codes(
+    screened: ir.Table,
+    code_systems: Mapping[str, str],
+    placeholders: Sequence[str] = (),
+    results: ResultOptions | None = None,
+) -> ir.Table:
     """Return the rows with the project's system names and one spelling of each code.
 
-    The spellings are made once per distinct code (and unit of labs), and joined as a small table.
+    The spellings are made once per distinct code (and unit and text of labs), and joined as a small
+    table. A row whose code is a placeholder is lost.
     """
-    spelt = [name for name in ("system", "code", "unit") if name in screened.columns]
+    spelt = [name for name in ("system", "code", "unit", "text") if name in screened.columns]
     codes = screened.select(spelt).distinct()
     names = codes.mutate(
-        named_system=codes.system.substitute(dict(code_systems)),
-        named_code=canonical_code(codes.system, codes.code),
+        named_system=token_system(codes.system, code_systems),
+        named_code=canonical_code(usual_name(codes.system), codes.code),
         **({"named_unit": codes.unit} if "unit" in spelt else {}),
+        **({"named_text": _words(codes.text, results)} if "text" in spelt else {}),
     )
+    stands_for = names.named_code.upper().re_replace("^0+$", "0")
+    names = names.mutate(placeholder=stands_for.isin([*placeholders, ""]))
     named = [f"named_{name}" for name in spelt]
-    names = engine_of(screened).with_categories(names.to_pyarrow(), named)
+    spellings = names.to_pyarrow()
+    _warn_of_addresses(spellings["named_system"])
+    names = engine_of(screened).with_categories(spellings, named)
     same = [screened[name].identical_to(names[name]) for name in spelt]  # null, too
-    columns = {name: f"named_{name}" if name in spelt else name for name in screened.columns}
-    return screened.join(names, same).select(**columns)
+    columns: dict[str, Any] = {
+        name: f"named_{name}" if name in spelt else name for name in screened.columns
+    }
+    joined = screened.join(names, same)
+    if "reason" in columns:
+        placeholder = _first_reason((joined.placeholder, PLACEHOLDER_CODE))
+        columns["reason"] = joined.reason.coalesce(placeholder)
+    return joined.select(**columns)
 
 
-def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table:
+def _words(text: ir.StringColumn, results: ResultOptions | None) -> ir.StringColumn:
+    return canonical_word(text, results or ResultOptions())
+
+
+def _warn_of_addresses(systems: pa.ChunkedArray) -> None:
+    unknown = sorted(name for name in systems.unique().to_pylist() if name and is_address(name))
+    if unknown:
+        logger.warning(
+            "%d code systems are addresses that have no name yet: %s. Give them one in preprocess: "
+            "code_systems, or their tokens are those of a system of its own.",
+            len(unknown),
+            ", ".join(unknown[:5]),
+        )
+
+
+def translate_codes(
+    screened: ir.Table, code_translations: ir.Table, results: ResultOptions | None = None
+) -> ir.Table:
     """Return the rows under the system and code of their tokens; a row without a token is lost.
 
     A code has one token at most, so there are as many rows as before.
@@ -119,7 +171,9 @@ def translate_codes(screened: ir.Table, code_translations: ir.Table) -> ir.Table
     tokens = tokens_by_code(code_translations)
     same = [screened.system == tokens.source_system, screened.code == tokens.source_code]
     joined = screened.left_join(tokens, same)
+    words = {"text": _words(joined.text, results)} if "text" in screened.columns else {}
     return joined.mutate(
+        **words,
         system=joined.to_system.coalesce(joined.system),
         code=joined.to_code.coalesce(joined.code),
         reason=joined.reason.coalesce(_first_reason((joined.to_code.isnull(), NO_TOKEN))),
@@ -180,6 +234,16 @@ def count_rows(*screened: ir.Table) -> ir.Table:
     return counts.mutate(table=counts.table.cases(*enumerate(TABLES)))
 
 
+def count_years(*screened: ir.Table) -> ir.Table:
+    """Return the kept rows by table and year."""
+    rows = [
+        table.filter(table.reason.isnull()).select("table", year=table.time.year())
+        for table in screened
+    ]
+    counts = ibis.union(*rows).group_by("table", "year").agg(rows=_.count())
+    return counts.mutate(table=counts.table.cases(*enumerate(TABLES)))
+
+
 def _count_by_person(screened: ir.Table) -> ir.Table:
     keys = _LAB_KEYS if "unit" in screened.columns else ()
     lost = screened.reason.notnull()
@@ -200,11 +264,14 @@ def _first_reason(*reasons: tuple[ir.BooleanValue, str]) -> ir.IntegerValue:
     return ibis.cases(*((condition, _numbered(text, REASONS)) for condition, text in reasons))
 
 
-def _lab_columns(rows: ir.Table) -> dict[str, ir.Column]:
+def _lab_columns(rows: ir.Table, results: ResultOptions) -> dict[str, ir.Column]:
     if "value" not in rows.columns:
         return {}
-    number = rows.value if rows.value.type().is_floating() else rows.value.try_cast("float64")
-    return {"value": number.cast("float64"), "unit": trim(rows.unit.cast("string"))}
+    number, unit = read_numbers(rows.value, results), trim(rows.unit.cast("string"))
+    columns = {"value": number, "unit": unit.fill_null("") if results.without_unit else unit}
+    if results.text_min_persons:
+        columns["text"] = read_texts(rows.value, number)
+    return columns
 
 
 def _as(column: ir.Column, kind: str) -> ir.Column:

@@ -9,6 +9,7 @@ from ibis import _
 from clm_ler.engines import engine_of
 from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
+from clm_ler.tables.labs.texts import text_rules, text_tokens
 from clm_ler.tokens import BASELINE, DAYS_PER_YEAR, age_token, code_token
 
 
@@ -19,6 +20,7 @@ def build_sequences(
     unit_conversions: ir.Table,
     lab_percentiles: ir.Table,
     person_splits: ir.Table,
+    repeating: frozenset[str] = frozenset(),
 ) -> ir.Table:
     """Return the sequence of every person of ``person_splits`` who has an event, whatever its length.
 
@@ -26,7 +28,8 @@ def build_sequences(
     first event), ``ETHNICITY:x``, ``GENDER:x``, ``RACE:x``, ``REGION:x``; what is not known is
     left out, and where birth is not known they are dated at the first event. Position d holds the
     events of day d, counted from 1 at the person's first event. The same token twice on a day
-    counts once, at its earliest time.
+    counts once, at its earliest time; those of the kinds in ``repeating`` (``codes``, ``labs``) count at
+    every time they have.
 
     Returns:
         ``person_id``, ``split``, and the lists ``sorted_event_tokens``, ``day_position_tokens``
@@ -35,15 +38,20 @@ def build_sequences(
     codes = coded_events.group_by("system", "code").agg(first=_.time.min(), last=_.time.max())
     codes = codes.mutate(token=code_token(_.system, _.code)).to_pyarrow()
     rules = lab_rules(unit_conversions, lab_percentiles).to_pyarrow()
-    texts = TokenTexts.of(
-        codes["token"],
-        *(rules[name] for name in token_columns(rules.column_names)),
-        _baseline_tokens(demographics),
-        _age_tokens(demographics, codes, lab_events),
-    )
+    words = text_rules(lab_events, lab_percentiles)
+    words = None if words is None else words.to_pyarrow()
+    labs = [rules[name] for name in token_columns(rules.column_names)]
+    labs += [] if words is None else [words["token"]]
+    ages = _age_tokens(demographics, codes, lab_events)
+    texts = TokenTexts.of(codes["token"], *labs, _baseline_tokens(demographics), ages)
+    if repeating:
+        kinds = {"codes": [codes["token"]], "labs": labs}
+        texts = texts.with_repeating(*(tokens for kind in repeating for tokens in kinds[kind]))
     names, rules = (_by_number(table, texts) for table in (codes.drop(["first", "last"]), rules))
     coded = coded_events.join(names, ["system", "code"]).select("person_id", "time", "token")
     numbered = coded.union(apply_lab_rules(lab_events, rules))
+    if words is not None:
+        numbered = numbered.union(text_tokens(lab_events, _by_number(words, texts)))
     event = ibis.struct({"time": numbered.time, "token": numbered.token})
     histories = numbered.group_by("person_id").agg(events=event.collect())
     persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")

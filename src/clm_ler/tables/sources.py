@@ -1,13 +1,17 @@
 """A user's own tables through SQL expressions in configuration."""
 
 from collections.abc import Mapping
+from functools import partial
 
+import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
 from clm_ler.engines import engine_of
+from clm_ler.engines.dates import read_dates
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -46,12 +50,59 @@ class TableSource(BaseModel):
     filter_expr: str | None = Field(
         default=None, description="Condition on a row, by selected names or the table's own."
     )
+    lookups: dict[str, str] = Field(
+        default_factory=dict,
+        description="Tables of the same catalog entry (d_items: itemid) whose columns are added before "
+        "anything is selected, and the column by which, in both; its values are unique in them.",
+    )
 
 
+# How a kind of table is read; by name where its entry of the catalog holds several tables.
+Sources = TableSource | dict[str, TableSource]
+
+
+# The columns that are dates, and how exact.
+DATES = {"birth_date": "date", "time": "timestamp", "prediction_time": "timestamp"}
 # A database may lack any of the demographics.
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
     ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"
 )
+
+
+def with_lookups(
+    table: ir.Table, lookups: Mapping[str, str], tables: Mapping[str, ir.Table], name: str
+) -> ir.Table:
+    """Return the rows with the columns of lookup tables that they do not have themselves.
+
+    Args:
+        table: The rows.
+        lookups: The column by which each is joined.
+        tables: The tables of the catalog entry.
+        name: The table's name, for messages.
+
+    Raises:
+        ValueError: If a lookup table or its column is missing, or a value occurs twice in it, which
+            would multiply rows.
+    """
+    for lookup, key in lookups.items():
+        if lookup not in tables:
+            raise ValueError(f"{name}: lookups name {lookup!r}, and there are {', '.join(tables)}.")
+        other = tables[lookup]
+        for place, columns in ((name, table.columns), (lookup, other.columns)):
+            if key not in columns:
+                raise ValueError(f"{name}: lookups: {place} has no column {key!r}.")
+        counts = other.filter(other[key].notnull()).group_by(key).agg(rows=ibis._.count())
+        repeated = counts.filter(counts.rows > 1).count().to_pyarrow().as_py()
+        if repeated:
+            raise ValueError(
+                f"{name}: {repeated} values of {key!r} are in several rows of {lookup}: the join "
+                "would multiply rows. Leave one row for each."
+            )
+        new = [column for column in other.columns if column not in table.columns]
+        other = other.select(*new, lookup_key=other[key].cast("string"))
+        joined = table.left_join(other, table[key].cast("string") == other.lookup_key)
+        table = joined.drop("lookup_key")
+    return table
 
 
 def select(
@@ -60,6 +111,7 @@ def select(
     renames: Mapping[str, str],
     name: str,
     event_date_filter: str | None = None,
+    time_zone: str = "UTC",
 ) -> ir.Table:
     """Return the selected columns under the project's names, and which rows pass the filters.
 
@@ -70,6 +122,7 @@ def select(
             under other names are left out; demographics that are not selected are null.
         name: The table's name, for messages.
         event_date_filter: A condition on ``date``.
+        time_zone: Local time, in which dates are read: see ``engines/dates.py``.
 
     Returns:
         A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
@@ -81,6 +134,11 @@ def select(
     """
     columns = _expand_names(source.select_expr, table.columns, name)
     columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
+    columns |= {
+        given: exp.cast(exp.paren(columns[given]), DATES[target])
+        for given, target in renames.items()
+        if given in columns and target in DATES
+    }
     missing = [given for given in renames if given not in columns]
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
@@ -90,8 +148,24 @@ def select(
     for expression in wanted.values():
         _check_columns(expression, table.columns, name)
     view = f"{name}_rows"
+    engine = engine_of(table)
+    table = engine.with_local_times(table, time_zone)
+    kind_of = partial(_kind_of, table=table.alias(view), view=view)
+    wanted = {
+        alias: read_dates(value, kind_of, engine, time_zone) for alias, value in wanted.items()
+    }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
-    return table.alias(view).sql(engine_of(table).sql(query))
+    return table.alias(view).sql(engine.sql(query))
+
+
+def _kind_of(value: exp.Expr, table: ir.Table, view: str) -> dt.DataType:
+    """Return the type of an expression over a table: of a column at once, else by asking the engine."""
+    column = value.unnest()
+    names = {name.lower(): name for name in table.columns}
+    if isinstance(column, exp.Column) and column.name.lower() in names:
+        return table[names[column.name.lower()]].type()
+    query = exp.select(exp.alias_(value.copy(), "value")).from_(view)
+    return table.sql(engine_of(table).sql(query)).value.type()
 
 
 def unfiltered(rows: ir.Table) -> ir.Table:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.nodes import encode_sequences
+from clm_ler.corridor.nodes import build_labelled_sequences, encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
@@ -70,6 +70,7 @@ SCHEMAS = {
         "boundaries": "array<float64>",
     },
     "person_splits": {"person_id": "int64", "split": "string"},
+    "person_ids": {"person_id": "int64", "own_id": "string"},
     "raw_labels": {
         "person_id": "int64",
         "prediction_time": "timestamp",
@@ -117,6 +118,7 @@ def tables(rows):
     return {name: make(name) for name in SCHEMAS}
 
 
+READING = PreprocessOptions(tables={})
 OPTIONS = {
     "pooling": "mean",
     "override_maxlen": 32,
@@ -131,8 +133,8 @@ OPTIONS = {
 def encode(tables, labels, tokenizer=None):
     names = ("demographics", "coded_events", "lab_events")
     fitted = ("unit_conversions", "lab_percentiles", "person_splits")
-    sequences = nodes.build_labelled_sequences(
-        labels, *(tables[name] for name in (*names, *fitted))
+    sequences = build_labelled_sequences(
+        labels, *(tables[name] for name in (*names, *fitted)), READING
     )
     if tokenizer is None:
         counts = count_tokens(sequences, VocabOptions())
@@ -154,7 +156,7 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints="", **OPTIONS)
-    labels = nodes.select_labels(data["raw_labels"], options)
+    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], options, READING)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -204,7 +206,9 @@ def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
             future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
         rows[name] = past + (future if change != "delete" else [])
     data = tables(rows)
-    labels = nodes.select_labels(data["raw_labels"], trained["options"])
+    labels = nodes.select_labels(
+        data["raw_labels"], data["person_ids"], trained["options"], READING
+    )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
     assert predict(trained, samples, encoded).to_pyarrow().equals(before)
@@ -214,7 +218,9 @@ def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
     data = tables(rows)
-    labels = nodes.select_labels(data["raw_labels"], trained["options"])
+    labels = nodes.select_labels(
+        data["raw_labels"], data["person_ids"], trained["options"], READING
+    )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"])
     assert not predict(trained, samples, encoded).to_pyarrow().equals(before.to_pyarrow())

@@ -1,9 +1,13 @@
+from datetime import datetime, timedelta
+
 import ibis
 import numpy as np
 import pytest
 import torch
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.samples import export_embeddings
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.vocabulary import vocabulary_digest
 from clm_ler.modeling.evaluation.counts import last_visible_days
@@ -14,7 +18,6 @@ from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForSequenceClassification,
 )
 from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
-from clm_ler.pipelines.embed.nodes import embed_samples
 from clm_ler.pipelines.predict import nodes
 from tests.modeling.test_inference import (
     FIRST_CODE,
@@ -37,6 +40,10 @@ SIZES = {
     "initializer_range": 0.5,
 }
 PEOPLE = [[(day, FIRST_CODE + day % 7, 0) for day in range(1, 3 + n)] for n in range(9)]
+
+
+PERSON_IDS = ibis.schema({"person_id": "int64", "own_id": "string"})
+NUMBERS = ibis.memtable([], schema=PERSON_IDS)
 
 
 class Tokenizer:
@@ -64,10 +71,16 @@ def make_model(**changes):
     return model
 
 
+def predict(person_ids, model, times=None, sequences=None):
+    options = PreprocessOptions(tables={})
+    given = make_table(PEOPLE), sequences, person_ids, times, Tokenizer()
+    return nodes.predict_persons(*given, model, options)
+
+
 def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
     monkeypatch.setattr(nodes, "PERSONS_PER_CHUNK", 4)
     model = make_model()
-    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all()
+    table = predict(NUMBERS, model).read_all()
     store = make_store(PEOPLE)
     expected = predict_proba(model, store, whole_rows(store, np.arange(9)), VOCABULARY, WINDOW)
     assert table["person_id"].to_pylist() == list(range(9))
@@ -77,7 +90,7 @@ def test_everyone_is_predicted_from_the_whole_history(monkeypatch):
 
 def test_each_task_of_several_has_rows_of_its_own():
     model = make_model(tasks=["a", "b"], problem_type="multi_label_classification")
-    table = nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().to_pandas()
+    table = predict(NUMBERS, model).read_all().to_pandas()
     assert table.groupby("task").size().to_dict() == {"a": 9, "b": 9}
     assert np.stack(table["probabilities"]).sum(axis=1) == pytest.approx(1)
 
@@ -90,28 +103,70 @@ def test_a_hybrid_predicts_in_a_table_of_its_own():
     labels = (store.lengths % 2).astype(np.int64)
     splits = np.array(["train", "valid", "valid"] * 12)
     hybrid = fit_hybrid(model, inputs, labels, splits, 0)
-    made = (make_table(PEOPLE * 4), Tokenizer(), model)
-    table = nodes.predict_hybrid(*made, hybrid).read_all()
+    given = (make_table(PEOPLE * 4), None, NUMBERS, None, Tokenizer())
+    options = PreprocessOptions(tables={})
+    table = nodes.predict_hybrid(*given, model, hybrid, options).read_all()
     expected = hybrid.predict(inputs)
     assert np.array(table["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
-    assert table.schema == nodes.predict_persons(*made).read_all().schema
+    assert table.schema == nodes.predict_persons(*given, model, options).schema
     for nothing in (None, Hybrid()):
-        assert nodes.predict_hybrid(*made, nothing).read_all().num_rows == 0
+        assert nodes.predict_hybrid(*given, model, nothing, options).read_all().num_rows == 0
     other = make_model()
     other.classifier.bias.data += 1
     with pytest.raises(ValueError, match="another finetuned_model"):
-        nodes.predict_hybrid(*made[:2], other, hybrid)
+        nodes.predict_hybrid(*given, other, hybrid, options)
+
+
+def test_a_table_of_times_says_what_is_seen(caplog):
+    """The history until then, as a cut one would be; who has none yet is counted."""
+    con = ibis.duckdb.connect()
+    first = datetime(2020, 1, 1)
+    histories = [
+        {
+            "person_id": person,
+            "split": "new",
+            "sorted_event_tokens": ["x"] * len(events),
+            "day_position_tokens": [day for day, *_ in events],
+            "date": [first + timedelta(days=day - 1) for day, *_ in events],
+        }
+        for person, events in enumerate(PEOPLE)
+    ]
+    sequences = con.create_table("sequences", ibis.memtable(histories))
+    times = [
+        ("8", "2020-01-03T23:30:00-02:00"),
+        ("8", "2020-01-05"),
+        ("3", "2019"),
+        ("3", "2020-01-02"),
+    ]
+    columns = dict(zip(("person_id", "prediction_time"), zip(*times, strict=True), strict=True))
+    table = predict(
+        NUMBERS, make_model(), con.create_table("times", ibis.memtable(columns)), sequences
+    )
+    found = table.read_all()
+    assert found["person_id"].to_pylist() == [3, 8, 8]
+    assert "1 of 4 prediction times see no event" in caplog.text
+    store = make_store(PEOPLE)
+    seen = Samples.unlabelled(np.array([3, 8, 8]), np.array([2, 4, 5]), np.array([2, 4, 5]))
+    expected = predict_proba(make_model(), store, seen, VOCABULARY, WINDOW)
+    assert np.array(found["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_predictions_carry_the_ids_of_the_data():
+    own = ibis.memtable({"person_id": [7, 2], "own_id": ["P-7", "P-2"]}, schema=PERSON_IDS)
+    table = predict(own, make_model()).read_all()
+    names = dict(zip(table["person_id"].to_pylist(), table["own_id"].to_pylist(), strict=True))
+    assert names == {n: str(n) for n in range(9)} | {7: "P-7", 2: "P-2"}
 
 
 @pytest.mark.parametrize("other", [{"vocab_size": 7}, {"vocabulary_digest": "of another"}])
 def test_a_tokenizer_of_another_training_is_refused(other):
     with pytest.raises(ValueError, match="is not the one that the model"):
-        nodes.predict_persons(make_table(PEOPLE), Tokenizer(), make_model(**other))
+        predict(NUMBERS, make_model(**other))
 
 
 def test_the_tokenizer_of_the_training_is_known_by_its_digest():
     model = make_model(vocabulary_digest=vocabulary_digest(Tokenizer()))
-    assert nodes.predict_persons(make_table(PEOPLE), Tokenizer(), model).read_all().num_rows == 9
+    assert predict(NUMBERS, model).read_all().num_rows == 9
 
 
 def test_one_vector_per_sample_of_what_it_may_see():
@@ -139,7 +194,9 @@ def test_one_vector_per_sample_of_what_it_may_see():
     torch.manual_seed(0)
     pretrained = ClmLerForMaskedLM(ClmLerConfig(**SIZES))
     options = FinetuneOptions(checkpoints="", override_maxlen=WINDOW.override_maxlen)
-    table = embed_samples(samples, make_table(PEOPLE), Tokenizer(), pretrained, options).read_all()
+    table = export_embeddings(
+        samples, make_table(PEOPLE), Tokenizer(), pretrained, options
+    ).read_all()
     expected = embed(
         pretrained.clm_ler,
         make_store(PEOPLE),

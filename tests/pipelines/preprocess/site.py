@@ -95,7 +95,10 @@ def preprocess(as_table, raw, options):
     made["raw_row_counts"] = stored(
         corridor.count_raw_rows(tables["patient"], coded, labs, options)
     )
-    made["person_splits"] = stored(assign_splits(births, None, None, SplitOptions()))
+    made["person_ids"] = stored(corridor.list_person_ids(tables["patient"], options))
+    made["person_splits"] = stored(
+        assign_splits(births, None, None, made["person_ids"], SplitOptions())
+    )
     made["coded_events"] = stored(
         corridor.keep_coded_events(coded, made["raw_row_counts"], options)
     )
@@ -103,7 +106,14 @@ def preprocess(as_table, raw, options):
     counts = stored(count_lab_values(made["lab_events"], made["person_splits"], options))
     made["unit_conversions"] = stored(nodes.provide_unit_conversions(counts, None, options))
     made["lab_percentiles"] = stored(
-        nodes.provide_lab_percentiles(counts, made["unit_conversions"], None, options)
+        nodes.provide_lab_percentiles(
+            counts,
+            made["unit_conversions"],
+            made["lab_events"],
+            made["person_splits"],
+            None,
+            options,
+        )
     )
     fitted = [made["unit_conversions"], made["lab_percentiles"]]
     events = [made["coded_events"], made["lab_events"]]

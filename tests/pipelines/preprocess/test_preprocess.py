@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import date, datetime
 from itertools import pairwise
 
@@ -217,3 +218,90 @@ def test_a_pattern_that_parses_nothing_is_one_clear_error(as_table):
 def test_a_filter_that_drops_all_is_one_clear_error(as_table):
     with pytest.raises(ValueError, match="event_date_filter drops all 4 rows"):
         preprocess(as_table, RAW, options(event_date_filter="date > '2100-01-01'"))
+
+
+def lab_row(day, code, value, unit="mg/dL", person=1, hour=7):
+    return (person, f"2020-01-{day:02d} {hour:02d}:00:00", code, value, unit)
+
+
+# Two persons; glucose has numbers of every kind, the urine strip only words and three numbers.
+RESULTS = [
+    *(lab_row(day, "2345-7", value) for day, value in enumerate(("80", "<100", "110-130"), 1)),
+    lab_row(4, "2345-7", "180.156", None),
+    lab_row(5, "2345-7", "hemolyzed"),
+    *(
+        lab_row(n, "5778-6", text, None, 1 + n % 2)
+        for n, text in enumerate(("yellow", "Yellow."), 6)
+    ),
+    lab_row(8, "5778-6", "pink", None),
+    lab_row(9, "5778-6", "pending", None),
+    *(lab_row(9 + n, "2887-8", value, None) for n, value in enumerate("0012")),
+    lab_row(13, "UNKNOWN", "5"),
+]
+TWO = {"patient": [(1, "1980-01-01", "F", None), (2, "1980-01-01", "M", None)], "lab": RESULTS}
+EVERY_RESULT = {
+    "bounds": True,
+    "without_unit": True,
+    "few_values": 4,
+    "text_min_persons": 2,
+}
+
+
+def read_results(as_table, raw=TWO, **changes):
+    changes = {"number_of_days_threshold": 0, "min_history_size": 1} | changes
+    return preprocess(as_table, raw, options(tables=listed("patient", "lab"), **changes))
+
+
+@both_engines
+def test_every_kind_of_result_has_a_token(as_table):
+    made = read_results(as_table, results=EVERY_RESULT, min_loinc_value_counts=4)
+    (one,), (two,) = rows(made["sequences"].order_by("person_id"), "sorted_event_tokens")
+    assert [*two[2:]] == ["LOINC:5778-6:YELLOW"]
+    assert [*one[2:]] == [
+        "LOINC:2345-7:0-25",  # 80, 100, 120, 180.156: four values, four bins
+        "LOINC:2345-7:25-50",
+        "LOINC:2345-7:50-75",
+        "LOINC:2345-7:75-100",
+        "LOINC:5778-6:YELLOW",
+        "LOINC:2887-8:0-25",
+        "LOINC:2887-8:0-25",
+        "LOINC:2887-8:25-50",
+        "LOINC:2887-8:75-100",
+    ]
+    losses = Counter()
+    for row in made["loss_ledger"].to_pyarrow().to_pylist():
+        losses[row["reason"]] += row["rows"]
+    assert losses == {
+        "placeholder code": 1,
+        "text result of too few persons": 2,
+        "not a number": 1,
+    }
+
+
+def test_by_default_a_result_is_a_number_with_a_unit(as_table):
+    made = read_results(as_table, min_loinc_counts=1, min_loinc_value_counts=1)
+    losses = made["lab_token_counts"].to_pyarrow().to_pylist()
+    assert sum(row["rows"] for row in losses if row["reason"] is None) == 1
+    assert "text" not in made["lab_events"].columns
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("once", "expected"), [(True, 1), ({"lab": False}, 2), (False, 2), ({"diagnosis": False}, 1)]
+)
+def test_a_token_may_count_at_every_time_it_has(as_table, once, expected):
+    labs = [lab_row(1, "2345-7", "80", hour=hour) for hour in (7, 7, 9)]
+    changes = {"min_loinc_counts": 1, "min_loinc_value_counts": 1, "once_a_day": once}
+    if once == {"diagnosis": False}:
+        changes["once_a_day"] = dict.fromkeys(("diagnosis", "prescription", "procedure"), False)
+    made = read_results(as_table, TWO | {"lab": labs}, **changes)
+    ((tokens, times),) = rows(made["sequences"], "sorted_event_tokens", "date")
+    assert len(tokens) == 2 + expected == len(times)
+    assert [time.hour for time in times[2:]] == [7, 9][:expected]
+
+
+def test_tables_of_codes_agree_on_once_a_day():
+    with pytest.raises(ValueError, match="diagnosis, prescription, procedure have to agree"):
+        options(once_a_day={"diagnosis": False})
+    with pytest.raises(ValueError, match="no table of events 'labs'"):
+        options(once_a_day={"labs": False})

@@ -15,7 +15,8 @@ def assign(as_table, persons, predefined=None, pretrained=None, options=OPTIONS)
     if pretrained is not None:
         pretrained = as_table([(person,) for person in pretrained], DEMOGRAPHICS)
     demographics = as_table([(person,) for person in persons], DEMOGRAPHICS)
-    frame = assign_splits(demographics, predefined, pretrained, options).execute()
+    numbers = as_table([], {"person_id": "int64", "own_id": "string"})
+    frame = assign_splits(demographics, predefined, pretrained, numbers, options).execute()
     assert frame.person_id.is_unique
     return dict(zip(frame.person_id, frame.split, strict=True))
 

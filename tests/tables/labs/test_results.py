@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clm_ler.tables.labs.conversions import extend_unit_conversions, fit_unit_conversions
+from clm_ler.tables.labs.quantiles import fit_quantiles
 from clm_ler.tables.labs.results import (
     LabOptions,
     classify_lab_events,
     count_lab_values,
-    extend_unit_conversions,
     fit_lab_percentiles,
-    fit_quantiles,
-    fit_unit_conversions,
     lab_tokens,
 )
 from clm_ler.tokens import bin_labels

@@ -13,10 +13,10 @@ from clm_ler.tables.ehrshot.events import (
     patient_rows,
     valued_events,
 )
+from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import (
     count_lab_values,
     fit_lab_percentiles,
-    fit_unit_conversions,
     lab_tokens,
 )
 from clm_ler.tables.screening import screen_events, screen_patients

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.embed.nodes import embed_samples
+from clm_ler.corridor.samples import export_embeddings
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -10,7 +10,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                embed_samples,
+                export_embeddings,
                 inputs=[
                     "samples",
                     "labelled_encoded",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.samples import (
     by_task,
     tasks_of,
@@ -34,7 +35,7 @@ from clm_ler.modeling.training.finetuning import (
 )
 from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
 from clm_ler.tables import labels as label_tables
-from clm_ler.tables.sequences import build_sequences
+from clm_ler.tables.persons import with_own_ids
 from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
@@ -49,34 +50,23 @@ SCORES = pa.schema(
 )
 
 
-def select_labels(raw_labels: ir.Table, options: FinetuneOptions) -> ir.Table:
-    """Return the labels that ``options.labels`` asks for: see ``tables.labels.select_labels``."""
-    return label_tables.select_labels(raw_labels, options.labels)
+def select_labels(
+    raw_labels: ir.Table,
+    person_ids: ir.Table,
+    options: FinetuneOptions,
+    reading: PreprocessOptions,
+) -> ir.Table:
+    """Return the labels that ``options.labels`` asks for, with the own ids where they are no numbers.
+
+    See ``tables.labels.select_labels``.
+    """
+    labels = label_tables.select_labels(raw_labels, options.labels, reading.time_zone)
+    return with_own_ids(labels, person_ids)
 
 
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:
     """Return the samples that see an event: see ``tables.labels.usable_samples``."""
     return label_tables.usable_samples(sample_candidates, options.labels)
-
-
-def build_labelled_sequences(
-    labels: ir.Table,
-    demographics: ir.Table,
-    coded_events: ir.Table,
-    lab_events: ir.Table,
-    unit_conversions: ir.Table,
-    lab_percentiles: ir.Table,
-    person_splits: ir.Table,
-) -> ir.Table:
-    """Return the sequences of all labelled persons, however short: see ``build_sequences``."""
-    return build_sequences(
-        demographics.semi_join(labels, "person_id"),
-        coded_events.semi_join(labels, "person_id"),
-        lab_events.semi_join(labels, "person_id"),
-        unit_conversions,
-        lab_percentiles,
-        person_splits,
-    )
 
 
 def train_classifier(
@@ -161,7 +151,8 @@ def predict_samples(
 
     Returns:
         ``sample_id, person_id, prediction_time, split, age`` (years at the prediction), ``task``,
-        ``label``, ``logits`` and the calibrated ``probabilities`` of the classes.
+        ``label``, ``logits`` and the calibrated ``probabilities`` of the classes; ``own_id`` where
+        ids are no numbers.
     """
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part = to_samples(frame, store)
@@ -175,7 +166,14 @@ def predict_samples(
             scores = np.column_stack([np.zeros(len(scores)), scores[:, number]])
         calibrated = probabilities_of(scores, model.config.calibration_temperature)
         tables.append(_prediction_rows(frame, task, scores, calibrated))
-    return ibis.memtable(pa.concat_tables(tables))
+    return _with_own_ids(ibis.memtable(pa.concat_tables(tables)), samples)
+
+
+def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
+    if "own_id" not in samples.columns:
+        return predictions
+    own = samples.select("sample_id", "own_id").distinct()
+    return predictions.join(own, "sample_id")
 
 
 def _prediction_rows(

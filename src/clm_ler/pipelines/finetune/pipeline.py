@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.nodes import build_labelled_sequences
 from clm_ler.corridor.wiring import encode
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
@@ -12,7 +13,6 @@ from clm_ler.pipelines.finetune.figures import (
 )
 from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.nodes import (
-    build_labelled_sequences,
     predict_baselines,
     predict_samples,
     select_labels,
@@ -30,7 +30,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 select_labels,
-                inputs=["raw_labels", "params:finetune"],
+                inputs=["raw_labels", "person_ids", "params:finetune", "params:preprocess"],
                 outputs="labels",
                 name="select_labels",
             ),
@@ -44,6 +44,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "unit_conversions",
                     "lab_percentiles",
                     "person_splits",
+                    "params:preprocess",
                 ],
                 outputs="labelled_sequences",
                 name="build_labelled_sequences",

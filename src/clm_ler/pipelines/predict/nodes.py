@@ -1,15 +1,18 @@
-"""Predictions for persons that a model has never seen, from their whole history."""
+"""Predictions for persons that a model has never seen, from their history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from clm_ler.corridor.samples import by_task
+from clm_ler.corridor.nodes import visible_times
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.samples import by_task, visible_samples
 from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -17,11 +20,14 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
+from clm_ler.tables.labels import label_samples, select_times
+from clm_ler.tables.persons import are_numbers
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
-SCHEMA = pa.schema(
-    {"person_id": pa.int64(), "task": pa.string(), "probabilities": pa.list_(pa.float64())}
-)
+PERSON = "person_id"
+MOMENT = [PERSON, "prediction_time"]
+PREDICTED = [pa.field("task", pa.string()), pa.field("probabilities", pa.list_(pa.float64()))]
+OWN_ID = pa.field("own_id", pa.string())
 
 
 def mark_new(new_demographics: ir.Table) -> ir.Table:
@@ -31,61 +37,119 @@ def mark_new(new_demographics: ir.Table) -> ir.Table:
 
 def predict_persons(
     new_encoded: pa.Table,
+    new_sequences: ir.Table,
+    new_person_ids: ir.Table,
+    prediction_times: ir.Table | None,
     tokenizer: PreTrainedTokenizerFast,
     model: PreTrainedModel,
+    options: PreprocessOptions,
 ) -> pa.RecordBatchReader:
     """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
+
+    From the whole history, or at each of the ``prediction_times``, where there are any: then
+    ``prediction_time`` follows the person. Where ids are no numbers, ``own_id`` comes last.
 
     Raises:
         ValueError: If the model was trained with another tokenizer.
     """
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     store, window = TokenStore.from_arrow(new_encoded), trained_window(model)
+    samples, about = _asked(store, new_sequences, prediction_times, options)
 
-    def predict(store: TokenStore, everything: Samples) -> NDArray[np.float64]:
-        return predict_proba(model, store, everything, vocabulary, window)
+    def predict(part: Samples) -> NDArray[np.float64]:
+        return predict_proba(model, store, part, vocabulary, window)
 
-    return pa.RecordBatchReader.from_batches(SCHEMA, _predict(store, model, predict))
+    batches = _predict(samples, about, model.config.tasks, predict)
+    return _with_own_ids(batches, _schema(about), new_person_ids)
 
 
 def predict_hybrid(
     new_encoded: pa.Table,
+    new_sequences: ir.Table,
+    new_person_ids: ir.Table,
+    prediction_times: ir.Table | None,
     tokenizer: PreTrainedTokenizerFast,
     model: PreTrainedModel,
     hybrid: Hybrid | None,
+    options: PreprocessOptions,
 ) -> pa.RecordBatchReader:
     """Return the same of the hybrid of model and windowed features; no row where none was trained.
 
     Raises:
         ValueError: If model, tokenizer and hybrid are not of one training.
     """
+    store = TokenStore.from_arrow(new_encoded)
+    samples, about = _asked(store, new_sequences, prediction_times, options)
     if hybrid is None or not hybrid.outputs:
-        return pa.RecordBatchReader.from_batches(SCHEMA, iter(()))
+        return _with_own_ids(iter(()), _schema(about), new_person_ids)
     hybrid.check(model)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
 
-    def predict(store: TokenStore, everything: Samples) -> NDArray[np.float64]:
-        inputs = hybrid_inputs(model, store, everything, vocabulary, everything.days)
-        return hybrid.predict(inputs)
+    def predict(part: Samples) -> NDArray[np.float64]:
+        return hybrid.predict(hybrid_inputs(model, store, part, vocabulary, part.days))
 
-    store = TokenStore.from_arrow(new_encoded)
-    return pa.RecordBatchReader.from_batches(SCHEMA, _predict(store, model, predict))
+    batches = _predict(samples, about, model.config.tasks, predict)
+    return _with_own_ids(batches, _schema(about), new_person_ids)
+
+
+def _asked(
+    store: TokenStore,
+    sequences: ir.Table,
+    prediction_times: ir.Table | None,
+    options: PreprocessOptions,
+) -> tuple[Samples, pa.Table]:
+    """Return what is predicted from, and of whom, and when: every person now, or at the times given."""
+    if prediction_times is None:
+        rows, ends = np.arange(len(store)), store.lengths
+        days = last_visible_days(store, rows, ends)
+        return Samples.unlabelled(rows, ends, days), pa.table({PERSON: store.person_id})
+    times = select_times(prediction_times, options.time_zone)
+    seen = visible_times(label_samples(times, sequences)).order_by(*MOMENT)
+    frame = seen.select(*MOMENT, "n_positions", "prediction_day").to_pandas()
+    return visible_samples(frame, store), pa.Table.from_pandas(frame[MOMENT])
+
+
+def _schema(about: pa.Table) -> pa.Schema:
+    return pa.schema([*about.schema.remove_metadata(), *PREDICTED])
+
+
+def _with_own_ids(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, person_ids: ir.Table
+) -> pa.RecordBatchReader:
+    """Return the batches, with ``own_id`` as their last column where ids are no numbers."""
+    if not are_numbers(person_ids):
+        batches, schema = name_persons(batches, person_ids), schema.append(OWN_ID)
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def name_persons(
+    batches: Iterator[pa.RecordBatch], person_ids: ir.Table
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches with ``own_id`` as their last column."""
+    own = person_ids.order_by("person_id").to_pyarrow()
+    keys, texts = own["person_id"].to_numpy(), own["own_id"].combine_chunks()
+    for batch in batches:
+        wanted = batch["person_id"].to_numpy()
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        numbers = batch["person_id"].cast(pa.string())
+        own_ids = pc.if_else(pa.array(keys[places] == wanted), texts.take(places), numbers)
+        yield batch.append_column(OWN_ID, own_ids)
 
 
 def _predict(
-    store: TokenStore,
-    model: PreTrainedModel,
-    predict: Callable[[TokenStore, Samples], NDArray[np.float64]],
+    samples: Samples,
+    about: pa.Table,
+    tasks: Sequence[str],
+    predict: Callable[[Samples], NDArray[np.float64]],
 ) -> Iterator[pa.RecordBatch]:
-    progress = Progress("predictions", len(store), "persons")
-    for first in range(0, len(store), PERSONS_PER_CHUNK):
-        rows = np.arange(first, min(first + PERSONS_PER_CHUNK, len(store)))
-        ends = store.lengths[rows]
-        everything = Samples.unlabelled(rows, ends, last_visible_days(store, rows, ends))
-        for task, shown in by_task(predict(store, everything), model.config.tasks):
-            columns = [store.person_id[rows], [task] * len(rows), list(shown)]
-            arrays = [
-                pa.array(values, kind) for values, kind in zip(columns, SCHEMA.types, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
-        progress.step(len(rows))
+    """Yield the columns of ``about``, a row a sample, with each task and its probabilities."""
+    schema, progress = _schema(about), Progress("predictions", len(samples), "persons")
+    for first in range(0, len(samples), PERSONS_PER_CHUNK):
+        part = np.arange(first, min(first + PERSONS_PER_CHUNK, len(samples)))
+        probabilities = predict(samples[part])
+        whose = about.slice(first, len(part)).combine_chunks()
+        for task, shown in by_task(probabilities, tasks):
+            columns = [whose[name].combine_chunks() for name in whose.column_names]
+            columns += [pa.array([task] * len(part)), pa.array(list(shown), PREDICTED[1].type)]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        progress.step(len(part))

@@ -6,7 +6,9 @@ from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import cutflow as flow
-from clm_ler.tables.labs.results import fit_lab_percentiles, fit_unit_conversions
+from clm_ler.tables.labs.conversions import fit_unit_conversions
+from clm_ler.tables.labs.results import fit_lab_percentiles
+from clm_ler.tables.labs.texts import add_texts, count_texts
 from clm_ler.tables.sequences import build_sequences
 
 
@@ -20,13 +22,19 @@ def provide_unit_conversions(
 def provide_lab_percentiles(
     lab_value_counts: ir.Table,
     unit_conversions: ir.Table,
+    lab_events: ir.Table,
+    person_splits: ir.Table,
     given: ir.Table | None,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the percentiles of another run as they are, or fit them."""
+    """Return the percentiles of another run as they are, or fit them, with the texts that count."""
     if given is not None:
         return given
-    return fit_lab_percentiles(lab_value_counts, unit_conversions, options)
+    percentiles = fit_lab_percentiles(lab_value_counts, unit_conversions, options)
+    if not (fewest := options.results.text_min_persons):
+        return percentiles
+    texts = count_texts(lab_events, person_splits, options.fit_on)
+    return add_texts(percentiles, texts, fewest)
 
 
 def build_pretraining_sequences(
@@ -54,6 +62,7 @@ def build_pretraining_sequences(
         unit_conversions,
         lab_percentiles,
         person_splits.semi_join(spans, "person_id"),
+        options.repeating,
     )
     return sequences.filter(_.sorted_event_tokens.length() >= options.min_history_size)
 
@@ -68,7 +77,7 @@ def account_for_rows(
     """Return the loss ledger, the cutflow and the figure of both.
 
     Raises:
-        ValueError: If a step loses more than ``max_loss`` allows.
+        ValueError: If a step loses more than ``max_loss`` allows, or no person is left.
     """
     losses, rows = flow.account(
         raw_row_counts,
@@ -78,4 +87,5 @@ def account_for_rows(
         sequences,
     )
     flow.check_losses(losses, options.max_loss)
+    flow.check_anyone_left(losses, rows)
     return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)

@@ -3,9 +3,10 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.nodes import count_lab_tokens, measure_persons
-from clm_ler.corridor.wiring import OPTIONS, read_events
+from clm_ler.corridor.wiring import OPTIONS, named_events, read_events
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.tables.labs.results import count_lab_values
+from clm_ler.tables.screening import count_years
 
 EVENTS = ["coded_events", "lab_events"]
 FITTED = ["unit_conversions", "lab_percentiles"]
@@ -15,6 +16,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     fit_and_build = Pipeline(
         [
+            Node(
+                count_years,
+                inputs=named_events(""),
+                outputs="rows_by_year",
+                name="count_years",
+            ),
             Node(
                 count_lab_values,
                 inputs=["lab_events", "person_splits", OPTIONS],
@@ -29,7 +36,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.provide_lab_percentiles,
-                inputs=["lab_value_counts", "unit_conversions", "given_lab_percentiles", OPTIONS],
+                inputs=[
+                    "lab_value_counts",
+                    "unit_conversions",
+                    "lab_events",
+                    "person_splits",
+                    "given_lab_percentiles",
+                    OPTIONS,
+                ],
                 outputs="lab_percentiles",
                 name="provide_lab_percentiles",
             ),

@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.pipelines.split.options import SplitOptions
+from clm_ler.tables.persons import person_key, with_own_ids
 from clm_ler.tokens import SPLITS
 
 
@@ -12,9 +13,10 @@ def assign_splits(
     demographics: ir.Table,
     predefined_splits: ir.Table | None,
     pretraining_persons: ir.Table | None,
+    person_ids: ir.Table,
     options: SplitOptions,
 ) -> ir.Table:
-    """Return each person's split.
+    """Return each person's split, with the own id where ids are no numbers.
 
     A predefined table decides alone; persons whom it does not list have no split. Otherwise the MD5
     digest of the salted person_id decides. Persons on whom another run was pre-trained are only in
@@ -24,7 +26,25 @@ def assign_splits(
         ValueError: If the predefined table puts a person in two splits or names an unknown one, or
             if the pre-training has used more persons than train may have.
     """
-    persons = demographics.select("person_id")
+    splits = _deal_out(
+        demographics.select("person_id"),
+        _with_keys(predefined_splits),
+        _with_keys(pretraining_persons),
+        options,
+    )
+    return with_own_ids(splits, person_ids)
+
+
+def _with_keys(table: ir.Table | None) -> ir.Table | None:
+    return None if table is None else table.mutate(person_id=person_key(table.person_id))
+
+
+def _deal_out(
+    persons: ir.Table,
+    predefined_splits: ir.Table | None,
+    pretraining_persons: ir.Table | None,
+    options: SplitOptions,
+) -> ir.Table:
     if predefined_splits is not None:
         _check_predefined(predefined_splits)
         return persons.join(predefined_splits.select("person_id", "split").distinct(), "person_id")

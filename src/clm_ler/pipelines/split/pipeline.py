@@ -16,6 +16,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "demographics",
                     "predefined_splits",
                     "pretraining_persons",
+                    "person_ids",
                     "params:split",
                 ],
                 outputs="person_splits",

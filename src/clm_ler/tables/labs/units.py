@@ -124,6 +124,11 @@ class UnitOptions(BaseModel):
     spellings: dict[str, str] = Field(
         default_factory=dict, description="A unit as written in the data: the same in UCUM"
     )
+    same_as: dict[str, str] = Field(
+        default_factory=dict,
+        description="A local code (MIMIC:50971): the code that measures the same analyte "
+        "(LOINC:2823-3), whose molar mass, valence and formula it takes",
+    )
     molar_masses: dict[str, float] = Field(
         default_factory=dict, description="system:code (LOINC:2345-7): g/mol of the analyte"
     )
@@ -190,6 +195,7 @@ def convert_unit(
     Conversion(factor=18.0156, offset=0.0)
     """
     options = options or UnitOptions()
+    concept = options.same_as.get(concept, concept)
     source, target = (ucum_unit(text, options.spellings) for text in (unit, base_unit))
     if source == target:
         return IDENTITY

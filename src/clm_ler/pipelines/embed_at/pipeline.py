@@ -1,0 +1,62 @@
+"""The wiring of ``embed_at``: a table of persons and times to vectors, without any labels."""
+
+from kedro.pipeline import Node, Pipeline
+
+from clm_ler.corridor import nodes
+from clm_ler.corridor.samples import export_embeddings
+from clm_ler.corridor.wiring import OPTIONS, encode
+from clm_ler.tables.labels import label_samples
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Return the pipeline."""
+    embed = Pipeline(
+        [
+            Node(
+                nodes.select_prediction_times,
+                inputs=["prediction_times", "person_ids", OPTIONS],
+                outputs="timed_persons",
+                name="select_prediction_times",
+            ),
+            Node(
+                nodes.build_labelled_sequences,
+                inputs=[
+                    "timed_persons",
+                    "demographics",
+                    "coded_events",
+                    "lab_events",
+                    "unit_conversions",
+                    "lab_percentiles",
+                    "person_splits",
+                    OPTIONS,
+                ],
+                outputs="timed_sequences",
+                name="build_timed_sequences",
+            ),
+            Node(
+                label_samples,
+                inputs=["timed_persons", "timed_sequences"],
+                outputs="timed_candidates",
+                name="look_at_times",
+            ),
+            Node(
+                nodes.visible_times,
+                inputs="timed_candidates",
+                outputs="timed_samples",
+                name="select_visible_times",
+            ),
+            Node(
+                export_embeddings,
+                inputs=[
+                    "timed_samples",
+                    "timed_encoded",
+                    "tokenizer",
+                    "pretrained_model",
+                    "params:finetune",
+                ],
+                outputs="timed_embeddings",
+                name="embed_times",
+            ),
+        ]
+    )
+    return embed + encode("timed_")

@@ -1,0 +1,270 @@
+"""FHIR resources as a site's raw tables: who, when, which code, what result.
+
+What did not happen (entered in error, refuted, not done, planned, cancelled) has ``happened`` false, and is
+counted by the filter of the parameters. Dates stay texts: ``tables/sources.py`` reads them.
+"""
+
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
+# Statuses of what did not happen, or not yet; elsewhere only an error.
+_NOT_SO = {
+    "Condition": ("refuted",),
+    "Observation": ("registered", "cancelled"),
+    "DiagnosticReport": ("registered", "cancelled"),
+    "Procedure": ("not-done", "preparation"),
+    "Immunization": ("not-done",),
+    "MedicationAdministration": ("not-done",),
+    "MedicationRequest": ("draft", "cancelled"),
+    "MedicationStatement": ("not-taken",),
+    "Encounter": ("planned", "cancelled"),
+}
+_ERROR = "entered-in-error"
+_INTENDED = ("proposal", "plan")  # of a MedicationRequest: nobody has ordered it
+
+Fields = Any  # a table or a struct: fields by name
+
+
+def patients(patient: ir.Table) -> ir.Table:
+    """Return one row per Patient, with the categories of US Core."""
+    return patient.select(
+        "id",
+        birth_date=patient.birthDate,
+        gender=patient.gender,
+        race=_us_core(patient, "race"),
+        ethnicity=_us_core(patient, "ethnicity"),
+        region=patient.address[0].state,
+    )
+
+
+def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
+    """Return Conditions when they were recorded, and deaths."""
+    dead = patient.filter(patient.deceasedDateTime.notnull())
+    deaths = dead.select(
+        patient=dead.id,
+        date=dead.deceasedDateTime,
+        system=ibis.literal("FHIR"),
+        code=ibis.literal("DEATH"),
+        happened=ibis.literal(True),
+    )
+    return _united(patient, deaths, _conditions(condition))
+
+
+def prescriptions(
+    request: ir.Table | None,
+    statement: ir.Table | None,
+    administration: ir.Table | None,
+    immunization: ir.Table | None,
+    medication: ir.Table | None,
+    patient: ir.Table,
+) -> ir.Table:
+    """Return what was ordered, stated, given and vaccinated."""
+    return _united(
+        patient,
+        _medications(request, "MedicationRequest", medication),
+        _medications(statement, "MedicationStatement", medication),
+        _medications(administration, "MedicationAdministration", medication),
+        _immunizations(immunization),
+    )
+
+
+def procedures(
+    procedure: ir.Table | None,
+    encounter: ir.Table | None,
+    report: ir.Table | None,
+    observation: ir.Table | None,
+    patient: ir.Table,
+) -> ir.Table:
+    """Return procedures, classes of encounters, reports, and observations without a result."""
+    return _united(
+        patient,
+        _procedures(procedure),
+        _encounters(encounter),
+        _reports(report),
+        _bare_observations(observation),
+    )
+
+
+def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
+    """Return the results of Observations, and those of their components."""
+    if observation is None:
+        nothing = ibis.null("string")
+        return _united(patient).mutate(value=nothing, unit=nothing)
+    common = {
+        "patient": _id_of(observation.subject),
+        "date": _observed(observation),
+        "happened": _happened("Observation", observation.status),
+    }
+    own = observation.select(**common, **_result(observation))
+    parts = observation.select(**common, part=observation.component.unnest())
+    parts = parts.select("patient", "date", "happened", **_result(parts.part))
+    found = own.union(parts)
+    return found.filter(found.value.notnull())
+
+
+def _united(patient: ir.Table, *tables: ir.Table | None) -> ir.Table:
+    """Return the rows of the tables that there are; without any, none."""
+    if found := [table for table in tables if table is not None]:
+        return ibis.union(*found)
+    none = patient.filter(ibis.literal(False))
+    texts = dict.fromkeys(("date", "system", "code"), ibis.null("string"))
+    return none.select(patient=none.id, **texts, happened=ibis.literal(True))
+
+
+def _conditions(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = ibis.coalesce(rows.recordedDate, rows.onsetDateTime, rows.onsetPeriod.start)
+    return _codes(rows, "Condition", time, rows.code, rows.verificationStatus.coding[0].code)
+
+
+def _immunizations(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = rows.occurrenceDateTime.coalesce(rows.occurrenceString)
+    return _codes(rows.rename(subject="patient"), "Immunization", time, rows.vaccineCode)
+
+
+def _procedures(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    time = rows.performedDateTime.coalesce(rows.performedPeriod.start)
+    return _codes(rows, "Procedure", time, rows.code)
+
+
+def _encounters(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    return rows.select(
+        patient=_id_of(rows.subject),
+        date=rows.period.start,
+        system=rows["class"].system,
+        code=rows["class"].code,
+        happened=_happened("Encounter", rows.status),
+    )
+
+
+def _reports(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    return _codes(rows, "DiagnosticReport", _effective(rows), rows.code)
+
+
+def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
+    if rows is None:
+        return None
+    whole = rows.component.isnull() | (rows.component.length() == 0)
+    rows = rows.filter(_value(rows).isnull(), rows.dataAbsentReason.isnull(), whole)
+    return _codes(rows, "Observation", _observed(rows), rows.code)
+
+
+def _codes(
+    rows: ir.Table,
+    resource: str,
+    date: ir.StringValue,
+    concept: ir.StructValue,
+    status: ir.StringValue | None = None,
+) -> ir.Table:
+    coding = _coding(concept)
+    status = rows.status if status is None else status
+    return rows.select(
+        patient=_id_of(rows.subject),
+        date=date,
+        system=coding.system,
+        code=coding.code,
+        happened=_happened(resource, status),
+    )
+
+
+def _medications(
+    rows: ir.Table | None, resource: str, medication: ir.Table | None
+) -> ir.Table | None:
+    """Return codes of medications that are named, contained, or resources of their own."""
+    if rows is None:
+        return None
+    reference = rows.medicationReference.reference
+    inner = rows.contained.filter(lambda one: ibis.literal("#").concat(one.id) == reference)
+    own, contained = _coding(rows.medicationCodeableConcept), _coding(inner[0].code)
+    happened = _happened(resource, rows.status)
+    if "intent" in rows.columns:
+        happened &= rows.intent.notin(_INTENDED).fill_null(True)
+    codes = rows.select(
+        patient=_id_of(rows.subject),
+        date=rows.authoredOn if "authoredOn" in rows.columns else _effective(rows),
+        system=own.system.coalesce(contained.system),
+        code=own.code.coalesce(contained.code),
+        happened=happened,
+        reference=_id_of(rows.medicationReference),
+    )
+    if medication is not None:
+        other = _coding(medication.code)
+        known = medication.select(known_id="id", known_system=other.system, known_code=other.code)
+        joined = codes.left_join(known, codes.reference == known.known_id)
+        codes = joined.mutate(
+            system=joined.system.coalesce(joined.known_system),
+            code=joined.code.coalesce(joined.known_code),
+        )
+    return codes.select("patient", "date", "system", "code", "happened")
+
+
+def _coding(concept: ir.StructValue) -> ir.StructValue:
+    """Return the first coding that has a system and a code."""
+    return concept.coding.filter(lambda one: one.system.notnull() & one.code.notnull())[0]
+
+
+def _id_of(reference: ir.StructValue) -> ir.StringValue:
+    """Return the id that a reference names: ``Patient/1``, an address, ``urn:uuid:``, a version."""
+    text = reference.reference.re_replace("/_history/.*$", "").re_replace("^urn:(uuid|oid):", "")
+    return text.re_replace("^.*/", "").nullif("")
+
+
+def _happened(resource: str, status: ir.StringValue) -> ir.BooleanValue:
+    return status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
+
+
+def _effective(rows: ir.Table) -> ir.StringValue:
+    return rows.effectiveDateTime.coalesce(rows.effectivePeriod.start)
+
+
+def _observed(rows: ir.Table) -> ir.StringValue:
+    return _effective(rows).coalesce(rows.issued)
+
+
+def _result(fields: Fields) -> dict[str, ir.Value]:
+    coding, quantity = _coding(fields["code"]), fields["valueQuantity"]
+    low = fields["valueRange"].low
+    return {
+        "system": coding.system,
+        "code": coding.code,
+        "value": _value(fields),
+        "unit": ibis.coalesce(quantity.code, quantity.unit, low.code, low.unit),
+    }
+
+
+def _value(fields: Fields) -> ir.StringValue:
+    """Return a result of any kind as text: ``<5``, ``1-3``, a word."""
+    quantity, concept = fields["valueQuantity"], fields["valueCodeableConcept"]
+    span, ratio = fields["valueRange"], fields["valueRatio"]
+    return ibis.coalesce(
+        quantity.comparator.fill_null("").concat(quantity.value),
+        _coding(concept).display,
+        concept.text,
+        _coding(concept).code,
+        fields["valueString"],
+        fields["valueBoolean"],
+        fields["valueInteger"],
+        span.low.value.concat("-", span.high.value),
+        ratio.numerator.value.concat("/", ratio.denominator.value),
+        fields["valueTime"],
+        fields["valueDateTime"],
+    )
+
+
+def _us_core(patient: ir.Table, name: str) -> ir.StringValue:
+    """Return the category of an extension of US Core, else its text."""
+    parts = patient.extension.filter(lambda one: one.url == _CORE + name)[0].extension
+    category = parts.filter(lambda one: one.url == "ombCategory")[0].valueCoding.display
+    return category.coalesce(parts.filter(lambda one: one.url == "text")[0].valueString)

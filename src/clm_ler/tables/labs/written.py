@@ -1,0 +1,107 @@
+"""What stands in the column of results: numbers however they are written, and words.
+
+By default a result is a number with a unit, as published; each parameter here lets more of them count.
+"""
+
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+from pydantic import BaseModel, ConfigDict, Field
+
+from clm_ler.engines.portable import trim
+
+LONGEST_WORD = 60  # characters of a result; what is longer is prose
+_NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+_BOUND = rf"^[ \t]*(?:<=|>=|=<|=>|<|>|≤|≥|=)[ \t]*{_NUMBER}[ \t]*$"
+_RANGE = r"^[ \t]*([0-9]+\.?[0-9]*)[ \t]*(?:-|\x{2013}|to)[ \t]*([0-9]+\.?[0-9]*)[ \t]*$"
+# One word for what laboratories write in many ways; none for what is no result.
+_CLASSES = {
+    "NEGATIVE": "NEG|NEGATIV|(-)|NOT DETECTED|NONE DETECTED|UNDETECTED|NON REACTIVE|NON-REACTIVE|"
+    "NONREACTIVE|ABSENT|NOT PRESENT",
+    "POSITIVE": "POS|POSITIV|(+)|DETECTED|REACTIVE|PRESENT",
+    "NORMAL": "NORM|WNL|WITHIN NORMAL LIMITS",
+    "ABNORMAL": "ABN",
+    "TRACE": "TR|TRACES",
+    "": "PENDING|SEE COMMENT|SEE COMMENTS|SEE NOTE|SEE REPORT|SEE BELOW|CANCELLED|CANCELED|NOT DONE|"
+    "NOT APPLICABLE|NOT REPORTED|UNKNOWN|N/A|NA|NULL|NONE|ERROR|TEST NOT PERFORMED|DNR|-|--|.|*|***",
+}
+WORDS = {word: name for name, words in _CLASSES.items() for word in words.split("|")}
+
+
+class ResultOptions(BaseModel):
+    """Which results count besides numbers with a unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bounds: bool = Field(default=False, description="`<0.02` counts as 0.02, `1-3` as 2")
+    decimal_comma: bool = Field(default=False, description="`7,2` is 7.2")
+    thousands: Literal["", ",", ".", "'", " "] = Field(
+        default="", description="What separates thousands: `1,200` is 1200"
+    )
+    without_unit: bool = Field(
+        default=False,
+        description="A number without a unit counts where the code's others have one unit or none",
+    )
+    few_values: int = Field(
+        default=0,
+        ge=0,
+        description="Most distinct values of a lab whose values become bins of their own, however "
+        "many values `min_loinc_value_counts` asks for; at most `percentile_count`",
+    )
+    text_min_persons: int = Field(
+        default=0,
+        ge=0,
+        description="Fewest persons with a text result, such as POSITIVE, that becomes a token; "
+        "0: texts are lost",
+    )
+    words: dict[str, str] = Field(
+        default_factory=dict,
+        description="Text results as they are written, in upper case, and the word for them; an "
+        "empty one for what is no result. Added to those of `tables/labs/written.py`",
+    )
+
+
+def read_numbers(value: ir.Column, options: ResultOptions) -> ir.FloatingColumn:
+    """Return results as numbers, null where they are none.
+
+    Args:
+        value: Numbers, or texts as they are written.
+        options: How else than plainly they may be written.
+    """
+    if not value.type().is_string():
+        return (value if value.type().is_floating() else value.try_cast("float64")).cast("float64")
+    plain = _plain(value, options)
+    numbers = [plain.try_cast("float64")]
+    if options.bounds:
+        numbers.append(plain.re_extract(_BOUND, 1).nullif("").try_cast("float64"))
+        low, high = (plain.re_extract(_RANGE, k).nullif("").try_cast("float64") for k in (1, 2))
+        numbers.append(ibis.cases((low <= high, (low + high) / 2)))
+    return ibis.coalesce(*numbers)
+
+
+def _plain(text: ir.StringColumn, options: ResultOptions) -> ir.StringColumn:
+    """Return texts with a decimal point and without separators of thousands."""
+    if options.thousands:
+        mark = "[.]" if options.thousands == "." else options.thousands
+        grouped = text.re_search(rf"^[^0-9]*[0-9]{{1,3}}({mark}[0-9]{{3}})+([^0-9].*)?$")
+        text = ibis.cases((grouped, text.replace(options.thousands, "")), else_=text)
+    return text.replace(",", ".") if options.decimal_comma else text
+
+
+def read_texts(value: ir.Column, number: ir.FloatingColumn) -> ir.StringColumn:
+    """Return what is no number and short enough to be a result, null elsewhere."""
+    if not value.type().is_string():
+        return ibis.null("string")
+    text = trim(value).nullif("")
+    return ibis.cases((number.isnull() & (text.length() <= LONGEST_WORD), text))
+
+
+def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringColumn:
+    """Return text results in one spelling: upper case, single blanks, one word for a class.
+
+    >>> WORDS["NOT DETECTED"]
+    'NEGATIVE'
+    """
+    upper = trim(text).upper().re_replace(r"[ \t\r\n]+", " ").re_replace(r"[.!]+$", "")
+    return upper.substitute(WORDS | options.words).nullif("")

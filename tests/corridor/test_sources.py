@@ -1,0 +1,82 @@
+"""Several tables for one kind, and tables to look things up in."""
+
+from datetime import datetime
+
+import pytest
+
+from clm_ler.corridor import nodes
+from clm_ler.corridor.options import PreprocessOptions
+from tests.engines import both_engines
+from tests.pipelines.preprocess.site import rows
+
+LAB = [
+    "pid AS person_id",
+    "day AS date",
+    "system AS lx_lab_code_type",
+    "loinc AS lx_lab_code",
+    "result AS lx_result_val",
+    "unit AS lx_result_unit",
+]
+TABLES = {
+    "lab": {
+        "labevents": {"select_expr": ["'LOINC' AS system", *LAB], "lookups": {"d_items": "item"}},
+        "chartevents": {
+            "select_expr": ["'LOCAL' AS system", "item AS loinc", "'1' AS unit", *LAB],
+            "filter_expr": "item <> 9",
+        },
+    }
+}
+DAY = datetime(2020, 1, 1)
+
+
+def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
+    return {
+        "labevents": as_table(
+            [(7, DAY, 1, "90", "mg/dL"), (7, DAY, 3, "5", "mg/dL")],
+            {
+                "pid": "int64",
+                "day": "timestamp",
+                "item": "int64",
+                "result": "string",
+                "unit": "string",
+            },
+        ),
+        "chartevents": as_table(
+            [(7, "2020-01-02", 5, 80.5), (7, "2020-01-02", 9, 1.0)],
+            {"pid": "int64", "day": "string", "item": "int32", "result": "float64"},
+        ),
+        "d_items": as_table(items, {"item": "int32", "loinc": "string"}),
+    }
+
+
+def screened(as_table, given):
+    options = PreprocessOptions(tables=TABLES)
+    schema = {"person_id": "int64", "birth_date": "date"}
+    return nodes.screen_lab_events(given, as_table([(7, None)], schema), options)
+
+
+@both_engines
+def test_labs_of_two_tables_and_a_lookup(as_table):
+    found = screened(as_table, tables(as_table))
+    kept = rows(found.filter(found.reason.isnull()), "system", "code", "value", "unit")
+    assert kept == [("LOCAL", "5", 80.5, "1"), ("LOINC", "2345-7", 90.0, "mg/dL")]
+    assert found.count().to_pyarrow().as_py() == 4
+
+
+def test_a_lookup_that_would_multiply_rows_is_refused(as_table):
+    twice = ((1, "2345-7"), (1, "718-7"))
+    with pytest.raises(ValueError, match="labevents: 1 values of 'item' are in several rows of d_"):
+        screened(as_table, tables(as_table, twice))
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("chartevents", "lab: chartevents is not in the catalog entry 'lab'"),
+        ("d_items", "labevents: lookups name 'd_items', and there are labevents"),
+    ],
+)
+def test_a_table_that_is_not_there_is_named(as_table, gone, message):
+    given = {name: table for name, table in tables(as_table).items() if name != gone}
+    with pytest.raises(ValueError, match=message):
+        screened(as_table, given)

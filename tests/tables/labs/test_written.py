@@ -1,0 +1,73 @@
+import pytest
+
+from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
+from tests.engines import both_engines
+
+EVERY = ResultOptions(bounds=True, text_min_persons=1)
+
+
+def numbers(as_table, texts, **options):
+    table = as_table(list(enumerate(texts)), {"n": "int64", "x": "string"})
+    value = read_numbers(table.x, ResultOptions(**options)).cast("string")
+    found = table.select("n", value=value).order_by("n").to_pyarrow()["value"].to_pylist()
+    return [text and float(text) for text in found]
+
+
+@both_engines
+def test_bounds_and_ranges(as_table):
+    found = {
+        "7.2": 7.2,
+        "<0.02": 0.02,
+        ">= 600": 600,
+        "≤ .5": 0.5,
+        "> 1e3": 1000,
+        "1-3": 2,
+        "5 to 10": 7.5,
+        "0 \N{EN DASH} 2": 1,
+        "3-1": None,
+        "2020-05-03": None,
+        "<": None,
+        "positive": None,
+        "": None,
+        None: None,
+    }
+    assert numbers(as_table, found, bounds=True) == list(found.values())
+    plain = [value if text == "7.2" else None for text, value in found.items()]
+    assert numbers(as_table, found) == plain
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"thousands": ","}, {"1,200": 1200, "1,234,567.8": 1234567.8, "1,20": None, "12": 12}),
+        ({"thousands": ".", "decimal_comma": True}, {"1.200,5": 1200.5, "7,2": 7.2, "1.2": 1.2}),
+        ({"decimal_comma": True, "bounds": True}, {"<7,2": 7.2, "1,5-2,5": 2}),
+    ],
+)
+def test_separators(as_table, options, found):
+    assert numbers(as_table, found, **options) == list(found.values())
+
+
+@both_engines
+def test_words_have_one_spelling(as_table):
+    found = {
+        " yellow ": "YELLOW",
+        "dark  Yellow": "DARK YELLOW",
+        "neg": "NEGATIVE",
+        "Not detected.": "NEGATIVE",
+        "(+)": "POSITIVE",
+        "pending": None,
+        "see comment": None,
+        "x" * 61: None,
+        "4.5": None,
+        " ": None,
+        "rot": "RED",
+        None: None,
+    }
+    table = as_table(list(enumerate(found)), {"n": "int64", "x": "string"})
+    text = read_texts(table.x, read_numbers(table.x, EVERY))
+    words = canonical_word(text, ResultOptions(words={"ROT": "RED"}))
+    assert table.select("n", w=words).order_by("n").to_pyarrow()["w"].to_pylist() == list(
+        found.values()
+    )

@@ -1,0 +1,42 @@
+import pytest
+
+from clm_ler.terminology.systems import is_address, token_system, usual_name
+from tests.engines import both_engines
+
+SYSTEMS = {
+    "ICD-10-CM": "ICD10CM",
+    "icd10cm": "ICD10CM",
+    "ICD9Proc": "ICD9CM",
+    "SNOMED-CT": "SNOMED",
+    "RxNorm_drug": "RXNORM",
+    "http://loinc.org": "LOINC",
+    "https://loinc.org/": "LOINC",
+    "http://hl7.org/fhir/sid/icd-10-cm": "ICD10CM",
+    "urn:oid:2.16.840.1.113883.6.96": "SNOMED",
+    "2.16.840.1.113883.6.104": "ICD9CM",
+    "Visit": "Visit",
+    "RxNorm Extension": "RxNorm Extension",
+    "http://hospital.example/labs": "http://hospital.example/labs",
+    "ours": "LOINC",
+    None: None,
+}
+
+
+@both_engines
+def test_a_system_has_one_name_whatever_a_site_calls_it(as_table):
+    table = as_table(list(enumerate(SYSTEMS)), {"n": "int64", "system": "string"})
+    named = table.select("n", name=token_system(table.system, {"ours": "LOINC"}))
+    assert named.order_by("n").to_pyarrow()["name"].to_pylist() == list(SYSTEMS.values())
+
+
+def test_procedures_of_icd_9_are_told_from_its_diagnoses_by_their_oid(as_table):
+    table = as_table([("2.16.840.1.113883.6.104",)], {"system": "string"})
+    assert usual_name(table.system).to_pyarrow().to_pylist() == ["ICD9Proc"]
+
+
+@pytest.mark.parametrize(
+    ("system", "is_one"),
+    [("http://x.y/z", True), ("urn:oid:1.2.3", True), ("1.2.3.4", True), ("ICD-10-CM", False)],
+)
+def test_an_address_is_known(system, is_one):
+    assert is_address(system) == is_one
