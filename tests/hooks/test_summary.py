@@ -31,8 +31,8 @@ def summary_rows():
 def test_each_model_has_its_values_by_number_of_labels():
     told = describe_ehrshot(ibis.memtable(summary_rows()))
     assert told == (
-        "EHRSHOT macro AUROC at 8, all labels a class: clm_ler 0.600 0.700; truth - 0.900; "
-        "windowed 0.550 -"
+        "EHRSHOT macro AUROC at 8, all labels a class: clm_ler 0.600 0.700; "
+        "hidden state (not reachable) - 0.900; windowed 0.550 -"
     )
 
 

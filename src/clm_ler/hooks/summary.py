@@ -158,7 +158,7 @@ def describe_ehrshot(summary: Any) -> str:
     shots = sorted(frame["k"].unique(), key=_order_of)
     wide = frame.pivot(index="model", columns="k", values="value")[shots]
     values = "; ".join(
-        f"{model} {' '.join('-' if value != value else f'{value:.3f}' for value in row)}"
+        f"{NAMES.get(model, model)} {' '.join('-' if value != value else f'{value:.3f}' for value in row)}"
         for model, *row in wide.itertuples()
     )
     return f"EHRSHOT macro AUROC at {_named(shots)} labels a class: {values}"
@@ -202,6 +202,7 @@ def _named(shots: Iterable[int]) -> str:
     return ", ".join("all" if k == -1 else str(k) for k in shots)
 
 
+NAMES = {"truth": "hidden state (not reachable)"}
 COUNTING = ("count", "count_bins", "windowed")
 
 HEADLINES: dict[str, Callable[[Any], str]] = {

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from clm_ler.modeling.evaluation.hybrid import MODEL, RANKS, WINDOWED
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
-from clm_ler.pipelines.ehrshot_eval.cells import CELL, score
+from clm_ler.pipelines.ehrshot_eval.cells import CELL, by_sub_task, score
 from clm_ler.pipelines.ehrshot_eval.choices import choose_rows
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 
@@ -83,6 +83,16 @@ def fitted():
     return table, con.create_table("choices", chosen), known
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7, 1000])
+def test_cells_come_one_sub_task_after_the_other(fitted, rows, monkeypatch):
+    monkeypatch.setattr("clm_ler.pipelines.ehrshot_eval.cells.ROWS_PER_BATCH", rows)
+    table = fitted[0].select("sub_task", "model", "head", "k", "replicate")
+    found = list(by_sub_task(table))
+    assert [name for name, _part in found] == sorted(TASKS)
+    assert all(set(part["sub_task"]) == {name} for name, part in found)
+    assert sum(len(part) for _name, part in found) == table.count().execute()
+
+
 def test_the_best_head_is_that_of_its_draw_in_every_column(fitted):
     table, choices, _known = (part.to_pandas() for part in fitted)
     best = choices[choices["head"] == "best"]
@@ -116,7 +126,7 @@ def test_the_hybrid_is_the_best_on_validation_and_scored_as_any_cell(fitted):
 
 def test_of_equal_heads_the_first_named_is_best(fitted):
     table, _choices, known = fitted
-    same = table.mutate(validation_auroc=ibis.literal(0.5).cast("float64"))
+    same = table.mutate(validation_auroc=table.validation_auroc * 0 + 0.5)
     for heads in (("a", "b"), ("b", "a")):
         chosen = choose_rows(same, known, options(MODELS | {"clm_ler": heads}))
         rows = pa.Table.from_batches(chosen, CELL).to_pandas()

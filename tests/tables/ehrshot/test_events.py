@@ -163,3 +163,24 @@ def test_official_counts_leave_out_results(raw: ibis.Table) -> None:
     assert {"LOINC/5778-6", "LOINC/2345-7=98.6"}.isdisjoint(official)
     others = set(counted.loc[~counted["official"], "token"])
     assert others >= {"LOINC/2345-7", "LOINC/5778-6", "LOINC/5778-6=yellow", "LOINC:2345-7:0-10"}
+
+
+def test_results_are_in_the_base_unit_and_words_in_the_token(raw: ibis.Table) -> None:
+    units = {"system": "LOINC", "code": "2345-7", "base_unit": "mmol/L", "offset": 0.0}
+    known = [
+        units | {"unit": "mg/dL", "factor": 0.5, "status": "converted"},
+        units | {"unit": "drops", "factor": None, "status": "unconvertible"},
+    ]
+    conversions = ibis.memtable(pd.DataFrame(known))
+    timeline = ehrshot.read_events(raw)
+    found = ehrshot.valued_events(timeline, conversions)
+    assert found.columns == ("person_id", "time", "token", "value")
+    assert found.count().execute() == 9, "all but the one without a time"
+    labs = {(token, value) for _p, _t, token, value in rows(found) if token.startswith("LOINC")}
+    assert labs == {
+        ("LOINC/2345-7", 49.3),
+        ("LOINC/5778-6=yellow", None),
+        ("LOINC/2345-7=NaN", None),
+    }
+    drops = timeline.mutate(unit=ibis.literal("drops"))
+    assert ehrshot.valued_events(drops, conversions).value.notnull().sum().execute() == 0
