@@ -1,4 +1,5 @@
 # make run    set up and run the whole chain on the simulated hospital
+# make study  what pre-training is worth: the tables of docs/study.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
 PYTHON ?= python3
 VENV := .venv
@@ -12,10 +13,13 @@ TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dir
 # Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
 SHARED := --numprocesses=2 --dist=loadgroup
 
-.PHONY: run test test-fast lint clean
+.PHONY: run study test test-fast lint clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
+
+study: $(VENV)/.installed
+	$(BIN)/python benchmarks/study.py --storage data/study
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/pytest $(SHARED)
