@@ -14,10 +14,7 @@ from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
-from clm_ler.tables.labs.results import (
-    classify_lab_events,
-    lab_tokens,
-)
+from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
 from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,

@@ -155,6 +155,16 @@ def test_packed_batches_train_like_padded_ones(
     np.testing.assert_allclose(losses(tmp_path / "packed"), losses(tmp_path / "padded"), rtol=1e-4)
 
 
+def test_steps_may_outlast_the_epochs_that_are_asked_for(tmp_path: Path, data: pa.Table) -> None:
+    """Epochs have other windows, so some have more batches than the first."""
+    changes = {"max_steps": 60, "num_train_epochs": 1, "tokens_per_batch": 40}
+    task = toy_task(tmp_path, data, objective=MlmAndTte, **changes)
+    loader = build_trainer(task, training_arguments(task)).get_train_dataloader()
+    for epoch in range(-(-60 // len(loader))):
+        loader.set_epoch(epoch)
+        assert len(list(loader)) == len(loader)
+
+
 def test_only_matrices_decay(tmp_path: Path, data: pa.Table) -> None:
     task = toy_task(tmp_path, data, objective=MlmAndTte)
     trainer = build_trainer(task, training_arguments(task))

@@ -109,18 +109,8 @@ class Tte:
 
     @classmethod
     def fit(cls, options: Any, store: TokenStore, vocabulary: Vocabulary) -> pa.Table:
-        """Return the targets, those of the most persons first, and their rates.
-
-        Raises:
-            ValueError: If no code has enough persons.
-        """
+        """Return the targets, those of the most persons first, and their rates."""
         targets = choose_targets(options, store, vocabulary)
-        if not len(targets):
-            raise ValueError(
-                "pretrain.objective tte: no code occurs in "
-                f"{options.event_min_persons} persons of the train split. Lower "
-                "pretrain.event_min_persons, or set pretrain.objective=mlm."
-            )
         return fit_rates(targets, options, store, vocabulary)
 
     @classmethod

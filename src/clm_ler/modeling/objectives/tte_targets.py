@@ -26,7 +26,11 @@ _BLOCK = 2_000  # persons at a time
 
 
 def choose_targets(options: Any, store: TokenStore, vocabulary: Vocabulary) -> pa.Table:
-    """Return ``token_id, kind, persons``: what occurs in enough persons, the most frequent first."""
+    """Return ``token_id, kind, persons``: what occurs in enough persons, the most frequent first.
+
+    Raises:
+        ValueError: If nothing does.
+    """
     counts = np.zeros((len(KINDS), vocabulary.size), np.int64)
     for rows in blocks_of(store):
         tokens = store.gather(rows)
@@ -38,6 +42,11 @@ def choose_targets(options: Any, store: TokenStore, vocabulary: Vocabulary) -> p
             pairs = np.unique(row[chosen].astype(np.int64) * vocabulary.size + ids[chosen])
             counts[number] += np.bincount(pairs % vocabulary.size, minlength=vocabulary.size)
     kinds, tokens_of = np.nonzero(counts >= options.event_min_persons)
+    if not len(kinds):
+        raise ValueError(
+            f"pretrain.objective tte: no code occurs in {options.event_min_persons} persons of the "
+            "train split. Lower pretrain.event_min_persons, or set pretrain.objective=mlm."
+        )
     persons = counts[kinds, tokens_of]
     order = np.lexsort((tokens_of, kinds, -persons))[: options.event_max_targets]
     return pa.table(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def build_trainer(task: PretrainingTask, arguments: TrainingArguments) -> "Pretr
     train_store = TokenStore.from_arrow(task.data, split="train")
     valid_store = TokenStore.from_arrow(task.data, split="valid")
     rows = evaluation_rows(valid_store, options.eval_persons)
-    epochs = int(-(-arguments.num_train_epochs // 1))
+    epochs = number_of_epochs(task, train_store, ranks)
     to_train = train_loader(task.recipe, train_store, epochs, ranks)
     to_evaluate = evaluation_loader(task.recipe, valid_store, rows, ranks)
     if attention == "varlen":
@@ -142,6 +143,15 @@ def build_trainer(task: PretrainingTask, arguments: TrainingArguments) -> "Pretr
     )
     trainer.add_callback(ProgressLine(trainer.speed))
     return trainer
+
+
+def number_of_epochs(task: PretrainingTask, store: TokenStore, ranks: int) -> int:
+    """Return how many epochs may be begun: all have as many steps as the one with the most batches."""
+    options = task.options
+    if options.max_steps < 0:
+        return ceil(options.num_train_epochs)
+    steps = len(train_loader(task.recipe, store, epochs=1, processes=ranks)) // ranks
+    return ceil(options.max_steps * options.gradient_accumulation_steps / steps) + 1
 
 
 def choose_attention(config: PreTrainedConfig, attention: str) -> str:
