@@ -8,6 +8,7 @@ from ibis import _
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.reading import read_rows
 from clm_ler.engines import engine_of
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
@@ -26,7 +27,7 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from clm_ler.tables.sequences import baseline_length, measure_spans
-from clm_ler.tables.sources import RAW_TABLES, TableSource, select, with_lookups
+from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.tokens import AGE, prefix
 
 logger = logging.getLogger(__name__)
@@ -290,57 +291,14 @@ def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> 
 
 
 def _patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
-    return _rows(patient, "patient", options)
+    return read_rows(patient, "patient", options)
 
 
 def _screened_events(
     table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    rows = _rows(table, name, options, options.event_date_filter)
+    rows = read_rows(table, name, options, options.event_date_filter)
     return screen_events(rows, demographics, name, options.plausible_years, options.results)
-
-
-def _rows(
-    table: ir.Table | dict[str, ir.Table] | None,
-    name: str,
-    options: PreprocessOptions,
-    event_date_filter: str | None = None,
-) -> ir.Table:
-    """Return the rows of a table that ``preprocess.tables`` lists, under the project's names."""
-    if table is None:
-        raise ValueError(
-            f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
-            f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
-        )
-    sources = options.tables[name]
-    if isinstance(sources, TableSource):
-        sources = {name: sources}
-    tables = table if isinstance(table, dict) else dict.fromkeys(sources, table)
-    if missing := [one for one in sources if one not in tables]:
-        raise ValueError(
-            f"preprocess.tables: {name}: {missing[0]} is not in the catalog entry {name!r}, which "
-            f"has {', '.join(tables)}."
-        )
-    selected = []
-    for one, source in sources.items():
-        rows = with_lookups(tables[one], source.lookups, tables, one)
-        by = (RAW_TABLES[name], one, event_date_filter, options.time_zone)
-        selected.append(select(rows, source, *by))
-    return _union(selected)
-
-
-def _union(selected: list[ir.Table]) -> ir.Table:
-    """Return the rows of all tables; a column that is not everywhere of one type becomes text."""
-    first, *others = selected
-    if not others:
-        return first
-    mixed = [
-        name for name in first.columns if len({str(table[name].type()) for table in selected}) > 1
-    ]
-    texts = [
-        table.mutate({name: table[name].cast("string") for name in mixed}) for table in selected
-    ]
-    return ibis.union(*texts)
 
 
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:

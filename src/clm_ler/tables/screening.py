@@ -1,13 +1,15 @@
 """Raw rows to rows that can be used: each row that cannot be has a reason, and is counted."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 
 from clm_ler.engines import engine_of
@@ -122,19 +124,23 @@ def name_codes(
     table. A row whose code is a placeholder is lost.
     """
     spelt = [name for name in ("system", "code", "unit", "text") if name in screened.columns]
-    codes = screened.select(spelt).distinct()
+    engine = engine_of(screened)
+    found = engine.backend.to_pyarrow(screened.select(spelt).distinct())
+    # Systems are few: they are named here, not by a long expression for each code.
+    for name, of in (("usual", usual_name), ("named", partial(token_system, own=code_systems))):
+        found = found.append_column(f"{name}_system", _mapped(found["system"], of))
+    _warn_of_addresses(found["named_system"])
+    codes = ibis.memtable(found)
     names = codes.mutate(
-        named_system=token_system(codes.system, code_systems),
-        named_code=canonical_code(usual_name(codes.system), codes.code),
+        named_code=canonical_code(codes.usual_system, codes.code),
         **({"named_unit": codes.unit} if "unit" in spelt else {}),
         **({"named_text": _words(codes.text, results)} if "text" in spelt else {}),
     )
+    names = names.drop("usual_system")
     stands_for = names.named_code.upper().re_replace("^0+$", "0")
     names = names.mutate(placeholder=stands_for.isin([*placeholders, ""]))
     named = [f"named_{name}" for name in spelt]
-    spellings = names.to_pyarrow()
-    _warn_of_addresses(spellings["named_system"])
-    names = engine_of(screened).with_categories(spellings, named)
+    names = engine.with_categories(engine.backend.to_pyarrow(names), named)
     same = [screened[name].identical_to(names[name]) for name in spelt]  # null, too
     columns: dict[str, Any] = {
         name: f"named_{name}" if name in spelt else name for name in screened.columns
@@ -144,6 +150,13 @@ def name_codes(
         placeholder = _first_reason((joined.placeholder, PLACEHOLDER_CODE))
         columns["reason"] = joined.reason.coalesce(placeholder)
     return joined.select(**columns)
+
+
+def _mapped(texts: pa.ChunkedArray, function: Callable[[str], str]) -> pa.Array:
+    """Return what a function makes of each text, asked once for each distinct one; null stays null."""
+    distinct = texts.unique()
+    made = [None if text is None else function(text) for text in distinct.to_pylist()]
+    return pa.array(made, pa.string()).take(pc.index_in(texts.combine_chunks(), distinct))
 
 
 def _words(text: ir.StringColumn, results: ResultOptions | None) -> ir.StringColumn:

@@ -3,11 +3,6 @@
 import re
 from collections.abc import Mapping
 
-import ibis
-import ibis.expr.types as ir
-
-from clm_ler.engines.portable import trim
-
 # Addresses of FHIR (https://terminology.hl7.org), and OIDs of HL7, for the usual names.
 ADDRESSES = {
     "http://loinc.org": "LOINC",
@@ -60,14 +55,23 @@ NAMES = {
 _ADDRESS = r"://|^urn:|^[0-9]+(\.[0-9]+){3,}$"
 
 
-def usual_name(system: ir.StringColumn) -> ir.StringColumn:
-    """Return the usual name of a system that is given by its address or OID, another as it is."""
-    plain = trim(system).re_replace("^urn:oid:", "").re_replace("/$", "")
-    known = plain.re_replace("^https:", "http:").substitute(ADDRESSES)
-    return ibis.cases((system.re_search(_ADDRESS), known), else_=system)
+def usual_name(system: str) -> str:
+    """Return the usual name of a system that is given by its address or OID, another as it is.
+
+    >>> (
+    ...     usual_name("urn:oid:2.16.840.1.113883.6.104"),
+    ...     usual_name("https://loinc.org/"),
+    ...     usual_name("x"),
+    ... )
+    ('ICD9Proc', 'LOINC', 'x')
+    """
+    if not is_address(system):
+        return system
+    plain = system.strip().removeprefix("urn:oid:").removesuffix("/")
+    return ADDRESSES.get(re.sub("^https:", "http:", plain), plain)
 
 
-def token_system(system: ir.StringColumn, own: Mapping[str, str]) -> ir.StringColumn:
+def token_system(system: str, own: Mapping[str, str]) -> str:
     """Return the name that the system has in tokens.
 
     Args:
@@ -75,9 +79,7 @@ def token_system(system: ir.StringColumn, own: Mapping[str, str]) -> ir.StringCo
         own: The site's own names, which come before all others.
     """
     usual = usual_name(system)
-    plain = usual.upper().re_replace("[-_ ]", "")
-    named = ibis.cases((plain.isin(list(NAMES)), plain.substitute(NAMES)), else_=usual)
-    return system.substitute(dict(own), else_=named) if own else named
+    return own.get(system) or NAMES.get(re.sub("[-_ ]", "", usual.upper()), usual)
 
 
 def is_address(system: str) -> bool:
