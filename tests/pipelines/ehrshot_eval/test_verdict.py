@@ -93,6 +93,25 @@ def test_cells_come_one_sub_task_after_the_other(fitted, rows, monkeypatch):
     assert sum(len(part) for _name, part in found) == table.count().execute()
 
 
+def test_a_stream_that_another_query_has_ended_is_not_taken_for_whole(fitted, monkeypatch):
+    """As DuckDB does: without a word."""
+    monkeypatch.setattr("clm_ler.pipelines.ehrshot_eval.cells.ROWS_PER_BATCH", 2)
+    table, _choices, known = fitted
+    with pytest.raises(RuntimeError, match=r"ehrshot_cells: \d+ of 45 cells were not read"):
+        for _name, _part in by_sub_task(table):
+            known.count().execute()
+
+
+@pytest.mark.parametrize("rows", [2, 1000])
+def test_all_sub_tasks_are_chosen_for_however_cells_are_read(fitted, rows, monkeypatch):
+    monkeypatch.setattr("clm_ler.pipelines.ehrshot_eval.cells.ROWS_PER_BATCH", rows)
+    table, choices, known = fitted
+    chosen = pa.Table.from_batches(choose_rows(table, known, options()), CELL)
+    assert set(chosen["sub_task"].to_pylist()) == set(TASKS)
+    found = verdict.compare_with_opponents(verdict.headline_cells(table.union(choices)), known)
+    assert set(TASKS) <= set(found["scope"])
+
+
 def test_the_best_head_is_that_of_its_draw_in_every_column(fitted):
     table, choices, _known = (part.to_pandas() for part in fitted)
     best = choices[choices["head"] == "best"]

@@ -190,9 +190,15 @@ def evenly(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_sub_task(cells: ir.Table) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the cells of one sub-task after the other: all of them may be too large for memory."""
-    part: list[pa.RecordBatch] = []
+    """Yield the cells of one sub-task after the other: all of them may be too large for memory.
+
+    Raises:
+        RuntimeError: If cells are missing at the end, because the engine was asked for something else
+            meanwhile: DuckDB then gives up a stream without a word.
+    """
+    expected, part, seen = cells.count().to_pyarrow().as_py(), list[pa.RecordBatch](), 0
     for batch in cells.order_by("sub_task").to_pyarrow_batches(chunk_size=ROWS_PER_BATCH):
+        seen += len(batch)
         names = batch["sub_task"].to_numpy(zero_copy_only=False)
         bounds = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
         for first, last in pairwise(bounds):
@@ -202,6 +208,8 @@ def by_sub_task(cells: ir.Table) -> Iterator[tuple[str, pd.DataFrame]]:
             part.append(batch.slice(first, last - first))
     if part:
         yield _frame_of(part)
+    if seen != expected:
+        raise RuntimeError(f"ehrshot_cells: {expected - seen} of {expected} cells were not read.")
 
 
 def _frame_of(part: list[pa.RecordBatch]) -> tuple[str, pd.DataFrame]:

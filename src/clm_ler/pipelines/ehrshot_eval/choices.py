@@ -8,7 +8,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from ibis import _
 
 from clm_ler.modeling.evaluation.hybrid import (
     BOTH,
@@ -42,12 +41,14 @@ def choose_rows(
             (model, head) for model, heads in options.models.items() for head in heads
         )
     }
+    tests = dict(list(samples.order_by("row").to_pandas().groupby("sub_task")))
     for name, found in by_sub_task(cells):
-        test = samples.filter(_.sub_task == name).order_by("row").to_pandas()
         place = found[["model", "head"]].apply(tuple, axis=1).map(order)
         draws = found.iloc[np.argsort(place, kind="stable")].groupby(DRAW)
         rows = [
-            row for _key, draw in draws for row in _choose_of_draw(draw, test, options.bootstraps)
+            row
+            for _key, draw in draws
+            for row in _choose_of_draw(draw, tests[name], options.bootstraps)
         ]
         yield pa.RecordBatch.from_pylist(rows, schema=CELL)
 

@@ -69,8 +69,9 @@ def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, Estima
     """Yield each model's AUROC in each sub-task, the mean of its draws."""
     everyone = np.sort(samples.select("person_id").distinct().to_pyarrow()["person_id"].to_numpy())
     wanted = cells.select("sub_task", "k", "model", "replicate", "probability")
+    tests = dict(list(samples.order_by("row").to_pandas().groupby("sub_task")))
     for name, found in by_sub_task(wanted):
-        test = samples.filter(_.sub_task == name).order_by("row").to_pandas()
+        test = tests[name]
         persons = np.searchsorted(everyone, test["person_id"])
         for (k, model), draws in found.groupby(["k", "model"]):
             aurocs = [
