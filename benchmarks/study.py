@@ -2,11 +2,11 @@
 
     python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default mlm ...]
 
-Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, fits the
-opponents once, then pre-trains every variant with every seed and evaluates its frozen embeddings on the same
-draws of labels. Prints Markdown tables: mean AUROC over seeds with the range of the seeds, macro and by group
-of tasks, and the difference to each opponent with an interval clustered by person. What is done is
-kept: given again, the command goes on.
+Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, then pre-trains
+every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first one is
+evaluated beside all opponents. Prints Markdown tables: mean AUROC over seeds and half their range, macro and by
+group of tasks; and the difference to each opponent with an interval clustered by person. What is done is kept:
+given again, the command goes on.
 """
 
 import argparse
@@ -22,13 +22,6 @@ from kedro.framework.startup import bootstrap_project
 from timing import PROJECT
 
 SITE = ("cohort", "split", "preprocess", "vocab", "umls_mapping", "ehrshot_read")
-OPPONENTS = {
-    "demographics": ["lr_standardised"],
-    "untrained": ["lr_standardised"],
-    "count": ["gbm", "lr_lbfgs"],
-    "count_bins": ["gbm", "lr_lbfgs"],
-    "windowed": ["gbm", "lr_standardised"],
-}
 # What each variant changes of `pretrain`, or of what the model is shown.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -64,13 +57,33 @@ def copy_of(site: Path, folder: Path) -> Path:
     return folder
 
 
-def evaluate(storage: Path, models: dict[str, list[str]], **parameters: Any) -> pd.DataFrame:
-    """Return the AUROC by scope, model, head and number of labels."""
+def name_of(variant: str, seed: int) -> str:
+    """Return the name of a variant's storage."""
+    return "".join(c if c.isalnum() else "-" for c in f"{variant}-{seed}")
+
+
+def evaluate(storage: Path, **parameters: Any) -> pd.DataFrame:
+    """Return the AUROC by scope, model, head and number of labels; of several heads the best."""
     done = storage / "08_reporting" / "ehrshot_summary.parquet"
     if not done.exists():
-        run(("pretrain", "ehrshot_eval"), storage, ehrshot_eval={"models": models}, **parameters)
+        run(("pretrain", "ehrshot_eval"), storage, **parameters)
     rows = ibis.read_parquet(done).to_pandas()
-    return rows[(rows["score"] == "auroc") & (rows["source"] == "this run")]
+    rows = rows[(rows["score"] == "auroc") & (rows["source"] == "this run")]
+    several = rows.loc[rows["head"] == "best", "model"]
+    return rows[(rows["head"] == "best") | ~rows["model"].isin(several)]
+
+
+def verdict(storage: Path) -> str:
+    """Return a Markdown table of the paired differences, macro and by group."""
+    rows = ibis.read_parquet(storage / "08_reporting" / "ehrshot_verdict.parquet").to_pandas()
+    rows = rows[rows["scope"].isin(GROUPS)]
+    lines = ["\n| tasks | k | model | opponent | difference |", "|---" * 5 + "|"]
+    lines += [
+        f"| {row.scope} | {'all' if row.k < 0 else row.k} | {row.model} | {row.other_model} | "
+        f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f}) |"
+        for row in rows.itertuples()
+    ]
+    return "\n".join(lines)
 
 
 def table(rows: pd.DataFrame, scope: str) -> str:
@@ -102,23 +115,21 @@ def main() -> None:
     if not (site / "done").exists():
         run(SITE, site)
         (site / "done").touch()
-    folder = copy_of(site, arguments.storage / "opponents")
-    opponents = evaluate(folder, OPPONENTS, pretrain={"max_steps": 2})
-    several = opponents.loc[opponents["head"] == "best", "model"]
-    best = opponents[(opponents["head"] == "best") | ~opponents["model"].isin(several)]
-    found = [best.assign(variant=best["model"])]
+    found: list[pd.DataFrame] = []
     for variant in arguments.variants:
         for seed in arguments.seeds:
-            name = "".join(c if c.isalnum() else "-" for c in f"{variant}-{seed}")
-            folder = copy_of(site, arguments.storage / name)
-            rows = evaluate(
-                folder, {"clm_ler": ["lr_standardised"]}, pretrain=VARIANTS[variant], seed=seed
-            )
+            folder = copy_of(site, arguments.storage / name_of(variant, seed))
+            alone = {"models": {"clm_ler": ["lr_standardised"]}} if found else {}
+            changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": alone, "seed": seed}
+            rows = evaluate(folder, **changes)
+            others = rows[rows["model"] != "clm_ler"]
+            found += [] if found else [others.assign(variant=others["model"])]
             found.append(rows[rows["model"] == "clm_ler"].assign(variant=variant))
-            everything = pd.concat(found)
-            print(table(everything, "macro"), flush=True)
+            print(table(pd.concat(found), "macro"), flush=True)
     for scope in GROUPS:
-        print(table(everything, scope))
+        print(table(pd.concat(found), scope))
+    first = name_of(arguments.variants[0], arguments.seeds[0])
+    print(verdict(arguments.storage / first))
 
 
 if __name__ == "__main__":
