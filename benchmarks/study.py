@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no visits": {"visit_weight": 0.0},
     "no next bins": {"next_bin_weight": 0.0},
     "no rows for (lab, bin)": {"lab_bin_rows": False},
-    "pooling query+mean": {"pooling": "query+mean"},
+    "pooling query": {"pooling": "query"},
     "pooling mean": {"pooling": "mean"},
     "blind to days": {"time_encoding": "order"},
     "half the steps": {"max_steps": 4000},

@@ -30,7 +30,15 @@ PIPELINES = {
     "finetune",
     "ehrshot_eval",
 }
-OTHERS = {"embed", "ehrshot_native", "meds_export", "predict", "transfer"}
+OTHERS = {
+    "embed",
+    "embed_at",
+    "ehrshot_native",
+    "fhir_read",
+    "meds_export",
+    "predict",
+    "transfer",
+}
 
 
 def catalog_of(env=None, **parameters):

@@ -89,19 +89,34 @@ def test_the_metrics_say_how_good_against_what_and_how_fast(outputs: dict[str, A
     assert metrics["training"]["steps"] == 6 and metrics["training"]["tokens_per_second"] > 0
     assert [entry["step"] for entry in history if "eval_loss" in entry] == [3, 6]
     best = min(entry["eval_loss"] for entry in history if "eval_loss" in entry)
-    assert metrics["valid"]["joint_loss"] == pytest.approx(best)
+    assert metrics["valid"]["total_loss"] == pytest.approx(best)
 
 
-def test_masked_language_modelling_has_no_targets_of_its_own(outputs: dict[str, Any]) -> None:
-    targets = outputs["pretrain_targets"].to_pyarrow()
-    assert targets.num_rows == 0
-    assert targets.column_names == ["target", "token_id", "kind", "events"]
+def test_masked_language_modelling_has_no_targets_but_the_labs(data: pa.Table) -> None:
+    targets = nodes.fit_targets(data, tokenizer(), options(objective="mlm")).to_pyarrow()
+    assert targets.column_names == ["target", "token_id", "kind", "persons", "events", "log_rates"]
+    assert targets["target"].to_pylist() == ["LOINC:4548-4"]
+    assert targets["kind"].to_pylist() == ["lab"]
+    alone = options(objective="mlm", lab_bin_rows=False)
+    assert nodes.fit_targets(data, tokenizer(), alone).to_pyarrow().num_rows == 0
+
+
+def test_codes_and_extremes_of_labs_are_targets_by_their_persons(outputs: dict[str, Any]) -> None:
+    targets = outputs["pretrain_targets"].to_pyarrow().to_pandas()
+    assert set(targets["kind"]) == {"code", "low", "lab"}  # no bin of the toy is the highest
+    predicted = targets[targets["kind"] != "lab"]
+    assert (predicted["persons"] >= 10).all() and predicted["persons"].is_monotonic_decreasing
+    assert (predicted["log_rates"].map(len) == len(options().event_edges)).all()
+    assert outputs["trained_model"].config.event_targets == len(predicted)
 
 
 def test_the_pipeline_ends_with_a_figure(outputs: dict[str, Any]) -> None:
     assert [trace.name for trace in outputs["pretrain_curves"].data] == [
         "loss",
         "eval_loss",
+        "eval_event_loss",
+        "eval_next_bin_accuracy",
+        "eval_visit_loss",
         "eval_accuracy",
     ]
 
@@ -162,6 +177,7 @@ def test_the_model_directory_explains_itself(
     for text in (
         "36 persons in `train`",
         "masked language modelling",
+        "nats per coming event",
         "own_history",
         "| `learning_rate` | 0.01 |",
         "## Intended use",
@@ -208,9 +224,20 @@ def test_a_preset_gives_what_is_not_set() -> None:
         options(attention="varlen", model_type="bert")
     with pytest.raises(ValidationError, match="objective must be one of mlm"):
         options(objective="unknown")
+    for objective, model_type in (("tte", "bert"), ("mlm+tte", "longformer")):
+        with pytest.raises(ValidationError, match="is for model_type clm_ler; set mlm"):
+            options(objective=objective, model_type=model_type)
+    assert options(model_type="bert").objective == "mlm"
+    assert options(objective="mlm").pooling == "mean" and options().pooling == "query+mean"
+    with pytest.raises(ValidationError, match="for an objective with a query"):
+        options(objective="mlm", pooling="query")
+    with pytest.raises(ValidationError, match="event_edges must be days that rise from 0"):
+        options(event_edges=(0, 30, 7))
     with pytest.raises(ValidationError, match="unknown_name"):
         options(unknown_name=1)
 
 
 def test_curves_need_no_history() -> None:
-    assert len(plot_curves([], {"valid": {"baselines": {}}}, options()).data) == 3
+    empty = {"valid": {"baselines": {}}}
+    assert len(plot_curves([], empty, options(objective="mlm")).data) == 3
+    assert len(plot_curves([], empty, options()).data) == 6

@@ -10,6 +10,7 @@ Checkpoints are working files: Trainer writes optimizer, scheduler and random st
 weights and moments, no rows of data. Nothing of them goes into an artifact.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,8 @@ def open_run(directory: Path, fingerprint: Mapping[str, Any], overwrite: bool) -
         ChangedRunError: If the directory holds a training of other data or parameters that has
             got as far as a checkpoint, and ``overwrite`` is not set.
     """
+    # As it is read back: a tuple of today is a list of then.
+    fingerprint = json.loads(json.dumps(fingerprint))
     changes = differences(read_json(directory / FINGERPRINT) or {}, fingerprint)
     worth_keeping = is_finished(directory) or bool(last_checkpoint(directory))
     if changes and worth_keeping and not overwrite:
