@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from clm_ler.corridor import samples
+from clm_ler.corridor.nodes import select_prediction_times
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from tests.modeling.test_inference import FIRST_CODE, TOKENS, VOCABULARY, WINDOW, make_store
@@ -57,3 +58,8 @@ def test_several_tasks_stand_against_their_complements():
     assert [(task, values is classes) for task, values in samples.by_task(classes, ["a"])] == [
         ("a", True)
     ]
+
+
+def test_times_of_ones_own_have_to_be_there():
+    with pytest.raises(ValueError, match="prediction_times: there is no such table"):
+        select_prediction_times(None, None, None)

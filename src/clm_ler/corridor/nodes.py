@@ -242,12 +242,20 @@ def build_labelled_sequences(
 
 
 def select_prediction_times(
-    prediction_times: ir.Table, person_ids: ir.Table, options: PreprocessOptions
+    prediction_times: ir.Table | None, person_ids: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return the prediction times of one's own, with the own ids where they are no numbers.
 
     See ``tables.labels.select_times``.
+
+    Raises:
+        ValueError: If there is no table of times.
     """
+    if prediction_times is None:
+        raise ValueError(
+            "prediction_times: there is no such table. Give your environment a catalog entry of that "
+            "name with the columns person_id and prediction_time."
+        )
     return with_own_ids(select_times(prediction_times, options.time_zone), person_ids)
 
 

@@ -106,7 +106,9 @@ def event_terms(
 
     :func:`expected_events` counts every target as at risk until the record ends.
     """
-    log_rates = (vectors[query] * targets[target][:, None]).sum(-1) + bias[target]
+    # Not by brackets: their gradients add up in an order that differs from run to run.
+    of_target = targets.index_select(0, target), bias.index_select(0, target)
+    log_rates = (vectors.index_select(0, query) * of_target[0][:, None]).sum(-1) + of_target[1]
     spared = exposure[query] - time_at_risk(days, edges)
     piece = piece_of(days, edges)
     return log_rates.gather(1, piece[:, None]).squeeze(1) + (log_rates.exp() * spared).sum(-1)

@@ -328,7 +328,7 @@ def next_bin_logits(model: Any, queries: Tensor, targets: Mapping[str, Tensor]) 
     if model.event_head.next_bin is None:  # labs are tokens of their own
         return queries.new_zeros(0, 1).float()
     labs = model.get_input_embeddings()(targets["bin_code"])
-    logits: Tensor = model.event_head.next_bin(queries[targets["bin_query"]] + labs)
+    logits: Tensor = model.event_head.next_bin(queries.index_select(0, targets["bin_query"]) + labs)
     return logits.float()
 
 

@@ -52,7 +52,8 @@ def windowed_beside(
     """Return windowed features, alone and beside the embeddings, if anybody wants them."""
     if not (options.models.get("windowed") or options.models.get("clm_ler_windowed")):
         return {}
-    of_train = samples.filter(_.split == "train").group_by("person_id")
+    wanted = samples.filter(_.split == "train", _.task.isin(options.tasks))
+    of_train = wanted.group_by("person_id")
     train = of_train.agg(last=_.prediction_time.max())
     windowed = windowed_features(seen, events, train, ages, options.min_persons, workspace)
     return {"windowed": windowed, "clm_ler_windowed": beside(frozen, windowed)}
