@@ -227,7 +227,10 @@ class DuckDB(Engine):
         return max(_cardinalities(json.loads(explained.fetchone()[1])))
 
     def _setting(self, name: str) -> str:
-        return self.backend.raw_sql(f"SELECT current_setting('{name}')").fetchone()[0]
+        # On a cursor of its own: runs of several threads share the connection, and would take each
+        # other's answers.
+        with self.backend.con.cursor() as cursor:
+            return str(cursor.execute(f"SELECT current_setting('{name}')").fetchone()[0])
 
     def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table by name; Ibis, asked for its types, would parse all categories."""
