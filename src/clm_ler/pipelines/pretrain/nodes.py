@@ -92,9 +92,15 @@ def train_model(
         logger.info("Training is finished already; pretrain.overwrite=true trains it again.")
     else:
         if not (workspace / INITIAL).is_dir():
-            labs = pretrain_targets.filter(pretrain_targets.kind == LAB).token_id.to_pyarrow()
+            labs = pretrain_targets.filter(pretrain_targets.kind == LAB).order_by("token_id")
             model = initial_model(
-                tokenizer, recipe.objective, labs, parent_model, parent_tokenizer, options, seed
+                tokenizer,
+                recipe.objective,
+                labs.token_id.to_pyarrow(),
+                parent_model,
+                parent_tokenizer,
+                options,
+                seed,
             )
             replace_folder(workspace / INITIAL, model.save_pretrained)
         launch(pretrain, task, options.ranks)
@@ -113,6 +119,8 @@ def make_recipe(
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
     tokens = list(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
     targets = pretrain_targets.filter(pretrain_targets.kind != LAB)
+    # Their order numbers them, and a stored table has none of its own.
+    targets = targets.order_by(ibis.desc("persons"), "kind", "token_id")
     return BatchRecipe(
         objective=OBJECTIVES[options.objective].create(
             options, vocabulary, tokens, targets.to_pyarrow()
