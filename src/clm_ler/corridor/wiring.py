@@ -126,6 +126,24 @@ def sequences_of(whose: str, unit_conversions: str, lab_percentiles: str, person
     )
 
 
+def sequences_at(moments: str, whose: str) -> Pipeline:
+    """Return the nodes from prediction times to the persons' sequences, and those to integer columns.
+
+    Args:
+        moments: A table of person_id and prediction_time.
+        whose: What the names of the results begin with.
+    """
+    fitted = ["unit_conversions", "lab_percentiles", "person_splits"]
+    events = ["demographics", "coded_events", "lab_events"]
+    build = Node(
+        nodes.build_labelled_sequences,
+        inputs=[moments, *events, *fitted, OPTIONS],
+        outputs=f"{whose}sequences",
+        name=f"build_{whose}sequences",
+    )
+    return Pipeline([build]) + encode(whose)
+
+
 def encode(whose: str = "", tokenizer: str = "tokenizer") -> Pipeline:
     """Return the node from sequences to integer columns, ``encoded_sequences`` where nobody is named."""
     return Pipeline(

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor import nodes
 from clm_ler.corridor.samples import export_embeddings
-from clm_ler.corridor.wiring import OPTIONS, encode
+from clm_ler.corridor.wiring import OPTIONS, sequences_at
 from clm_ler.tables.labels import label_samples
 
 
@@ -17,21 +17,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["prediction_times", "person_ids", OPTIONS],
                 outputs="timed_persons",
                 name="select_prediction_times",
-            ),
-            Node(
-                nodes.build_labelled_sequences,
-                inputs=[
-                    "timed_persons",
-                    "demographics",
-                    "coded_events",
-                    "lab_events",
-                    "unit_conversions",
-                    "lab_percentiles",
-                    "person_splits",
-                    OPTIONS,
-                ],
-                outputs="timed_sequences",
-                name="build_timed_sequences",
             ),
             Node(
                 label_samples,
@@ -59,4 +44,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    return embed + encode("timed_")
+    return embed + sequences_at("timed_persons", "timed_")

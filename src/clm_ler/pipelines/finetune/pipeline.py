@@ -2,8 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.nodes import build_labelled_sequences
-from clm_ler.corridor.wiring import encode
+from clm_ler.corridor.wiring import sequences_at
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
     plot_decision_curve,
@@ -33,21 +32,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["raw_labels", "person_ids", "params:finetune", "params:preprocess"],
                 outputs="labels",
                 name="select_labels",
-            ),
-            Node(
-                build_labelled_sequences,
-                inputs=[
-                    "labels",
-                    "demographics",
-                    "coded_events",
-                    "lab_events",
-                    "unit_conversions",
-                    "lab_percentiles",
-                    "person_splits",
-                    "params:preprocess",
-                ],
-                outputs="labelled_sequences",
-                name="build_labelled_sequences",
             ),
             Node(
                 label_samples,
@@ -168,4 +152,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    return finetune + encode("labelled_")
+    return finetune + sequences_at("labels", "labelled_")
