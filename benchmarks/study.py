@@ -36,6 +36,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "half the steps": {"max_steps": 4000},
     "width 128": {"hidden_size": 128, "intermediate_size": 256},
 }
+# The command line adds to the models of the environment: no head takes one out.
+OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
+MODEL_ALONE = {"clm_ler": ["lr_standardised"], **dict.fromkeys(OPPONENTS, ())}
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
 
 
@@ -119,7 +122,7 @@ def main() -> None:
     for variant in arguments.variants:
         for seed in arguments.seeds:
             folder = copy_of(site, arguments.storage / name_of(variant, seed))
-            alone = {"models": {"clm_ler": ["lr_standardised"]}} if found else {}
+            alone = {"models": MODEL_ALONE} if found else {}
             changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": alone, "seed": seed}
             rows = evaluate(folder, **changes)
             others = rows[rows["model"] != "clm_ler"]

@@ -16,8 +16,21 @@ SMALL = {
         "tokens_per_batch": 1024,
     },
     "finetune": {"num_train_epochs": 1, "tuneable_parameters": {"learning_rate": [1.0e-3]}},
-    "ehrshot_eval": {"shots": [8], "bootstraps": 50},
+    # Of each group of tasks one or two.
+    "ehrshot_eval": {
+        "tasks": ["guo_los", "guo_icu", "lab_anemia", "new_hypertension", "chexpert"],
+        "shots": [8],
+        "bootstraps": 50,
+    },
 }
+OPPONENTS = (
+    "untrained",
+    "demographics",
+    "count",
+    "count_bins",
+    "windowed",
+    "clm_ler_windowed",
+)
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_a_run_of_the_docs_ends(command, place, tmp_path, monkeypatch):
     unknown = {name for name, value in pairs.items() if value.isupper() and name not in places}
     assert not unknown
     placed = {name: places.get(name, value) for name, value in pairs.items()}
-    values = SMALL | {"storage": places["storage"]} | placed
+    values = placed | SMALL | {"storage": places["storage"]}
     parameters = ",".join(f"{name}={value}" for name, value in values.items())
     done = CliRunner().invoke(run, [*words, f"--params={parameters}"])
     assert done.exit_code == 0, done.output

@@ -6,6 +6,8 @@ import ibis
 import pytest
 from ibis import _
 
+from tests.end_to_end.conftest import OPPONENTS
+
 TASKS = ("guo_los", "lab_anemia", "new_hypertension", "chexpert")
 PROBE_ONLY = {
     "tasks": list(TASKS),
@@ -13,14 +15,11 @@ PROBE_ONLY = {
     "replicates": 2,
     "max_length": 64,
     "models": {
+        **dict.fromkeys(OPPONENTS, ()),
         "clm_ler": ["lr_lbfgs"],
         "clm_ler_finetuned": [],
-        "untrained": [],
         "demographics": ["lr_standardised"],
-        "count": [],
-        "count_bins": [],
         "windowed": ["lr_standardised"],
-        "clm_ler_windowed": [],
     },
 }
 

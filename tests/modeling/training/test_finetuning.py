@@ -42,7 +42,7 @@ FAST = FineTuning(
 )
 
 
-LONG = replace(FAST, num_train_epochs=30, early_stopping_patience=99)
+LONG = replace(FAST, num_train_epochs=12, early_stopping_patience=99)
 
 
 @pytest.fixture(scope="module")

@@ -285,7 +285,6 @@ def test_by_default_a_result_is_a_number_with_a_unit(as_table):
     assert "text" not in made["lab_events"].columns
 
 
-@both_engines
 @pytest.mark.parametrize(
     ("once", "expected"), [(True, 1), ({"lab": False}, 2), (False, 2), ({"diagnosis": False}, 1)]
 )
