@@ -69,12 +69,17 @@ class Estimate:
         return self + other * -1.0
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval."""
+    def error(self) -> float:
+        """The standard error."""
         persons = int(self.seen.sum())
         variance = np.square(self.shares).sum() * persons / max(persons - 1, 1)
-        error = NORMAL_QUANTILE * float(np.sqrt(variance))
-        return self.value - error, self.value + error
+        return float(np.sqrt(variance))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        margin = NORMAL_QUANTILE * self.error
+        return self.value - margin, self.value + margin
 
 
 def mean_of(estimates: list[Estimate]) -> Estimate:

@@ -1,6 +1,6 @@
-"""A model and windowed features together: the best of each alone, their ranks' mean, and both at once.
+"""A model and windowed features together: the mean of their ranks, each alone, or trees on both.
 
-Which one is decided by the AUROC on validation samples, the first one where several are best.
+The mean of ranks, unless validation samples tell clearly that another is better.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_ler.modeling.evaluation.probes import Labels, auroc_of
+from clm_ler.modeling.evaluation.differences import Estimate
+from clm_ler.modeling.evaluation.probes import Labels
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +52,17 @@ def candidate_scores(model: Scores, windowed: Scores, both: Floats) -> dict[str,
 
 
 def choose(labels: Labels, scores: Mapping[str, Floats]) -> tuple[str, dict[str, float]]:
-    """Return the name of the best scores, and the AUROC of all; the first one where none can be told."""
-    aurocs = {name: auroc_of(labels, values) for name, values in scores.items()}
-    return max(aurocs, key=lambda name: np.nan_to_num(aurocs[name], nan=-1.0)), aurocs
+    """Return the name of the chosen scores, and the AUROC of all on validation.
+
+    The mean of ranks is seldom far from the best, and a choice among few samples is a throw of dice.
+    So another is chosen only where it is better by more than the standard error of the difference.
+    """
+    samples = np.arange(len(labels))
+    found = {
+        name: Estimate.of_auroc(labels, values, samples, len(labels))
+        for name, values in scores.items()
+    }
+    gains = {name: estimate - found[RANKS] for name, estimate in found.items()}
+    told = [name for name, gain in gains.items() if gain.value > gain.error]
+    chosen = max(told, key=lambda name: gains[name].value, default=RANKS)
+    return chosen, {name: estimate.value for name, estimate in found.items()}
