@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM
@@ -9,6 +10,7 @@ from clm_ler.modeling.loading import (
     build_model,
     continue_from,
     load_model,
+    number_labs,
 )
 
 BINS = 4
@@ -73,6 +75,24 @@ def test_an_earlier_model_is_continued_token_by_token() -> None:
     old = earlier(input_ids=torch.tensor([[1, 2, 3]]), **inputs).logits
     new = model(input_ids=torch.tensor([[now["a"], now["b"], now["c"]]]), **inputs).logits
     torch.testing.assert_close(new[..., [now[token] for token in before]], old)
+
+
+def test_what_is_known_of_labs_goes_with_their_codes() -> None:
+    before, now = {"[PAD]": 0, "a": 1, "b": 2}, {"[PAD]": 0, "b": 1, "new": 2, "a": 3}
+    forecast = SIZES | {"query_token": True, "lab_forecasts": True}
+    torch.manual_seed(0)
+    earlier = build_model("clm_ler", len(before), BINS, forecast | {"lab_rows": 2}).eval()
+    number_labs(earlier, np.array([1, 2]))
+    model = build_model("clm_ler", len(now), BINS, forecast | {"lab_rows": 3}).eval()
+    number_labs(model, np.array([2, 3, 1]))  # new, a, b
+    continue_from(model, now, earlier, before)
+    rest = {
+        "position_ids": torch.tensor([[0, 3, 9]]),
+        "token_type_ids": torch.tensor([[0, 1, 2]]),
+    }
+    old = earlier.base_model(input_ids=torch.tensor([[1, 1, 2]]), **rest).lab_logits
+    new = model.base_model(input_ids=torch.tensor([[3, 3, 1]]), **rest).lab_logits
+    torch.testing.assert_close(new[:, 1:], old)
 
 
 def test_a_vocabulary_that_shrank_is_refused() -> None:

@@ -29,7 +29,8 @@ FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {
     "longformer": (LongformerConfig, LongformerForMaskedCodes),
 }
 # Names of parameters that `continue_from` may leave as they are.
-LAB_ROWS = "clm_ler.embeddings.lab_rows."
+FORECASTS = "clm_ler.lab_forecasts."
+PER_LAB = ("clm_ler.embeddings.lab_rows.", f"{FORECASTS}labs.", f"{FORECASTS}decay.")
 EVENT_HEAD = "event_head."
 EVENT_TARGETS = ("event_head.targets.", "event_head.bias")
 CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
@@ -87,7 +88,9 @@ def continue_from(
     by_token = _vocabulary_parameters(model)
     before = dict(earlier.named_parameters())
     predicted_before = any(name.startswith(EVENT_HEAD) for name in before)
-    anew = (LAB_ROWS, *(EVENT_TARGETS if predicted_before else (EVENT_HEAD,)))
+    forecast_before = any(name.startswith(FORECASTS) for name in before)
+    anew = (*PER_LAB, *(EVENT_TARGETS if predicted_before else (EVENT_HEAD,)))
+    anew += () if forecast_before else (FORECASTS,)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.startswith(anew):
@@ -99,14 +102,21 @@ def continue_from(
                 parameter[new_rows] = before[name][old_rows]
             else:
                 parameter.copy_(before[name])
-        _copy_lab_rows(model, new_rows, earlier, old_rows)
+        _copy_labs(model, new_rows, earlier, old_rows)
 
 
-def _copy_lab_rows(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor) -> None:
-    """Copy the rows of the labs that both models know; ``tokens`` are the same ones in each."""
+def _copy_labs(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor) -> None:
+    """Copy what is of the labs that both models know; ``tokens`` are the same ones in each."""
     ours, theirs = (m.base_model.embeddings for m in (model, earlier))
     if not (getattr(ours, "has_lab_rows", False) and getattr(theirs, "has_lab_rows", False)):
         return
+    new, old = ours.lab_of_code[tokens], theirs.lab_of_code[earlier_tokens]
+    both = (new > 0) & (old > 0)
+    forecasts, before = (m.base_model.lab_forecasts for m in (model, earlier))
+    if forecasts is not None and before is not None:
+        for name in ("labs", "decay"):
+            mine, their = getattr(forecasts, name).weight, getattr(before, name).weight
+            mine[new[both] - 1] = their[old[both] - 1]
     for number in range(1, ours.num_lab_bins + 1):
         old = theirs.lab_row_of(earlier_tokens, torch.full_like(earlier_tokens, number))
         new = ours.lab_row_of(tokens, torch.full_like(tokens, number))

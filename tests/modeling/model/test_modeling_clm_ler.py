@@ -9,7 +9,13 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from clm_ler.modeling.data.packing import pack
-from clm_ler.modeling.model.configuration_clm_ler import POOLINGS, TIME_ENCODINGS, ClmLerConfig
+from clm_ler.modeling.model.configuration_clm_ler import (
+    POOLINGS,
+    TIME_ENCODINGS,
+    ClmLerConfig,
+    pooled_size,
+)
+from clm_ler.modeling.model.lab_forecasts import expected_places
 from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForMaskedLM,
     ClmLerForSequenceClassification,
@@ -85,17 +91,22 @@ def test_only_the_days_between_events_matter_to_rotary_days(batch: dict[str, Ten
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_is_the_same_padded_and_packed(batch: dict[str, Tensor], pooling: str) -> None:
     torch.manual_seed(0)
-    model = ClmLerModel(config(pooling=pooling, query_token="query" in pooling)).eval()
+    chosen = {"lab_rows": 3, "lab_forecasts": True} if "labs" in pooling else {}
+    model = ClmLerModel(config(pooling=pooling, query_token="query" in pooling, **chosen)).eval()
+    if chosen:
+        model.embeddings.number_labs(batch["input_ids"][0, :3])
     padded = model(**batch)
+    assert padded.pooler_output.shape[1] == pooled_size(model.config)
     packed = model(**pack(batch))
     torch.testing.assert_close(packed.pooler_output, padded.pooler_output, rtol=1e-4, atol=1e-5)
     states = [padded.last_hidden_state[i, :length] for i, length in enumerate(LENGTHS)]
     expected = {"cls": lambda s: s[0], "mean": lambda s: s.mean(0), "last": lambda s: s[-1]}
     expected["query"] = expected["last"]
     expected["query+mean"] = lambda s: torch.cat([s[-1], s.mean(0)])
-    torch.testing.assert_close(
-        padded.pooler_output, torch.stack([expected[pooling](s) for s in states])
-    )
+    found = torch.stack([expected[pooling.removesuffix("+labs")](s) for s in states])
+    if chosen:
+        found = torch.cat([found, expected_places(padded.lab_logits)], dim=1)
+    torch.testing.assert_close(padded.pooler_output, found)
 
 
 def test_without_bins_there_is_no_bin_head(batch: dict[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clm_ler.modeling.data.batches import collate
 from clm_ler.modeling.data.packing import pack, renumber
 from clm_ler.modeling.data.windows import WindowOptions, cut, evaluation_windows, query_windows
-from clm_ler.modeling.loading import build_model
+from clm_ler.modeling.loading import build_model, number_labs
 from clm_ler.modeling.objectives.base import measure, model_sums
 from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_and_tte import MlmAndTte
@@ -46,7 +46,10 @@ def objective_of(store: Any, kind: Any = Tte) -> Any:
 
 def model_of(objective: Any) -> Any:
     torch.manual_seed(0)
-    model = build_model("clm_ler", len(TOKENS), BINS, SIZES | objective.configure())
+    labs = [IDS[code] for code in CODES[:-1]]  # of the last one nothing was known in training
+    chosen = SIZES | objective.configure() | {"lab_rows": len(labs)}
+    model = build_model("clm_ler", len(TOKENS), BINS, chosen)
+    number_labs(model, np.array(labs))
     objective.start(model)
     return model.eval()
 

@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 TimeEncoding = Literal["rope_days", "day_embedding", "order"]
-Pooling = Literal["query", "query+mean", "cls", "mean", "last"]
+Pooling = Literal["query", "query+mean", "query+mean+labs", "cls", "mean", "last"]
 TIME_ENCODINGS: tuple[str, ...] = get_args(TimeEncoding)
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 # A day, a week, a month, a quarter, half a year, a year, two years and more after the query.
@@ -31,8 +31,10 @@ class ClmLerConfig(PreTrainedConfig):
         lab_rows: Number of lab codes that have an embedding of their own for each bin, beside the shared
             ones of code and bin.
         pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the state of the query
-            token, that beside the mean over the tokens, the ``[CLS]`` state, the mean, or the state of
+            token, that beside the mean over the tokens, both beside the forecast of each lab, the ``[CLS]`` state, the mean, or the state of
             the last token.
+        lab_forecasts: Whether the next result of each of the ``lab_rows`` labs is predicted; see
+            :class:`clm_ler.modeling.model.lab_forecasts.LabForecasts`.
         event_targets: Number of codes and lab extremes whose coming is predicted; 0 leaves out the head
             that does. See :class:`clm_ler.modeling.model.event_head.EventHead`.
         event_edges: First day of each piece of time within which a hazard is constant.
@@ -61,6 +63,7 @@ class ClmLerConfig(PreTrainedConfig):
     query_token: bool = False
     lab_rows: int = 0
     pooling: str = "mean"
+    lab_forecasts: bool = False
     event_targets: int = 0
     event_edges: list[int] | tuple[int, ...] = EVENT_EDGES
     event_rank: int = 32
@@ -90,6 +93,11 @@ class ClmLerConfig(PreTrainedConfig):
             )
 
     @property
+    def forecasts_labs(self) -> bool:
+        """Whether the model has a forecast of each lab; without labs or bins there is none."""
+        return self.lab_forecasts and self.lab_rows > 0 and self.num_lab_bins > 0
+
+    @property
     def predicts_bins(self) -> bool:
         """Whether the model has a head for masked lab bins."""
         return self.num_lab_bins > 0 and self.bin_loss_weight > 0
@@ -97,5 +105,7 @@ class ClmLerConfig(PreTrainedConfig):
 
 def pooled_size(config: PreTrainedConfig) -> int:
     """Return the length of the embedding of a sequence, for a model of any flavour."""
-    joined = getattr(config, "pooling", "mean") == "query+mean"
-    return int(config.hidden_size) * (2 if joined else 1)
+    parts = getattr(config, "pooling", "mean").split("+")
+    states = len(parts) - ("labs" in parts)
+    forecasts = config.lab_rows if "labs" in parts and config.forecasts_labs else 0
+    return int(config.hidden_size * states + forecasts)

@@ -37,7 +37,8 @@ class EventHead(nn.Module):
         self.pieces = nn.Linear(config.hidden_size, len(self.edges) * self.rank)
         self.targets = nn.Embedding(config.event_targets, self.rank)
         self.bias = nn.Parameter(torch.zeros(config.event_targets, len(self.edges)))
-        self.next_bin = ClmLerHead(config, config.num_lab_bins) if config.num_lab_bins else None
+        asks_bins = config.num_lab_bins > 0 and not config.forecasts_labs
+        self.next_bin = ClmLerHead(config, config.num_lab_bins) if asks_bins else None
         self.visits = nn.Linear(config.hidden_size, sum(VISIT_CLASSES))
 
     def log_likelihood(

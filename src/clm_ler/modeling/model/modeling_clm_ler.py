@@ -11,6 +11,7 @@ of 160,000 the head would otherwise take more than half of all the work.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -28,7 +29,15 @@ from clm_ler.modeling.model.attention import attention_name, rotary_angles, rota
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig, pooled_size
 from clm_ler.modeling.model.event_head import EventHead
 from clm_ler.modeling.model.heads import ClmLerHead
+from clm_ler.modeling.model.lab_forecasts import LabForecasts, expected_places
 from clm_ler.modeling.model.read_out import MaskedCodesOutput, ReadOut, read_states
+
+
+@dataclass
+class EncoderOutput(BaseModelOutputWithPooling):
+    """What the encoder makes of sequences; ``lab_logits`` are ``[sequences, labs, bins]``."""
+
+    lab_logits: Tensor | None = None
 
 
 class ClmLerEmbeddings(nn.Module):
@@ -74,9 +83,15 @@ class ClmLerEmbeddings(nn.Module):
 
     def lab_row_of(self, codes: Tensor, bins: Tensor) -> Tensor:
         """Return the row of each (lab, bin); 0 for what is no lab, or has no bin to be seen."""
-        lab = self.lab_of_code[codes]
-        known = (lab > 0) & (bins > 0) & (bins <= self.num_lab_bins)
-        return torch.where(known, (lab - 1) * self.num_lab_bins + bins, 0)
+        lab = self.lab_of(codes, bins)
+        return torch.where(lab > 0, (lab - 1) * self.num_lab_bins + bins, 0)
+
+    def lab_of(self, codes: Tensor, bins: Tensor) -> Tensor:
+        """Return the number of the lab whose result is seen, from 1; 0 where there is none."""
+        if not self.has_lab_rows:
+            return torch.zeros_like(codes)
+        known = (bins > 0) & (bins <= self.num_lab_bins)
+        return self.lab_of_code[codes] * known
 
 
 class ClmLerAttention(nn.Module):
@@ -180,6 +195,7 @@ class ClmLerModel(ClmLerPreTrainedModel):
         self.embeddings = ClmLerEmbeddings(config)
         self.layers = nn.ModuleList(ClmLerLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.lab_forecasts = LabForecasts(config) if config.forecasts_labs else None
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -199,7 +215,7 @@ class ClmLerModel(ClmLerPreTrainedModel):
         attention_mask: Tensor | None = None,
         cu_seq_lens: Tensor | None = None,
         max_seq_len: int | None = None,
-    ) -> BaseModelOutputWithPooling:
+    ) -> EncoderOutput:
         """Encode a padded or packed batch.
 
         Args:
@@ -211,8 +227,8 @@ class ClmLerModel(ClmLerPreTrainedModel):
             max_seq_len: The longest packed sequence.
 
         Returns:
-            ``last_hidden_state`` shaped as the input plus ``hidden_size``, and ``pooler_output``
-            ``[sequences, hidden_size]`` by ``config.pooling``.
+            ``last_hidden_state`` shaped as the input plus ``hidden_size``, ``pooler_output``
+            ``[sequences, pooled_size]`` by ``config.pooling``, and ``lab_logits`` of the forecasts.
         """
         order = rank_in_sequence(input_ids, cu_seq_lens)
         days = order if position_ids is None else position_ids
@@ -223,8 +239,32 @@ class ClmLerModel(ClmLerPreTrainedModel):
         for layer in self.layers:
             hidden = layer(hidden, angles, mask, cu_seq_lens, max_seq_len)
         hidden = self.norm(hidden)
-        pooled = pool(hidden, self.config.pooling, attention_mask, cu_seq_lens)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+        borders = attention_mask, cu_seq_lens
+        forecasts = self._forecast(hidden, self.embeddings.lab_of(input_ids, bins), days, *borders)
+        pooled = pool(hidden, self.config.pooling.removesuffix("+labs"), *borders)
+        if forecasts is not None and self.config.pooling.endswith("+labs"):
+            pooled = torch.cat([pooled, expected_places(forecasts).to(pooled.dtype)], dim=-1)
+        return EncoderOutput(last_hidden_state=hidden, pooler_output=pooled, lab_logits=forecasts)
+
+    def _forecast(
+        self,
+        hidden: Tensor,
+        labs: Tensor,
+        days: Tensor,
+        attention_mask: Tensor | None,
+        cu_seq_lens: Tensor | None,
+    ) -> Tensor | None:
+        if self.lab_forecasts is None:
+            return None
+        queries = pool(hidden, "query", attention_mask, cu_seq_lens)
+        asked = pool(days.unsqueeze(-1), "query", attention_mask, cu_seq_lens).squeeze(-1)
+        if cu_seq_lens is None:
+            sequences = torch.arange(len(hidden), device=hidden.device)[:, None].expand_as(days)
+        else:
+            sequences = sequence_of_token(cu_seq_lens, hidden.shape[1])
+        flat = sequences.flatten()
+        before = (asked.index_select(0, flat) - days.flatten()).clamp(min=0)
+        return self.lab_forecasts(hidden.flatten(0, 1), labs.flatten(), before, flat, queries)
 
     def _angles(self, days: Tensor, order: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.config.time_encoding == "day_embedding":
@@ -350,6 +390,8 @@ class ClmLerForMaskedLM(ClmLerPreTrainedModel):
         outputs = self.clm_ler(
             input_ids, token_type_ids, position_ids, attention_mask, cu_seq_lens, max_seq_len
         )
+        if targets is not None and outputs.lab_logits is not None:
+            targets = {**targets, "lab_logits": outputs.lab_logits}
         return read_states(self, outputs.last_hidden_state, input_ids, read_out, targets)
 
 

@@ -37,7 +37,8 @@ class ReadOut(Protocol):
             model: For its heads: ``code_logits``, ``bin_logits``.
             states: ``[positions, hidden_size]``, those of all sequences behind one another.
             input_ids: ``[positions]``.
-            targets: What is to be predicted, and where.
+            targets: What is to be predicted, and where; and the ``lab_logits`` of a model that
+                forecasts labs.
         """
         ...
 

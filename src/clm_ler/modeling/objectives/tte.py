@@ -135,6 +135,7 @@ class Tte:
             "query_token": True,
             "event_targets": len(self.kinds),
             "event_edges": list(self.options.event_edges),
+            "lab_forecasts": True,
             "event_rank": self.options.event_rank,
         }
 
@@ -325,6 +326,12 @@ def _ratio(total: float, count: float) -> float:
 
 def next_bin_logits(model: Any, queries: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     """Return the logits of each lab's next bin, fp32 ``[F, B]``, given which lab."""
+    if "lab_logits" in targets:
+        forecasts = targets["lab_logits"]
+        labs = model.base_model.embeddings.lab_of_code[targets["bin_code"]]
+        places = targets["bin_query"] * forecasts.shape[1] + (labs - 1).clamp(min=0)
+        told: Tensor = forecasts.flatten(0, 1).index_select(0, places).float()
+        return told * (labs > 0)[:, None]  # of a lab that training has not seen it says nothing
     if model.event_head.next_bin is None:  # labs are tokens of their own
         return queries.new_zeros(0, 1).float()
     labs = model.get_input_embeddings()(targets["bin_code"])

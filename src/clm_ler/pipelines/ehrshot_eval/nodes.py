@@ -101,12 +101,15 @@ def embed_untrained(
 ) -> ir.Table:
     """Return what :func:`embed_samples` does, of a model that has learned nothing.
 
-    It has the sizes of the pre-trained one and random weights. Where nobody asks for it, no row.
+    It has the sizes of the pre-trained one, knows which codes are labs, and has random weights. Where
+    nobody asks for it, no row.
     """
     wanted = ehrshot_seen if options.models.get("untrained") else ehrshot_seen.limit(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = type(pretrained_model)(pretrained_model.config).eval()
+    for own, known in zip(model.buffers(), pretrained_model.buffers(), strict=True):
+        own.copy_(known)
     return embed_samples(ehrshot_encoded, wanted, tokenizer, model, options)
 
 
