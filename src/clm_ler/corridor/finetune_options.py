@@ -34,8 +34,8 @@ class FinetuneOptions(FineTuning):
     head: Annotated[
         Literal["model", "hybrid"],
         doc(
-            "hybrid: beside the model, the best by validation of the model, windowed features, the mean "
-            "of their ranks and trees on both; its predictions are tables of their own"
+            "hybrid: beside the model, the mean of the ranks of model and windowed features, or one "
+            "of them or trees on both where validation tells that they are better; its predictions are tables of their own"
         ),
     ] = "model"
 

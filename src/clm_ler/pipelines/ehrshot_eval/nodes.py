@@ -165,7 +165,7 @@ def choose_classifiers(
 ) -> pa.RecordBatchReader:
     """Return what validation chooses of the cells, as further cells.
 
-    The head ``best`` of each model that has several, and the model ``hybrid``: the best of the model,
+    The head ``best`` of each model that has several, and the model ``hybrid``: of the model,
     windowed features, the mean of their ranks, and trees on both.
     """
     test = ehrshot_samples.filter(_.split == "test")

@@ -51,7 +51,7 @@ class EhrshotOptions(BaseModel):
         "summaries of each code over windows of time, `clm_ler_windowed` embeddings beside these, "
         "`untrained` embeddings of random weights, `demographics` age, gender, race and "
         "ethnicity, `clm_ler_finetuned` the model itself. With `clm_ler`, `windowed` and "
-        "`clm_ler_windowed` there is a `hybrid` too, the best of them by validation"
+        "`clm_ler_windowed` there is a `hybrid` too, which puts them together"
     )
     lookbacks: tuple[PositiveInt, ...] = Field(
         (30, 365), description="Days before the prediction that bound the time bins, ascending"
