@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 TimeEncoding = Literal["rope_days", "day_embedding", "order"]
-Pooling = Literal["query", "query+mean", "query+mean+labs", "cls", "mean", "last"]
+Pooling = Literal["query", "query+mean", "query+labs", "query+mean+labs", "cls", "mean", "last"]
 TIME_ENCODINGS: tuple[str, ...] = get_args(TimeEncoding)
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 # A day, a week, a month, a quarter, half a year, a year, two years and more after the query.
@@ -31,7 +31,7 @@ class ClmLerConfig(PreTrainedConfig):
         lab_rows: Number of lab codes that have an embedding of their own for each bin, beside the shared
             ones of code and bin.
         pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the state of the query
-            token, that beside the mean over the tokens, both beside the forecast of each lab, the ``[CLS]`` state, the mean, or the state of
+            token, that beside the mean over the tokens or the forecast of each lab or both, the ``[CLS]`` state, the mean, or the state of
             the last token.
         lab_forecasts: Whether the next result of each of the ``lab_rows`` labs is predicted; see
             :class:`clm_ler.modeling.model.lab_forecasts.LabForecasts`.
