@@ -35,6 +35,7 @@ OTHERS = {
     "embed_at",
     "ehrshot_native",
     "fhir_read",
+    "label",
     "meds_export",
     "predict",
     "transfer",
