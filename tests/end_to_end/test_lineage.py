@@ -38,6 +38,7 @@ OTHERS = {
     "label",
     "meds_export",
     "predict",
+    "report",
     "transfer",
 }
 
