@@ -54,7 +54,9 @@ def parameter_models() -> dict[str, type]:
 
     models: dict[str, type] = {}
     others = [pipelines[name] for name in sorted(pipelines) if name != "__default__"]
-    for node in (node for pipeline in (pipelines["__default__"], *others) for node in pipeline.nodes):
+    for node in (
+        node for pipeline in (pipelines["__default__"], *others) for node in pipeline.nodes
+    ):
         hints = typing.get_type_hints(node.func)
         names = [name for name in hints if name != "return"]
         for position, dataset in enumerate(node.inputs):

@@ -40,7 +40,9 @@ def select_labels(
 
 def _of_task(candidates: ir.Table | None, task: TaskOptions) -> ir.Table:
     if candidates is None:
-        raise ValueError(f"There are no labels of task {task.name}: run the pipeline `label` first.")
+        raise ValueError(
+            f"There are no labels of task {task.name}: run the pipeline `label` first."
+        )
     labels = candidates.filter(_.reason.isnull())
     others = labels.filter(_.task != task.name).select("task").distinct().limit(1)
     if found := others.to_pyarrow()["task"].to_pylist():

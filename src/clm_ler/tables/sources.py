@@ -63,7 +63,7 @@ Sources = TableSource | dict[str, TableSource]
 
 # The columns that are dates, and how exact.
 DATES = {"birth_date": "date"} | dict.fromkeys(
-    ("time", "prediction_time", "start", "end"), "timestamp"
+    ("time", "prediction_time", "start_time", "end_time"), "timestamp"
 )
 # A database may lack any of the demographics.
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(

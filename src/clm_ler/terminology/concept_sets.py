@@ -126,7 +126,9 @@ def _expanded(wanted: ir.Table, ancestor: ir.Table | None) -> ir.Table:
 def _check_known(items: list[Item], concept: ir.Table, name: str) -> None:
     wanted = {item.concept_id for item in items}
     ids = concept.select(concept_id=concept.concept_id.cast("int64"))
-    known = set(ids.filter(_.concept_id.isin(sorted(wanted))).to_pyarrow()["concept_id"].to_pylist())
+    known = set(
+        ids.filter(_.concept_id.isin(sorted(wanted))).to_pyarrow()["concept_id"].to_pylist()
+    )
     if missing := sorted(wanted - known):
         raise ValueError(
             f"Event {name!r}: {len(missing)} of {len(wanted)} concepts are not in the vocabulary, "

@@ -157,9 +157,7 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints="", **OPTIONS)
-    labels = select_labels(
-        data["raw_labels"], None, data["person_ids"], None, options, READING
-    )
+    labels = select_labels(data["raw_labels"], None, data["person_ids"], None, options, READING)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -119,9 +119,10 @@ def in_hospital_death(person, end):
 def long_stay(person, end):
     for start, discharge in person.stays({"IP", "ERIP"}):
         time = end_of_day(start)
-        if old(person, 18, time) and alive(person, time) and discharge and discharge > time:
-            if seen(person, time):
-                yield time, int(discharge - start >= timedelta(days=7))
+        if not (old(person, 18, time) and alive(person, time) and seen(person, time)):
+            continue
+        if discharge and discharge > time:
+            yield time, int(discharge - start >= timedelta(days=7))
 
 
 def new_diabetes(person, end):

@@ -49,7 +49,9 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
     def held(name, table):
         return backend.create_table(name, table)
 
-    made = {"demographics": held("demographics", corridor.select_demographics(raw["patient"], READING))}
+    made = {
+        "demographics": held("demographics", corridor.select_demographics(raw["patient"], READING))
+    }
     born = made["demographics"]
     coded = corridor.screen_coded_events(born, READING, *(raw[n] for n in corridor.CODED_TABLES))
     labs = corridor.screen_lab_events(raw["lab"], born, READING)
@@ -63,7 +65,10 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
 
 
 def label(
-    tables: dict[str, ibis.Table], task: TaskOptions, vocabulary: Any = None, concept_sets: Any = None
+    tables: dict[str, ibis.Table],
+    task: TaskOptions,
+    vocabulary: Any = None,
+    concept_sets: Any = None,
 ) -> dict[str, ibis.Table]:
     """What the pipeline makes of the tables, stage by stage."""
     backend = tables["demographics"].get_backend()

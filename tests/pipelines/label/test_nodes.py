@@ -46,9 +46,7 @@ def records():
 
 def find(records, task, concept_sets=None):
     vocabulary = (None, None, None)
-    found = nodes.find_task_codes(
-        *records, *vocabulary, concept_sets, TaskOptions(**task), READING
-    )
+    found = nodes.find_task_codes(*records, *vocabulary, concept_sets, TaskOptions(**task), READING)
     return found.to_pyarrow().to_pylist()
 
 
@@ -70,12 +68,18 @@ def event(**parts):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        (event(codes={"ICD10CM": ["E99*"]}), "'type_2_diabetes' .outcome.event.: none of its codes"),
+        (
+            event(codes={"ICD10CM": ["E99*"]}),
+            "'type_2_diabetes' .outcome.event.: none of its codes",
+        ),
         (event(codes={"ICD10": ["E11*"]}), "whose systems are ICD10CM, LOINC"),
         (event(concepts=[{"id": 201826}]), "names OMOP concepts, and there is no vocabulary"),
         (event(concept_set="t2dm"), "there is no concept set 't2dm' .* which has other"),
         ({"min_events": 31}, "are in fewer than 31 rows of the records"),
-        ({"outcome": {"days": [1, 4000]}}, "records span 36[0-9][0-9] days: nobody can be followed"),
+        (
+            {"outcome": {"days": [1, 4000]}},
+            "records span 36[0-9][0-9] days: nobody can be followed",
+        ),
         (
             event(codes={"LOINC": ["2160-0"]}, unit="mg/dL", above=1),
             "none of 50 results can be read in 'mg/dL'",
@@ -127,20 +131,27 @@ def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
         ("2", "2020-01-02 10:00", None, "OP"),
         ("9", "2020-01-01", None, "OP"),
     ]
-    visit = as_table(rows, dict.fromkeys(("person_id", "start", "end", "type"), "string"))
+    visit = as_table(rows, dict.fromkeys(("person_id", "start_time", "end_time", "type"), "string"))
     options = LabelOptions(
-        tables={"visit": {"select_expr": ["person_id", "start", "end", "type"]}}
+        tables={"visit": {"select_expr": ["person_id", "start_time", "end_time", "type"]}}
     )
     task = TaskOptions(**definition("long_stay"))
     rows = nodes.read_visits(visit, persons, task, options, READING).to_pyarrow().to_pylist()
-    assert sorted((row["type"], row["reason"], row["end"]) for row in rows if row["reason"]) == [
+    assert sorted(
+        (row["type"], row["reason"], row["end_time"]) for row in rows if row["reason"]
+    ) == [
         ("IP", "no start", None),
         ("OP", "person is not known", None),
     ]
-    assert [row["end"] for row in rows if row["reason"] is None] == [None, None]
+    assert [row["end_time"] for row in rows if row["reason"] is None] == [None, None]
 
 
-CANDIDATE = {"person_id": "int64", "prediction_time": "timestamp", "label": "int64", "task": "string"}
+CANDIDATE = {
+    "person_id": "int64",
+    "prediction_time": "timestamp",
+    "label": "int64",
+    "task": "string",
+}
 
 
 def test_labels_are_those_of_the_task_or_of_the_table(as_table):

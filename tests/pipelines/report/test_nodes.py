@@ -34,7 +34,9 @@ def task(difference, positives=40):
         "verdict": "The fine-tuned model does NOT clearly beat counts (AUROC on test).",
         "thresholds": [
             {"threshold": 0.1}
-            | dict.fromkeys(("flagged", "sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6))
+            | dict.fromkeys(
+                ("flagged", "sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6)
+            )
         ],
         "subgroups": subgroups,
     }
@@ -184,7 +186,10 @@ def test_the_verdict_does_not_flatter():
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["pretrain_metrics", "pretrain_curves"], "Nothing can be said of its use for a prediction"),
+        (
+            ["pretrain_metrics", "pretrain_curves"],
+            "Nothing can be said of its use for a prediction",
+        ),
         (["ehrshot_verdict"], "does not beat counting in 1 of 1 comparisons"),
         (["cutflow"], "Nothing was trained yet"),
         ([], "Nothing was trained yet"),

@@ -113,7 +113,9 @@ def test_labels_that_contradict_each_other_stop_the_run(as_table, candidates):
     rows = candidates.to_pyarrow().to_pylist()
     rows.append(rows[0] | {"label": 0, "reason": SAME_TIME})
     table = as_table([tuple(row.values()) for row in rows], CANDIDATE)
-    with pytest.raises(ValueError, match="task t: 1 prediction times of one person have two labels"):
+    with pytest.raises(
+        ValueError, match="task t: 1 prediction times of one person have two labels"
+    ):
         check_labels(table, TASK, LEAST)
     check_labels(candidates, TASK, LEAST)
 
@@ -124,5 +126,5 @@ def test_too_few_outcomes_stop_the_run_and_few_are_not_counted(candidates):
         check_labels(few, TASK, LEAST)
     assert "lost for the reason" in str(error.value)
     asked = TASK.model_copy(update={"min_events": 50})
-    with pytest.raises(ValueError, match="40 labels are with the outcome, and .* asks for 50"):
+    with pytest.raises(ValueError, match=r"40 labels are with the outcome, and .* asks for 50"):
         check_labels(candidates, asked, LEAST)

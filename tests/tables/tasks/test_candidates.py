@@ -192,7 +192,9 @@ def test_a_death_counts_until_the_day_of_discharge(label, died, expected):
     asked = stay_task(
         {"event": "death", "days": [0, 365], "until_discharge": True}, {"death": {"death": True}}
     )
-    asked = asked.model_copy(update={"follow_up": asked.follow_up.model_copy(update={"death": "negative"})})
+    asked = asked.model_copy(
+        update={"follow_up": asked.follow_up.model_copy(update={"death": "negative"})}
+    )
     deaths, events = [(1, at(died))], [(1, at(died), "death")]
     assert label(asked, events, [STAY], deaths) == [(PREDICTED, expected, None)]
 
@@ -223,7 +225,14 @@ CREATININE = ("LOINC", "2160-0")
 def code_row(**values):
     empty = dict.fromkeys(TASK_CODES)
     empty |= {"event": "aki", "leaf": "aki", "measured": True, "rises": True, "lab": True}
-    empty |= {"system": "LOINC", "code": "2160-0", "unit": "", "factor": 1.0, "offset": 0.0, "rows": 9}
+    empty |= {
+        "system": "LOINC",
+        "code": "2160-0",
+        "unit": "",
+        "factor": 1.0,
+        "offset": 0.0,
+        "rows": 9,
+    }
     return tuple((empty | values).values())
 
 

@@ -11,7 +11,9 @@ def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
     """Say in three sentences what was found, whether it beats the opponents, and what is doubtful."""
     told = told_tasks(data, numbers.min_persons)
     if told:
-        said: list[Markup | str] = [sentence for task in told for sentence in _of_task(data, numbers, task)]
+        said: list[Markup | str] = [
+            sentence for task in told for sentence in _of_task(data, numbers, task)
+        ]
     elif data.get("ehrshot_verdict"):
         said = _of_benchmark(data, numbers)
     elif "pretrain_metrics" in data:
@@ -28,9 +30,9 @@ def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
 def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     path = f"finetune_metrics/tasks/{task}"
     report = data["finetune_metrics"]["tasks"][task]
-    yield Markup("{}: the fine-tuned model has an AUROC of {} on {} persons of the test split.").format(
-        task, numbers.estimate(f"{path}/auroc"), numbers.count(f"{path}/samples/test/persons")
-    )
+    yield Markup(
+        "{}: the fine-tuned model has an AUROC of {} on {} persons of the test split."
+    ).format(task, numbers.estimate(f"{path}/auroc"), numbers.count(f"{path}/samples/test/persons"))
     beaten = [
         name
         for name, other in report["baselines"].items()
@@ -43,7 +45,11 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     else:
         yield Markup("It beats every baseline: {}").format(report["verdict"])
     warnings = data.get("leakage_report", {}).get("warnings", [])
-    doubts = f"the leakage audit warns: {' '.join(warnings)}" if warnings else "the leakage audit found nothing"
+    doubts = (
+        f"the leakage audit warns: {' '.join(warnings)}"
+        if warnings
+        else "the leakage audit found nothing"
+    )
     slope = report["metrics"].get("calibration_slope")
     if slope is None:
         yield Markup("As to doubts, {}.").format(doubts)
@@ -73,7 +79,9 @@ def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
     )
     path = f"ehrshot_verdict/{worst}"
     return [
-        Markup("On the benchmark, {} was compared with what counting reaches.").format(row["model"]),
+        Markup("On the benchmark, {} was compared with what counting reaches.").format(
+            row["model"]
+        ),
         Markup(said),
         Markup("The least favourable is {} at {} labels a class: {} ({} to {}).").format(
             row["other_model"],

@@ -26,9 +26,7 @@ PACKAGES = (
 PLACES = ("checkpoints",)  # of parameters: they tell of a machine, not of the model
 
 
-def write_report(
-    parameters: dict[str, Any], options: ReportOptions, **artifacts: Any
-) -> str:
+def write_report(parameters: dict[str, Any], options: ReportOptions, **artifacts: Any) -> str:
     """Return one HTML page that needs nothing else: no network, no other file.
 
     Args:
@@ -61,7 +59,9 @@ def write_report(
 def _drawn(name: str, figure: go.Figure) -> Markup:
     """Return a figure as HTML that finds plotly's script on the page."""
     drawn = go.Figure(figure).update_layout(autosize=True, width=None)
-    text = drawn.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True})
+    text = drawn.to_html(
+        full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True}
+    )
     return Markup(text)
 
 

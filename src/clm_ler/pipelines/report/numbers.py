@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from markupsafe import Markup, escape
 
 Artifacts = Mapping[str, Any]
-DASH = "–"
+DASH = "-"
 
 
 def as_data(artifact: Any) -> Any:

@@ -18,6 +18,7 @@ METRICS = {
     "log_loss": "log loss",
     "calibration_slope": "calibration slope (1 is right)",
     "calibration_intercept": "calibration in the large (0 is right)",
+    "expected_to_observed": "expected over observed outcomes (1 is right)",
     "ece": "expected calibration error",
 }
 MOST_REASONS = 12
@@ -75,11 +76,11 @@ def _task(data: Artifacts, numbers: Numbers) -> Section:
         for n in steps
     ]
     found = Section("Who is asked about", figures=["task_figure"])
-    found.tables = [Table("From index dates to labels", ["reason", "lost", "left", "persons left"], rows)]
+    found.tables = [
+        Table("From index dates to labels", ["reason", "lost", "left", "persons left"], rows)
+    ]
     shown = [
-        (n, row)
-        for n, row in enumerate(data.get("task_prevalence", []))
-        if not row["suppressed"]
+        (n, row) for n, row in enumerate(data.get("task_prevalence", [])) if not row["suppressed"]
     ]
     groups: list[Row] = [
         [
@@ -123,7 +124,9 @@ def _losses(data: Artifacts, numbers: Numbers) -> Section:
     few = any(row["persons"] < numbers.min_persons for row in data["loss_ledger"])
     head = ["step", "table", "reason", "system", "unit", "rows", "persons"]
     table = Table(f"The {len(rows)} largest losses", head, rows)
-    return Section("What was lost in reading", tables=[table], figures=[] if few else ["loss_figure"])
+    return Section(
+        "What was lost in reading", tables=[table], figures=[] if few else ["loss_figure"]
+    )
 
 
 def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:
@@ -148,7 +151,9 @@ def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:
 def _units(data: Artifacts, numbers: Numbers) -> Section:
     statuses = Counter(row["status"] for row in data["unit_conversions"])
     said = ", ".join(f"{name}: {number:,}" for name, number in sorted(statuses.items()))
-    return Section("Units", [Markup("Units of laboratory results by what became of them: {}.").format(said)])
+    return Section(
+        "Units", [Markup("Units of laboratory results by what became of them: {}.").format(said)]
+    )
 
 
 def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
@@ -278,7 +283,10 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
         for pair in report["persons_in_two_splits"]
     ]
     rows += [
-        [f"{split} persons that were pre-trained on", numbers.count(f"{path}/pretrained_on/{split}")]
+        [
+            f"{split} persons that were pre-trained on",
+            numbers.count(f"{path}/pretrained_on/{split}"),
+        ]
         for split in report["pretrained_on"]
     ]
     rows += [

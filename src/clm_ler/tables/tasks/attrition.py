@@ -141,7 +141,9 @@ def check_labels(candidates: ir.Table, task: TaskOptions, min_persons: int) -> N
     outcomes = int(counts["outcomes"] or 0)
     for what, number in {"with": outcomes, "without": counts["rows"] - outcomes}.items():
         if number < task.min_events:
-            told = str(number) if number >= min_persons or number == 0 else f"fewer than {min_persons}"
+            told = (
+                str(number) if number >= min_persons or number == 0 else f"fewer than {min_persons}"
+            )
             raise ValueError(
                 f"task {task.name}: {told} labels are {what} the outcome, and task.min_events asks for "
                 f"{task.min_events}. {_worst_step(candidates)}"
@@ -208,4 +210,3 @@ def _shown(rows: list[Row], attribute: str, least: int) -> list[Row]:
         known |= {name: row[name] for name in ("rows", "persons", "outcomes")}
         found.append(known | {"prevalence": share, "suppressed": False})
     return found
-

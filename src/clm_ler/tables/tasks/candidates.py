@@ -59,8 +59,8 @@ def record_spans(coded_events: ir.Table, lab_events: ir.Table, visits: ir.Table)
     times = ibis.union(
         coded_events.select("person_id", "time"),
         lab_events.select("person_id", "time"),
-        visits.select("person_id", time=_.start),
-        visits.select("person_id", time=_.end.coalesce(_.start)),
+        visits.select("person_id", time=_.start_time),
+        visits.select("person_id", time=_.end_time.coalesce(_.start_time)),
     )
     return times.group_by("person_id").agg(first=_.time.min(), last=_.time.max())
 
@@ -95,7 +95,9 @@ def label_candidates(
     """
     rows = _index_dates(task_events, visits, demographics, task)
     rows = _with_persons(rows, demographics, deaths, spans)
-    names = {name for name, where in task.named() if not where.startswith(("index.event", "events"))}
+    names = {
+        name for name, where in task.named() if not where.startswith(("index.event", "events"))
+    }
     rows = rows.left_join(_times_by_event(task_events, sorted(names)), "person_id").drop(
         "person_id_right"
     )
@@ -267,8 +269,10 @@ def _outcome_before(rows: ir.Table, outcome: OutcomeOptions) -> ir.BooleanValue 
     earliest = rows.prediction_time - ibis.interval(days=outcome.washout or 0)
     everything = ibis.literal(outcome.first_ever)
     seen = rows[f"times_{outcome.event}"].filter(
-        lambda time: ((time <= rows.prediction_time) | (time < rows.begin))
-        & (everything | (time >= earliest))
+        lambda time: (
+            ((time <= rows.prediction_time) | (time < rows.begin))
+            & (everything | (time >= earliest))
+        )
     )
     return (seen.length() > 0).fill_null(False)
 
@@ -292,7 +296,9 @@ def _one_of_each(rows: ir.Table, index: IndexOptions, seed: int) -> ir.Table:
 
 def _digest(rows: ir.Table, seed: int) -> ir.StringValue:
     second = rows.prediction_time.epoch_seconds().cast("int64").cast("string")
-    return (ibis.literal(f"{seed}:") + rows.person_id.cast("string") + ":" + second).hexdigest("md5")
+    return (ibis.literal(f"{seed}:") + rows.person_id.cast("string") + ":" + second).hexdigest(
+        "md5"
+    )
 
 
 def _midnight(time: ir.TimestampValue) -> ir.TimestampValue:
@@ -310,5 +316,3 @@ def _either(*conditions: ir.BooleanValue | bool | None) -> ir.BooleanValue | boo
 
 def _boolean(condition: ir.BooleanValue | bool) -> ir.BooleanValue:
     return condition if isinstance(condition, ir.BooleanValue) else ibis.literal(bool(condition))
-
-

@@ -113,7 +113,9 @@ def _codes_of(
     by_pattern = matching_codes(event.codes, codes)
     asked = {text for texts in event.codes.values() for text in texts}
     if unused := sorted(asked - {*by_pattern.values()}):
-        logger.info("Event %s: %d of %d codes are not in the records.", name, len(unused), len(asked))
+        logger.info(
+            "Event %s: %d of %d codes are not in the records.", name, len(unused), len(asked)
+        )
     items = [ConceptItem(*one.model_dump().values()) for one in event.concepts]
     if event.concept_set is not None:
         if event.concept_set not in concept_sets:

@@ -50,14 +50,17 @@ class EventDefinition(Strict):
     )
     concepts: tuple[Concept, ...] = Field(default=(), description="OMOP concepts")
     concept_set: str | None = Field(
-        default=None, description="A concept set of ATLAS: the name of its file in the folder `concept_sets`"
+        default=None,
+        description="A concept set of ATLAS: the name of its file in the folder `concept_sets`",
     )
     unit: str | None = Field(default=None, description="Unit of the bounds, for results")
     at_least: float | None = Field(default=None, description="A result of this value or more")
     above: float | None = Field(default=None, description="A result of more than this")
     at_most: float | None = Field(default=None, description="A result of this value or less")
     below: float | None = Field(default=None, description="A result of less than this")
-    rise: tuple[Rise, ...] = Field(default=(), description="A result that has risen by any of these")
+    rise: tuple[Rise, ...] = Field(
+        default=(), description="A result that has risen by any of these"
+    )
     visits: tuple[str, ...] = Field(
         default=(), description="Types of visits, whose begin is the event"
     )
@@ -260,7 +263,7 @@ class LabelOptions(Strict):
 
     tables: dict[Literal["visit", "death"], TableSource] = Field(
         default_factory=dict,
-        description="The SQL that reads each: visit gives person_id, start, end, type; death gives "
+        description="The SQL that reads each: visit gives person_id, start_time, end_time, type; death gives "
         "person_id, time",
     )
     min_persons: int = Field(

@@ -10,13 +10,13 @@ from clm_ler.engines.portable import trim
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import TableSource, select
 
-VISIT = {name: name for name in ("person_id", "start", "end", "type")}
+VISIT = {name: name for name in ("person_id", "start_time", "end_time", "type")}
 DEATH = {name: name for name in ("person_id", "time")}
 VISITS = ibis.schema(
     {
         "person_id": "int64",
-        "start": "timestamp",
-        "end": "timestamp",
+        "start_time": "timestamp",
+        "end_time": "timestamp",
         "type": "string",
         "reason": "string",
     }
@@ -28,7 +28,7 @@ UNKNOWN, NO_START, NO_TIME = "person is not known", "no start", "no time"
 def read_visits(
     visit: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
 ) -> ir.Table:
-    """Return ``person_id, start, end, type`` (upper case) and the ``reason`` why a row is lost.
+    """Return ``person_id, start_time, end_time, type`` (upper case) and the ``reason`` why a row is lost.
 
     An end before the start is unknown. Without a table there are no rows.
     """
@@ -38,10 +38,12 @@ def read_visits(
     known = _with_known(rows, demographics)
     return known.select(
         person_id=known.key.coalesce(-1),
-        start=known.start,
-        end=ibis.cases((known.end >= known.start, known.end)),
+        start_time=known.start_time,
+        end_time=ibis.cases((known.end_time >= known.start_time, known.end_time)),
         type=trim(known["type"].cast("string")).upper(),
-        reason=ibis.cases((known.known_id.isnull(), UNKNOWN), (known.start.isnull(), NO_START)),
+        reason=ibis.cases(
+            (known.known_id.isnull(), UNKNOWN), (known.start_time.isnull(), NO_START)
+        ),
     )
 
 
@@ -75,17 +77,21 @@ def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> 
         merge_hours: Hours between two visits that are one, at most.
     """
     wanted = visits.filter(_.reason.isnull(), _matches(visits["type"], types))
-    rows = wanted.select("person_id", "start", "end", last=_.end.coalesce(_.start))
-    order = {"group_by": "person_id", "order_by": ["start", "last"]}
+    rows = wanted.select(
+        "person_id", "start_time", "end_time", last=_.end_time.coalesce(_.start_time)
+    )
+    order = {"group_by": "person_id", "order_by": ["start_time", "last"]}
     before = ibis.window(**order, preceding=(None, 1))
     rows = rows.mutate(until=rows["last"].max().over(before))
-    gap = rows.start.epoch_seconds() - rows.until.epoch_seconds()
+    gap = rows.start_time.epoch_seconds() - rows.until.epoch_seconds()
     rows = rows.mutate(begins=(gap > merge_hours * 3600).fill_null(True).cast("int64"))
     upto = ibis.window(**order, preceding=None, following=0)
     rows = rows.mutate(number=rows.begins.sum().over(upto))
-    return rows.group_by("person_id", "number").agg(
-        stay_start=_.start.min(), stay_end=_.end.max()
-    ).drop("number")
+    return (
+        rows.group_by("person_id", "number")
+        .agg(stay_start=_.start_time.min(), stay_end=_.end_time.max())
+        .drop("number")
+    )
 
 
 def _matches(column: ir.StringColumn, types: Sequence[str]) -> ir.BooleanValue:
