@@ -148,7 +148,7 @@ def matching_codes(
     >>> matching_codes({"ICD-10-CM": ["E11*"]}, [("ICD10CM", "E11.9"), ("ICD10CM", "E10.1")])
     {('ICD10CM', 'E11.9'): 'E11*'}
     """
-    found = {}
+    found: dict[Code, str] = {}
     for system, texts in patterns.items():
         usual = token_system(system, {})
         of_system = [code for code in codes if code[0] == usual]
