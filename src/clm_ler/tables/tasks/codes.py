@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import small_table
-from clm_ler.tables.labs.units import UnitOptions, convert_unit
+from clm_ler.tables.labs.units import IDENTITY, UnitOptions, convert_unit
 from clm_ler.tables.tasks.definition import EventDefinition, TaskOptions
 from clm_ler.tables.tasks.events import CODE, TASK_CODES
 from clm_ler.terminology.concept_sets import (
@@ -155,13 +155,8 @@ def _rows_of(
     for row in recorded:
         if (row["system"], row["code"]) not in wanted or (event.is_measured and not row["lab"]):
             continue
-        factor, offset = 1.0, 0.0
-        if event.is_measured:
-            conversion = _conversion(row, event, units)
-            if conversion is None:
-                factor, offset = None, None
-            else:
-                factor, offset = conversion
+        converted = _conversion(row, event, units) if event.is_measured else IDENTITY
+        factor, offset = converted or (None, None)
         known = {name: row[name] for name in ("lab", *CODE, "unit", "rows")}
         known |= {"factor": factor, "offset": offset, "rises": bool(event.rise)}
         rows.append(known | {"measured": event.is_measured} | event.bounds)
