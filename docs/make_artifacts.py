@@ -45,6 +45,7 @@ KINDS = {
     "person_table.PersonTableDataset": "table by person bucket",
     "plotly.JSONDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
+    "text.TextDataset": "page of HTML",
     "rrf.RRFDataset": "UMLS file",
     "workspace.WorkspaceDataset": "local folder to work in",
 }

@@ -5,6 +5,7 @@ python docs/make_parameters.py --check  fails where the page is not what the cod
 """
 
 import sys
+import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,14 +53,23 @@ def parameter_models() -> dict[str, type]:
     from kedro.framework.project import pipelines
 
     models: dict[str, type] = {}
-    for node in pipelines["__default__"].nodes:
+    others = [pipelines[name] for name in sorted(pipelines) if name != "__default__"]
+    for node in (
+        node for pipeline in (pipelines["__default__"], *others) for node in pipeline.nodes
+    ):
         hints = typing.get_type_hints(node.func)
         names = [name for name in hints if name != "return"]
         for position, dataset in enumerate(node.inputs):
-            hint = hints.get(names[position]) if position < len(names) else None
+            hint = given(hints.get(names[position])) if position < len(names) else None
             if dataset.startswith("params:") and fields_of(hint):
                 models[dataset.removeprefix("params:")] = typing.cast(type, hint)
     return models
+
+
+def given(hint: Any) -> Any:
+    """Return the type of a parameter that may be null where it is not."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    return kinds[0] if isinstance(hint, types.UnionType) and len(kinds) == 1 else hint
 
 
 def fields_of(model: Any) -> dict[str, FieldInfo]:

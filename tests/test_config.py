@@ -27,6 +27,8 @@ FILES = {
     "labels/parameters.yml": "finetune: {labels: {task: outcome}}\n",
     "grid/parameters_a.yml": "finetune: {tuneable_parameters: {size: ['${runtime_params:size, 1}']}}\n",
     "grid/parameters_b.yml": "finetune: {method: frozen}\n",
+    "tasks/readmission.yml": "name: readmission\nindex: {visits: [IP]}\n",
+    "task/parameters.yml": "task: {name: own}\n",
     "spark/globals.yml": "storage: elsewhere\n",
     "spark/parameters.yml": "pretrain: {checkpoints: mine}\n",
 }
@@ -95,6 +97,16 @@ def test_the_command_line_adds_to_a_block_that_is_replaced_whole(loader: Loader)
     assert grid == {"size": [3], "dropout": [0.5]}
     base = loader(finetune=more)["parameters"]["finetune"]["tuneable_parameters"]
     assert base == {"learning_rate": [1, 2], "dropout": [0.5]}
+
+
+def test_a_task_is_named_by_its_file_or_given_whole(loader: Loader) -> None:
+    ready = loader(task="readmission")["parameters"]["task"]
+    assert ready == {"name": "readmission", "index": {"visits": ["IP"]}}
+    assert loader("task")["parameters"]["task"] == {"name": "own"}
+    assert loader("task", task="readmission")["parameters"]["task"] == ready
+    for name in ("other", "../tasks/readmission", "*"):
+        with pytest.raises(ValueError, match="There is no task"):
+            loader(task=name)["parameters"]
 
 
 def test_what_entries_share_follows_the_command_line(loader: Loader) -> None:

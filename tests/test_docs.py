@@ -82,7 +82,7 @@ def names():
     asked = {
         name for file in files for name in re.findall(r"runtime_params:(\w+)", file.read_text())
     }
-    given = {"chain", "memory_limit", "threads", "seed", "check_values"}
+    given = {"chain", "memory_limit", "threads", "seed", "check_values", "task"}
     return dotted | asked | given
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 # Each is one choice: an environment that has the block has all of it.
 REPLACED_WHOLE = (
+    "task",
     "preprocess.tables",
     "finetune.tuneable_parameters",
     "ehrshot_eval.heads",
@@ -24,9 +25,10 @@ _RESOLVERS = RLock()  # they belong to the process: one loader at a time binds a
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, with two additions.
+    """Kedro's loader, with three additions.
 
     Where the settings merge parameters softly, the blocks of ``REPLACED_WHOLE`` are still replaced.
+    A parameter ``task`` that is a name stands for what the file ``tasks/NAME.yml`` says.
     In the catalog ``${param:NAME, DEFAULT}`` gives the value of a parameter, from whichever file or
     the command line; the default stands in for null, too.
     """
@@ -44,7 +46,7 @@ class ConfigLoader(OmegaConfigLoader):
             if key == "catalog":
                 _bind("param", self["parameters"])
             found = super().__getitem__(key)
-            return self._with_own_blocks(found) if key == "parameters" else found
+            return self._parameters(found) if key == "parameters" else found
 
     def unread(self) -> list[str]:
         """Return what the command line sets and nothing in the configuration reads."""
@@ -64,6 +66,23 @@ class ConfigLoader(OmegaConfigLoader):
     @property
     def _environment(self) -> str:
         return self.env or self.default_run_env
+
+    def _parameters(self, found: dict[str, Any]) -> dict[str, Any]:
+        merged = self._with_own_blocks(found)
+        if isinstance(name := merged.get("task"), str):
+            merged["task"] = self._task(name)
+        return merged
+
+    def _task(self, name: str) -> dict[str, Any]:
+        """Return a task that lies ready in the folder of the configuration."""
+        # As a pattern: what matches no file is no error yet.
+        text = next(self._texts("tasks", f"{name}.y*ml"), None) if name.isidentifier() else None
+        if text is None:
+            raise ValueError(
+                f"There is no task {name!r}: no file tasks/{name}.yml in the configuration."
+            )
+        task = OmegaConf.create(text)
+        return cast(dict[str, Any], OmegaConf.to_container(task, resolve=True))
 
     def _with_own_blocks(self, found: dict[str, Any]) -> dict[str, Any]:
         in_file = self._file_parameters(self._environment)

@@ -30,5 +30,11 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def _named(pipeline: Pipeline, name: str) -> Pipeline:
-    """Return the pipeline as a namespace: kedro-viz draws each as one box, which can be opened."""
-    return Pipeline(pipeline, namespace=name, prefix_datasets_with_namespace=False, tags=name)
+    """Return the pipeline as a namespace: kedro-viz draws each as one box, which can be opened.
+
+    A node with a namespace of its own keeps it: pipelines that share it are run together with it once.
+    """
+    shared = [node for node in pipeline.nodes if node.namespace]
+    own = Pipeline([node for node in pipeline.nodes if not node.namespace], tags=name)
+    named = Pipeline(own, namespace=name, prefix_datasets_with_namespace=False)
+    return named + Pipeline(shared)

@@ -35,8 +35,10 @@ OTHERS = {
     "embed_at",
     "ehrshot_native",
     "fhir_read",
+    "label",
     "meds_export",
     "predict",
+    "report",
     "transfer",
 }
 

@@ -42,6 +42,13 @@ class OptionalDataset(AbstractDataset[Any, Any]):
         self.metadata = metadata or dataset.get("metadata")
         self._required = required
 
+    @classmethod
+    def around(cls, wrapped: AbstractDataset[Any, Any]) -> "OptionalDataset":
+        """Return an entry that may be absent around one that exists already."""
+        optional = cls(dataset={"filepath": None})
+        optional.wrapped, optional.metadata = wrapped, getattr(wrapped, "metadata", None)
+        return optional
+
     def load(self) -> Any:
         """Return what the wrapped dataset loads, or ``None``.
 

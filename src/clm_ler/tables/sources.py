@@ -62,7 +62,9 @@ Sources = TableSource | dict[str, TableSource]
 
 
 # The columns that are dates, and how exact.
-DATES = {"birth_date": "date", "time": "timestamp", "prediction_time": "timestamp"}
+DATES = {"birth_date": "date"} | dict.fromkeys(
+    ("time", "prediction_time", "start_time", "end_time"), "timestamp"
+)
 # A database may lack any of the demographics.
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
     ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"

@@ -71,6 +71,16 @@ def test_calibration_without_a_maximum_is_undefined():
     assert report["auroc"]["value"] == 1.0
 
 
+def test_expected_to_observed_counts_outcomes_by_weight():
+    labels, risks, weights = (
+        np.array([1, 0, 0, 1]),
+        np.array([0.5, 0.5, 0.25, 0.75]),
+        np.array([1, 2, 0, 3]),
+    )
+    assert evaluation.expected_to_observed(labels, risks, weights) == pytest.approx(3.75 / 4)
+    assert np.isnan(evaluation.expected_to_observed(labels * 0, risks, weights))
+
+
 def test_ece_is_the_weighted_gap_by_bin():
     labels = np.array([0, 1, 1, 1])
     probabilities = np.array([0.1, 0.3, 0.9, 0.8])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.nodes import build_labelled_sequences, encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
@@ -156,7 +157,7 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints="", **OPTIONS)
-    labels = nodes.select_labels(data["raw_labels"], data["person_ids"], options, READING)
+    labels = select_labels(data["raw_labels"], None, data["person_ids"], None, options, READING)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -206,8 +207,8 @@ def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
             future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
         rows[name] = past + (future if change != "delete" else [])
     data = tables(rows)
-    labels = nodes.select_labels(
-        data["raw_labels"], data["person_ids"], trained["options"], READING
+    labels = select_labels(
+        data["raw_labels"], None, data["person_ids"], None, trained["options"], READING
     )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
@@ -218,8 +219,8 @@ def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
     data = tables(rows)
-    labels = nodes.select_labels(
-        data["raw_labels"], data["person_ids"], trained["options"], READING
+    labels = select_labels(
+        data["raw_labels"], None, data["person_ids"], None, trained["options"], READING
     )
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"])

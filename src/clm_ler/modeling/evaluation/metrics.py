@@ -57,6 +57,16 @@ def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> fl
     return float(_logistic_fit(design, labels, np.zeros(len(scores)), weights)[1])
 
 
+def expected_to_observed(labels: Array, probabilities: Array, weights: Array) -> float:
+    """Return expected over observed outcomes: 1 is right, above 1 too high; NaN without outcomes.
+
+    E/O, as Riley and Debray report it for external validations (BMJ 2016;353:i3140).
+    """
+    observed = float((weights * labels).sum())
+    expected = float((weights * probabilities.astype(np.float64)).sum())
+    return expected / observed if observed else float("nan")
+
+
 def expected_calibration_error(
     labels: Array, probabilities: Array, weights: Array, bins: int = CALIBRATION_BINS
 ) -> float:
@@ -77,6 +87,7 @@ METRICS: dict[str, Callable[[Array, Array, Array], float]] = {
     "log_loss": log_loss,
     "calibration_slope": calibration_slope,
     "calibration_intercept": calibration_intercept,
+    "expected_to_observed": expected_to_observed,
     "ece": expected_calibration_error,
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from clm_ler.files.progress import Progress
-from clm_ler.simulation import ehrshot_site, hospital, labels
+from clm_ler.simulation import deaths, ehrshot_site, hospital, labels
 from clm_ler.simulation.ehrshot_tasks import draw_benchmark
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.simulation.umls_site import miniature_umls
@@ -36,6 +36,16 @@ def simulate_procedures(options: CohortOptions, seed: int) -> pa.RecordBatchRead
 def simulate_labs(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
     """Return the lab results (LOINC), values and units as text."""
     return _stream(hospital.lab_table, options, seed)
+
+
+def simulate_visits(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return the visits: begin, end, and type (OP, ER, IP)."""
+    return _stream(deaths.visit_table, options, seed)
+
+
+def simulate_deaths(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    """Return who died, and when."""
+    return _stream(deaths.death_table, options, seed)
 
 
 def simulate_labels(options: CohortOptions, seed: int) -> pa.RecordBatchReader:

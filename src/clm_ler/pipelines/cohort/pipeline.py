@@ -20,6 +20,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(nodes.simulate_procedures, parameters, "procedure", name="simulate_procedures"),
             Node(nodes.simulate_labs, parameters, "lab", name="simulate_labs"),
+            Node(nodes.simulate_visits, parameters, "visit", name="simulate_visits"),
+            Node(nodes.simulate_deaths, parameters, "death", name="simulate_deaths"),
             Node(nodes.simulate_labels, parameters, "raw_labels", name="simulate_labels"),
             Node(nodes.simulate_truth, parameters, "cohort_truth", name="simulate_truth"),
             Node(

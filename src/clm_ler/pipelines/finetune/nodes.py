@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.samples import (
     by_task,
     tasks_of,
@@ -35,7 +34,6 @@ from clm_ler.modeling.training.finetuning import (
 )
 from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
 from clm_ler.tables import labels as label_tables
-from clm_ler.tables.persons import with_own_ids
 from clm_ler.tokens import system_of
 
 logger = logging.getLogger(__name__)
@@ -48,20 +46,6 @@ SCORES = pa.schema(
         "probabilities": pa.list_(pa.float64()),
     }
 )
-
-
-def select_labels(
-    raw_labels: ir.Table,
-    person_ids: ir.Table,
-    options: FinetuneOptions,
-    reading: PreprocessOptions,
-) -> ir.Table:
-    """Return the labels that ``options.labels`` asks for, with the own ids where they are no numbers.
-
-    See ``tables.labels.select_labels``.
-    """
-    labels = label_tables.select_labels(raw_labels, options.labels, reading.time_zone)
-    return with_own_ids(labels, person_ids)
 
 
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.wiring import sequences_at
+from clm_ler.corridor.wiring import select_labels, sequences_at
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
     plot_decision_curve,
@@ -14,7 +14,6 @@ from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.nodes import (
     predict_baselines,
     predict_samples,
-    select_labels,
     train_classifier,
     train_hybrid,
     usable_samples,
@@ -27,12 +26,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     finetune = Pipeline(
         [
-            Node(
-                select_labels,
-                inputs=["raw_labels", "person_ids", "params:finetune", "params:preprocess"],
-                outputs="labels",
-                name="select_labels",
-            ),
             Node(
                 label_samples,
                 inputs=["labels", "labelled_sequences"],
@@ -152,4 +145,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    return finetune + sequences_at("labels", "labelled_")
+    return select_labels() + finetune + sequences_at("labels", "labelled_")

@@ -1,0 +1,104 @@
+"""The finding in three sentences, with a verdict that does not flatter."""
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from clm_ler.pipelines.report.numbers import Artifacts, Numbers, told_tasks
+
+
+def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
+    """Say in three sentences what was found, whether it beats the opponents, and what is doubtful."""
+    told = told_tasks(data, numbers.min_persons)
+    if told:
+        said: list[Markup | str] = [
+            sentence for task in told for sentence in _of_task(data, numbers, task)
+        ]
+    elif data.get("ehrshot_verdict"):
+        said = _of_benchmark(data, numbers)
+    elif "pretrain_metrics" in data:
+        said = _of_pretraining(data, numbers)
+    else:
+        said = ["Nothing was trained yet.", "What follows tells of the records only."]
+    if "finetune_metrics" in data and len(told) < len(data["finetune_metrics"]["tasks"]):
+        said.append(
+            f"Tasks with fewer than {numbers.min_persons} test persons or samples of a class are left out."
+        )
+    return said
+
+
+def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
+    path = f"finetune_metrics/tasks/{task}"
+    report = data["finetune_metrics"]["tasks"][task]
+    yield Markup(
+        "{}: the fine-tuned model has an AUROC of {} on {} persons of the test split."
+    ).format(task, numbers.estimate(f"{path}/auroc"), numbers.count(f"{path}/samples/test/persons"))
+    beaten = [
+        name
+        for name, other in report["baselines"].items()
+        if not (other["difference"]["lower"] or 0) > 0
+    ]
+    if beaten:
+        yield Markup("It does <strong>not</strong> clearly beat {}: {}").format(
+            ", ".join(beaten), report["verdict"]
+        )
+    else:
+        yield Markup("It beats every baseline: {}").format(report["verdict"])
+    warnings = data.get("leakage_report", {}).get("warnings", [])
+    doubts = (
+        f"the leakage audit warns: {' '.join(warnings)}"
+        if warnings
+        else "the leakage audit found nothing"
+    )
+    slope = report["metrics"].get("calibration_slope")
+    if slope is None:
+        yield Markup("As to doubts, {}.").format(doubts)
+        return
+    right = (slope["lower"] or 0) <= 1 <= (slope["upper"] or 0)
+    yield Markup("Its risks are {} (calibration slope {}); {}.").format(
+        "compatible with right ones" if right else "too extreme or too timid",
+        numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
+        doubts,
+    )
+
+
+def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
+    rows = list(enumerate(data["ehrshot_verdict"]))
+    of_macro = [(n, row) for n, row in rows if row["scope"] == "macro" and row["model"] != "hybrid"]
+    counting = [
+        (n, row) for n, row in of_macro if row["other_model"] in ("count", "count_bins", "windowed")
+    ]
+    if not counting:
+        return ["The benchmark has nothing to compare."]
+    worst, row = min(counting, key=lambda item: item[1]["difference"])
+    lost = sum(row["verdict"] != "beats" for _n, row in counting)
+    said = (
+        f"The model does <strong>not</strong> beat counting in {lost} of {len(counting)} comparisons."
+        if lost
+        else f"The model beats counting in all {len(counting)} comparisons of the mean AUROC."
+    )
+    path = f"ehrshot_verdict/{worst}"
+    return [
+        Markup("On the benchmark, {} was compared with what counting reaches.").format(
+            row["model"]
+        ),
+        Markup(said),
+        Markup("The least favourable is {} at {} labels a class: {} ({} to {}).").format(
+            row["other_model"],
+            numbers.value(f"{path}/k", "d"),
+            *(numbers.value(f"{path}/{name}", "+.3f") for name in ("difference", "lower", "upper")),
+        ),
+    ]
+
+
+def _of_pretraining(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
+    split = "test" if "test" in data["pretrain_metrics"] else "valid"
+    path = f"pretrain_metrics/{split}"
+    first = Markup("A model was pre-trained; its loss on {} persons of the {} split is {}.").format(
+        numbers.count(f"{path}/persons"), split, numbers.value(f"{path}/loss")
+    )
+    return [
+        first,
+        "It was not yet fine-tuned or compared with counting.",
+        "Nothing can be said of its use for a prediction.",
+    ]

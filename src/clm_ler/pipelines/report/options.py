@@ -1,0 +1,14 @@
+"""The parameters of ``report``."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReportOptions(BaseModel):
+    """The page that tells what was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field(default="Risk model report", description="Heading of the page")
+    min_persons: int = Field(
+        default=10, ge=1, description="Fewest persons or samples of whom the page says something"
+    )

@@ -1,0 +1,298 @@
+"""What the page says: a section for each thing that was made; what was not made is left out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from clm_ler.pipelines.report.finding import find_out
+from clm_ler.pipelines.report.numbers import DASH, Artifacts, Numbers, as_data, told_tasks
+
+Row = list[Markup | str]
+METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "calibration_slope": "calibration slope (1 is right)",
+    "calibration_intercept": "calibration in the large (0 is right)",
+    "expected_to_observed": "expected over observed outcomes (1 is right)",
+    "ece": "expected calibration error",
+}
+MOST_REASONS = 12
+
+
+@dataclass
+class Table:
+    """A table of the page."""
+
+    caption: str
+    head: list[str]
+    rows: list[Row]
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    title: str
+    said: list[Markup | str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)  # names of artifacts
+
+
+def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
+    """Return the sections that the artifacts have something for, the finding first."""
+    data = {name: as_data(artifact) for name, artifact in artifacts.items()}
+    numbers = Numbers(data, min_persons)
+    makers: list[tuple[str, Callable[[Artifacts, Numbers], Section]]] = [
+        ("task_attrition", _task),
+        ("cutflow", _persons),
+        ("loss_ledger", _losses),
+        ("vocabulary_report", _vocabulary),
+        ("unit_conversions", _units),
+        ("pretrain_metrics", _pretraining),
+        ("finetune_metrics", _results),
+        ("ehrshot_verdict", _benchmark),
+        ("leakage_report", _leakage),
+    ]
+    made = [make(data, numbers) for name, make in makers if name in data]
+    return [Section("What was found", find_out(data, numbers)), *made]
+
+
+def _task(data: Artifacts, numbers: Numbers) -> Section:
+    steps = range(len(data["task_attrition"]))
+    path = "task_attrition"
+    rows: list[Row] = [
+        [
+            numbers.text(f"{path}/{n}/reason"),
+            *(
+                numbers.count(f"{path}/{n}/{name}")
+                for name in ("rows", "rows_left", "persons_left")
+            ),
+        ]
+        for n in steps
+    ]
+    found = Section("Who is asked about", figures=["task_figure"])
+    found.tables = [
+        Table("From index dates to labels", ["reason", "lost", "left", "persons left"], rows)
+    ]
+    shown = [
+        (n, row) for n, row in enumerate(data.get("task_prevalence", [])) if not row["suppressed"]
+    ]
+    groups: list[Row] = [
+        [
+            row["attribute"],
+            row["group"],
+            *(numbers.count(f"task_prevalence/{n}/{name}") for name in ("rows", "persons")),
+            numbers.value(f"task_prevalence/{n}/prevalence", ".1%"),
+        ]
+        for n, row in shown
+    ]
+    head = ["by", "group", "index dates", "persons", "with the outcome"]
+    found.tables.append(Table("How often the outcome is", head, groups))
+    return found
+
+
+def _persons(data: Artifacts, numbers: Numbers) -> Section:
+    rows: list[Row] = []
+    shown: dict[str, int] = {}  # persons that were told last, by table
+    for n, row in enumerate(data["cutflow"]):
+        lost = shown.get(row["table"], row["persons"]) - row["persons"]
+        if 0 < lost < numbers.min_persons:  # a subtraction would tell of them
+            rows.append([row["step"], row["table"], DASH, DASH])
+            continue
+        shown[row["table"]] = row["persons"]
+        counts = (numbers.count(f"cutflow/{n}/{name}") for name in ("rows", "persons"))
+        rows.append([row["step"], row["table"], *counts])
+    head = ["step", "table", "rows", "persons"]
+    return Section("Records and persons", tables=[Table("What each step leaves", head, rows)])
+
+
+def _losses(data: Artifacts, numbers: Numbers) -> Section:
+    ordered = sorted(enumerate(data["loss_ledger"]), key=lambda item: -item[1]["rows"])
+    rows: list[Row] = [
+        [
+            *(escape(row[name] or DASH) for name in ("step", "table", "reason", "system", "unit")),
+            *(numbers.count(f"loss_ledger/{n}/{name}") for name in ("rows", "persons")),
+        ]
+        for n, row in ordered[:MOST_REASONS]
+        if row["persons"] >= numbers.min_persons
+    ]
+    few = any(row["persons"] < numbers.min_persons for row in data["loss_ledger"])
+    head = ["step", "table", "reason", "system", "unit", "rows", "persons"]
+    table = Table(f"The {len(rows)} largest losses", head, rows)
+    return Section(
+        "What was lost in reading", tables=[table], figures=[] if few else ["loss_figure"]
+    )
+
+
+def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:
+    path = "vocabulary_report"
+    said = Markup("The vocabulary has {} tokens, {} bins for results.").format(
+        numbers.value(f"{path}/size", ","), numbers.value(f"{path}/lab_bins", "d")
+    )
+    rows: list[Row] = [
+        [
+            split,
+            numbers.count(f"{path}/coverage/{split}/all/persons"),
+            numbers.count(f"{path}/coverage/{split}/all/tokens"),
+            numbers.value(f"{path}/coverage/{split}/all/tokens_covered", ".1%"),
+        ]
+        for split, systems in data[path]["coverage"].items()
+        if "all" in systems
+    ]
+    table = Table("What it covers", ["split", "persons", "tokens", "of them known"], rows)
+    return Section("Vocabulary", [said], [table], ["vocabulary_figure"])
+
+
+def _units(data: Artifacts, numbers: Numbers) -> Section:
+    statuses = Counter(row["status"] for row in data["unit_conversions"])
+    said = ", ".join(f"{name}: {number:,}" for name, number in sorted(statuses.items()))
+    return Section(
+        "Units", [Markup("Units of laboratory results by what became of them: {}.").format(said)]
+    )
+
+
+def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
+    splits = [split for split in ("valid", "test") if split in data["pretrain_metrics"]]
+    rows: list[Row] = [
+        [
+            split,
+            numbers.count(f"pretrain_metrics/{split}/persons"),
+            numbers.value(f"pretrain_metrics/{split}/loss"),
+            *(
+                numbers.value(f"pretrain_metrics/{split}/accuracy/{name}", ".1%")
+                if "accuracy" in data["pretrain_metrics"][split]
+                else DASH
+                for name in ("top1", "top10")
+            ),
+        ]
+        for split in splits
+    ]
+    head = ["split", "persons", "loss", "masked codes right", "among the first ten"]
+    table = Table("How well the pre-trained model predicts", head, rows)
+    return Section("Pre-training", tables=[table], figures=["pretrain_curves"])
+
+
+def _results(data: Artifacts, numbers: Numbers) -> Section:
+    found = Section("Results on the test split")
+    told = told_tasks(data, numbers.min_persons)
+    for task in told:
+        found.tables += _tables_of_task(data, numbers, task)
+    if len(told) == len(data["finetune_metrics"]["tasks"]):  # figures show all of them
+        found.figures = [
+            f"finetune_{name}"
+            for name in ("roc", "precision_recall", "calibration", "decision_curve")
+        ]
+        if all(_large(row, numbers) for task in told for row in _subgroups(data, task)):
+            found.figures.append("finetune_subgroups")
+    return found
+
+
+def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Table]:
+    path, report = f"finetune_metrics/tasks/{task}", data["finetune_metrics"]["tasks"][task]
+    rows: list[Row] = [["fine-tuned model", numbers.estimate(f"{path}/auroc"), ""]]
+    rows += [
+        [
+            name,
+            numbers.estimate(f"{path}/baselines/{name}/auroc"),
+            numbers.estimate(f"{path}/baselines/{name}/difference", "+.3f"),
+        ]
+        for name in report["baselines"]
+    ]
+    if "best_reachable_auroc" in report:
+        best = numbers.estimate(f"{path}/best_reachable_auroc")
+        rows.append(["best that can be reached (simulated)", best, ""])
+    yield Table(f"{task}: the model and its opponents", ["", "AUROC", "model minus this"], rows)
+    known = [name for name in METRICS if name in report["metrics"]]
+    measured: list[Row] = [
+        [
+            METRICS[name],
+            numbers.estimate(f"{path}/metrics/{name}"),
+            numbers.estimate(f"{path}/before_calibration/{name}"),
+        ]
+        for name in known
+    ]
+    yield Table(f"{task}: measures, 95 % intervals", ["", "model", "before calibration"], measured)
+    if "thresholds" not in report:
+        return
+    flagged: list[Row] = [
+        [
+            numbers.value(f"{path}/thresholds/{n}/threshold", ".0%"),
+            *(
+                numbers.estimate(f"{path}/thresholds/{n}/{name}", ".2f")
+                for name in ("flagged", "sensitivity", "specificity", "ppv")
+            ),
+        ]
+        for n in range(len(report["thresholds"]))
+    ]
+    head = ["risk from", "flagged", "sensitivity", "specificity", "PPV"]
+    yield Table(f"{task}: who is flagged", head, flagged)
+    groups: list[Row] = [
+        [
+            row["attribute"],
+            row["group"],
+            numbers.count(f"{path}/subgroups/{n}/n"),
+            numbers.estimate(f"{path}/subgroups/{n}/auroc"),
+        ]
+        for n, row in enumerate(report["subgroups"])
+        if not row["suppressed"] and _large(row, numbers)
+    ]
+    yield Table(f"{task}: subgroups", ["by", "group", "samples", "AUROC"], groups)
+
+
+def _subgroups(data: Artifacts, task: str) -> list[dict[str, Any]]:
+    rows = data["finetune_metrics"]["tasks"][task].get("subgroups", [])
+    return [row for row in rows if not row["suppressed"]]
+
+
+def _large(row: dict[str, Any], numbers: Numbers) -> bool:
+    return min(row["positives"], row["n"] - row["positives"]) >= numbers.min_persons
+
+
+def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
+    rows: list[Row] = [
+        [
+            row["model"],
+            row["other_model"],
+            numbers.value(f"ehrshot_verdict/{n}/k", "d"),
+            *(numbers.value(f"ehrshot_verdict/{n}/{name}") for name in ("auroc", "other_auroc")),
+            *(
+                numbers.value(f"ehrshot_verdict/{n}/{name}", "+.3f")
+                for name in ("difference", "lower", "upper")
+            ),
+            row["verdict"],
+        ]
+        for n, row in enumerate(data["ehrshot_verdict"])
+        if row["scope"] == "macro" and row["persons"] >= numbers.min_persons
+    ]
+    head = ["model", "opponent", "labels a class", "AUROC", "opponent's", "difference"]
+    head += ["from", "to", "it ... the opponent"]
+    table = Table("Mean AUROC over the groups of tasks", head, rows)
+    figures = [f"ehrshot_figure_{name}" for name in ("groups", "tasks", "differences")]
+    return Section("Benchmark", tables=[table], figures=figures)
+
+
+def _leakage(data: Artifacts, numbers: Numbers) -> Section:
+    report, path = data["leakage_report"], "leakage_report"
+    rows: list[Row] = [
+        [f"persons in {pair}", numbers.count(f"{path}/persons_in_two_splits/{pair}")]
+        for pair in report["persons_in_two_splits"]
+    ]
+    rows += [
+        [
+            f"{split} persons that were pre-trained on",
+            numbers.count(f"{path}/pretrained_on/{split}"),
+        ]
+        for split in report["pretrained_on"]
+    ]
+    rows += [
+        [f"labels {name.replace('_', ' ')}", numbers.count(f"{path}/labels/{name}")]
+        for name in report["labels"]
+        if name != "labels"
+    ]
+    said: list[Markup | str] = list(report["warnings"]) or ["No warnings."]
+    return Section("Leakage audit", said, [Table("Looked for", ["what", "found"], rows)])

@@ -1,0 +1,271 @@
+"""What a prediction task is: when a risk is wanted, of what, and who can be followed so far."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from clm_ler.tables.sources import TableSource
+
+
+class Strict(BaseModel):
+    """Options that refuse unknown names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Concept(Strict):
+    """An OMOP concept of a concept set."""
+
+    id: int = Field(description="concept_id")
+    descendants: bool = Field(default=True, description="Whether its descendants count, too")
+    excluded: bool = Field(
+        default=False, description="Take it (and its descendants) out; exclusion always wins"
+    )
+
+
+class Rise(Strict):
+    """How much a result is above the least of the days before it."""
+
+    days: float = Field(gt=0, description="Days to look back")
+    by: float | None = Field(default=None, gt=0, description="In the unit of the event")
+    times: float | None = Field(default=None, gt=1, description="As a multiple")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Rise":
+        if (self.by is None) == (self.times is None):
+            raise ValueError("a rise has either 'by' or 'times'")
+        return self
+
+
+class EventDefinition(Strict):
+    """What counts as an event: codes, results of a laboratory, visits, death, or any of several."""
+
+    codes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Codes by system; * and ? are wildcards (E11*)"
+    )
+    except_codes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Codes that do not count although `codes` names them"
+    )
+    concepts: tuple[Concept, ...] = Field(default=(), description="OMOP concepts")
+    concept_set: str | None = Field(
+        default=None,
+        description="A concept set of ATLAS: the name of its file in the folder `concept_sets`",
+    )
+    unit: str | None = Field(default=None, description="Unit of the bounds, for results")
+    at_least: float | None = Field(default=None, description="A result of this value or more")
+    above: float | None = Field(default=None, description="A result of more than this")
+    at_most: float | None = Field(default=None, description="A result of this value or less")
+    below: float | None = Field(default=None, description="A result of less than this")
+    rise: tuple[Rise, ...] = Field(
+        default=(), description="A result that has risen by any of these"
+    )
+    visits: tuple[str, ...] = Field(
+        default=(), description="Types of visits, whose begin is the event"
+    )
+    death: bool = Field(default=False, description="Death")
+    any_of: tuple[str, ...] = Field(default=(), description="Names of other events")
+
+    @property
+    def bounds(self) -> dict[str, float | None]:
+        """The bounds of a result by name."""
+        return {name: getattr(self, name) for name in ("at_least", "above", "at_most", "below")}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the value of a result decides."""
+        return bool(self.rise) or any(bound is not None for bound in self.bounds.values())
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether codes say what it is."""
+        return bool(self.codes or self.concepts or self.concept_set)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "EventDefinition":
+        kinds = [self.is_coded, bool(self.visits), self.death, bool(self.any_of)]
+        if sum(kinds) != 1:
+            raise ValueError(
+                "an event is one of: codes, concepts or a concept_set; visits; death; any_of"
+            )
+        if self.is_measured and not (self.is_coded and self.unit):
+            raise ValueError("bounds and rises need the codes of a laboratory result and a unit")
+        return self
+
+
+class IndexOptions(Strict):
+    """When a risk is wanted: at visits, at events, or on fixed days."""
+
+    visits: tuple[str, ...] = Field(default=(), description="Types of visits (IP, ER, OP ...); *")
+    event: str | None = Field(default=None, description="Name of an event")
+    dates: tuple[date, ...] = Field(default=(), description="Fixed days, for everybody")
+    at: Literal["start", "end"] = Field(default="start", description="Of a visit")
+    hours_after: float = Field(default=0, ge=0, description="Hours from there to the prediction")
+    end_of_day: bool = Field(
+        default=True,
+        description="Predict at 23:59 of that day: what happened on it is known, and no outcome",
+    )
+    first_ever: bool = Field(
+        default=False, description="Only the person's first such visit or event in the record"
+    )
+    keep: Literal["every", "first", "random", "yearly"] = Field(
+        default="every",
+        description="Which of a person's index dates that meet all conditions; yearly: the first in each "
+        "calendar year",
+    )
+    min_history: int = Field(default=0, ge=0, description="Days from the first record, at least")
+    max_history: int | None = Field(default=None, ge=0, description="... and at most")
+    age: tuple[float | None, float | None] = Field(
+        default=(None, None), description="Years at the prediction: from, and below"
+    )
+    sex: tuple[str, ...] = Field(default=(), description="Values of `gender` in demographics")
+    since: date | None = Field(default=None, description="First day of a prediction")
+    until: date | None = Field(default=None, description="Last day of a prediction")
+    still_in: bool = Field(default=False, description="The visit goes on at the prediction")
+    having: tuple[str, ...] = Field(
+        default=(), description="Events of which each was recorded until the prediction"
+    )
+    without: tuple[str, ...] = Field(
+        default=(), description="Events of which none was recorded until the prediction"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "IndexOptions":
+        if sum([bool(self.visits), self.event is not None, bool(self.dates)]) != 1:
+            raise ValueError("an index is one of: visits, event, dates")
+        if not self.visits and (self.still_in or self.at == "end"):
+            raise ValueError("only visits have an end")
+        return self
+
+
+class OutcomeOptions(Strict):
+    """What is predicted."""
+
+    event: str | None = Field(default=None, description="Name of an event")
+    stay_days: float | None = Field(
+        default=None, gt=0, description="In place of an event: the visit lasts so many days or more"
+    )
+    days: tuple[int, int] = Field(
+        default=(1, 365), description="Days after the day of the prediction: from, and to"
+    )
+    until_discharge: bool = Field(default=False, description="... and to the end of the visit")
+    first_ever: bool = Field(default=False, description="Who had it before is left out")
+    washout: int | None = Field(
+        default=None, ge=1, description="Who had it in so many days before is left out"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "OutcomeOptions":
+        if (self.event is None) == (self.stay_days is None):
+            raise ValueError("an outcome has either 'event' or 'stay_days'")
+        if not 0 <= self.days[0] <= self.days[1]:
+            raise ValueError("days are from and to, 0 or later")
+        return self
+
+
+class FollowUpOptions(Strict):
+    """Who counts as followed, and what becomes of those who are not."""
+
+    ends: Literal["last_record", "end_of_data"] = Field(
+        default="last_record",
+        description="Until when a person is followed: the own last record, or that of the data",
+    )
+    incomplete: Literal["censored", "exclude", "negative"] = Field(
+        default="censored",
+        description="Followed for less than `outcome.days`: left out unless the outcome was seen "
+        "(censored), left out in any case (exclude), or without the outcome (negative)",
+    )
+    death: Literal["negative", "censored", "exclude", "outcome"] = Field(
+        default="censored",
+        description="Death before the end of `outcome.days` and before the outcome: without the "
+        "outcome (negative), the end of the follow-up (censored), left out, or the outcome itself",
+    )
+    measured: str | None = Field(
+        default=None,
+        description="An event that has to be recorded within `outcome.days`, such as any result of "
+        "the laboratory: who has none of it and no outcome is left out",
+    )
+
+
+class TaskOptions(Strict):
+    """A prediction task."""
+
+    name: str = Field(pattern=r"^\w+$", description="Of the task, in `labels`")
+    source: str = Field(default="", description="Where the definition comes from")
+    events: dict[str, EventDefinition] = Field(
+        default_factory=dict, description="What the other parts name: see docs/labels.md"
+    )
+    merge_hours: float = Field(
+        default=0, ge=0, description="Visits of the same types that are no further apart are one"
+    )
+    index: IndexOptions = Field(description="When a risk is wanted")
+    outcome: OutcomeOptions = Field(description="What is predicted")
+    follow_up: FollowUpOptions = Field(
+        default=FollowUpOptions(), description="Who counts as followed"
+    )
+    min_events: int = Field(
+        default=20, ge=1, description="Fewest labels with and without the outcome"
+    )
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Yield the events that the parts name, each with the parameter that does."""
+        yield from ((name, "index.event") for name in [self.index.event] if name)
+        yield from ((name, "index.having") for name in self.index.having)
+        yield from ((name, "index.without") for name in self.index.without)
+        yield from ((name, "outcome.event") for name in [self.outcome.event] if name)
+        yield from ((name, "follow_up.measured") for name in [self.follow_up.measured] if name)
+        for event, definition in self.events.items():
+            yield from ((name, f"events.{event}.any_of") for name in definition.any_of)
+
+    def leaves(self, name: str) -> list[str]:
+        """Return the events that one is made of: itself, or those of its ``any_of``."""
+        return list(self.events[name].any_of) or [name]
+
+    @property
+    def uses_visits(self) -> bool:
+        """Whether the task needs the table of visits."""
+        return bool(self.index.visits) or any(event.visits for event in self.events.values())
+
+    @property
+    def uses_deaths(self) -> bool:
+        """Whether death is the outcome, or may be."""
+        events = [*self.events.values()]
+        return self.follow_up.death == "outcome" or any(event.death for event in events)
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "TaskOptions":
+        for name, where in self.named():
+            if name not in self.events:
+                known = ", ".join(self.events) or "none"
+                raise ValueError(f"{where} names {name!r}, and the events are {known}")
+        for name, event in self.events.items():
+            if any(self.events[part].any_of for part in event.any_of):
+                raise ValueError(f"events.{name}.any_of names an event that has any_of itself")
+        outcome = self.outcome
+        if not self.index.visits and (outcome.stay_days or outcome.until_discharge):
+            raise ValueError("stay_days and until_discharge need index.visits")
+        if self.index.event and outcome.event and self._outcome_is_the_index():
+            raise ValueError(
+                f"the index uses the outcome itself: index.event {self.index.event!r} is part of "
+                f"outcome.event {outcome.event!r}, so the answer would be known when it is asked"
+            )
+        return self
+
+    def _outcome_is_the_index(self) -> bool:
+        index, outcome = self.index.event, self.outcome.event
+        assert index is not None and outcome is not None
+        return bool({*self.leaves(index)} & {*self.leaves(outcome)})
+
+
+class LabelOptions(Strict):
+    """How ``label`` reads visits and deaths, and what it shows."""
+
+    tables: dict[Literal["visit", "death"], TableSource] = Field(
+        default_factory=dict,
+        description="The SQL that reads each: visit gives person_id, start_time, end_time, type; death gives "
+        "person_id, time",
+    )
+    min_persons: int = Field(
+        default=10, ge=1, description="Fewest persons of whom a figure or a table says something"
+    )

@@ -1,0 +1,99 @@
+"""Visits and deaths, which codes alone do not tell: how long a stay was, and how it ended."""
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from clm_ler.engines.portable import trim
+from clm_ler.tables.persons import person_key
+from clm_ler.tables.sources import TableSource, select
+
+VISIT = {name: name for name in ("person_id", "start_time", "end_time", "type")}
+DEATH = {name: name for name in ("person_id", "time")}
+VISITS = ibis.schema(
+    {
+        "person_id": "int64",
+        "start_time": "timestamp",
+        "end_time": "timestamp",
+        "type": "string",
+        "reason": "string",
+    }
+)
+DEATHS = ibis.schema({"person_id": "int64", "time": "timestamp", "reason": "string"})
+UNKNOWN, NO_START, NO_TIME = "person is not known", "no start", "no time"
+
+
+def read_visits(
+    visit: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
+) -> ir.Table:
+    """Return ``person_id, start_time, end_time, type`` (upper case) and the ``reason`` why a row is lost.
+
+    An end before the start is unknown. Without a table there are no rows.
+    """
+    if visit is None or source is None:
+        return ibis.memtable([], schema=VISITS)
+    rows = select(visit, source, VISIT, "visit", None, time_zone).filter(_.passes_filter)
+    known = _with_known(rows, demographics)
+    return known.select(
+        person_id=known.key.coalesce(-1),
+        start_time=known.start_time,
+        end_time=ibis.cases((known.end_time >= known.start_time, known.end_time)),
+        type=trim(known["type"].cast("string")).upper(),
+        reason=ibis.cases(
+            (known.known_id.isnull(), UNKNOWN), (known.start_time.isnull(), NO_START)
+        ),
+    )
+
+
+def read_deaths(
+    death: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
+) -> ir.Table:
+    """Return ``person_id, time`` and the ``reason`` why a row is lost; several rows may be of one person."""
+    if death is None or source is None:
+        return ibis.memtable([], schema=DEATHS)
+    rows = select(death, source, DEATH, "death", None, time_zone).filter(_.passes_filter)
+    known = _with_known(rows, demographics)
+    return known.select(
+        person_id=known.key.coalesce(-1),
+        time=known.time,
+        reason=ibis.cases((known.known_id.isnull(), UNKNOWN), (known.time.isnull(), NO_TIME)),
+    )
+
+
+def _with_known(rows: ir.Table, demographics: ir.Table) -> ir.Table:
+    keyed = rows.mutate(key=person_key(rows.person_id))
+    persons = demographics.select(known_id="person_id")
+    return keyed.left_join(persons, keyed.key == persons.known_id)
+
+
+def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> ir.Table:
+    """Return ``person_id, stay_start, stay_end``: visits of the types that touch are one.
+
+    Args:
+        visits: Of :func:`read_visits`.
+        types: Names of types in upper case; ``*`` stands for any characters.
+        merge_hours: Hours between two visits that are one, at most.
+    """
+    wanted = visits.filter(_.reason.isnull(), _matches(visits["type"], types))
+    rows = wanted.select(
+        "person_id", "start_time", "end_time", last=_.end_time.coalesce(_.start_time)
+    )
+    order = {"group_by": "person_id", "order_by": ["start_time", "last"]}
+    before = ibis.window(**order, preceding=(None, 1))
+    rows = rows.mutate(until=rows["last"].max().over(before))
+    gap = rows.start_time.epoch_seconds() - rows.until.epoch_seconds()
+    rows = rows.mutate(begins=(gap > merge_hours * 3600).fill_null(True).cast("int64"))
+    upto = ibis.window(**order, preceding=None, following=0)
+    rows = rows.mutate(number=rows.begins.sum().over(upto))
+    return (
+        rows.group_by("person_id", "number")
+        .agg(stay_start=_.start_time.min(), stay_end=_.end_time.max())
+        .drop("number")
+    )
+
+
+def _matches(column: ir.StringColumn, types: Sequence[str]) -> ir.BooleanValue:
+    patterns = [text.upper().replace("*", "%").replace("?", "_") for text in types]
+    return ibis.or_(*(column.like(pattern) for pattern in patterns))

@@ -1,0 +1,172 @@
+"""What stops a task before the long work, each in one line."""
+
+import copy
+from datetime import datetime, timedelta
+
+import ibis
+import pytest
+from pydantic import ValidationError
+
+from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.labels import select_labels
+from clm_ler.pipelines.label import nodes
+from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
+from tests.pipelines.label.hospital import OPTIONS, READING, definition
+
+DIABETES = definition("new_diabetes")
+
+
+def changed(**parts):
+    """The task of new diabetes with other parts."""
+    given = copy.deepcopy(DIABETES)
+    for name, part in parts.items():
+        given[name] = given[name] | part if isinstance(given.get(name), dict) else part
+    return given
+
+
+@pytest.fixture(scope="module")
+def records():
+    """Codes, units and days of a small record: 30 diabetics, ten years."""
+    codes = [
+        ("ICD10CM", "E11.9", False, "", 30),
+        ("ICD10CM", "I10", False, "", 500),
+        ("LOINC", "4548-4", True, "%", 50),
+        ("LOINC", "4548-4", True, "", 5),
+        ("LOINC", "2160-0", True, "furlong", 50),
+    ]
+    schema = {"system": "string", "code": "string", "lab": "boolean", "unit": "string"}
+    rows = [dict(zip([*schema, "rows"], row, strict=True)) for row in codes]
+    first = datetime(2010, 1, 1)
+    days = [{"day": (first + timedelta(days=n)).date(), "rows": 1} for n in range(3650)]
+    return (
+        ibis.memtable(rows, schema=schema | {"rows": "int64"}),
+        ibis.memtable(days, schema={"day": "date", "rows": "int64"}),
+    )
+
+
+def find(records, task, concept_sets=None):
+    vocabulary = (None, None, None)
+    found = nodes.find_task_codes(*records, *vocabulary, concept_sets, TaskOptions(**task), READING)
+    return found.to_pyarrow().to_pylist()
+
+
+def test_codes_and_units_are_found_in_the_records(records):
+    rows = find(records, DIABETES)
+    found = {(row["event"], row["code"], row["unit"]): row["factor"] for row in rows}
+    assert found == {
+        ("type_2_diabetes", "E11.9", ""): 1,
+        ("any_diabetes", "E11.9", ""): 1,
+        ("high_hba1c", "4548-4", "%"): 1,
+        ("high_hba1c", "4548-4", ""): None,  # without a unit nobody knows
+    }
+
+
+def event(**parts):
+    return {"events": {"type_2_diabetes": parts}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            event(codes={"ICD10CM": ["E99*"]}),
+            "'type_2_diabetes' .outcome.event.: none of its codes",
+        ),
+        (event(codes={"ICD10": ["E11*"]}), "whose systems are ICD10CM, LOINC"),
+        (event(concepts=[{"id": 201826}]), "names OMOP concepts, and there is no vocabulary"),
+        (event(concept_set="t2dm"), "there is no concept set 't2dm' .* which has other"),
+        ({"min_events": 31}, "are in fewer than 31 rows of the records"),
+        (
+            {"outcome": {"days": [1, 4000]}},
+            "records span 36[0-9][0-9] days: nobody can be followed",
+        ),
+        (
+            event(codes={"LOINC": ["2160-0"]}, unit="mg/dL", above=1),
+            "none of 50 results can be read in 'mg/dL'",
+        ),
+    ],
+)
+def test_what_cannot_come_to_anything_stops_at_once(records, parts, message):
+    with pytest.raises(ValueError, match=message) as error:
+        find(records, changed(**parts), {"other": {"items": []}})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"index": {"visits": (), "event": "type_2_diabetes"}},
+            "the index uses the outcome itself",
+        ),
+        ({"outcome": {"event": "other"}}, "outcome.event names 'other', and the events are"),
+        ({"outcome": {"stay_days": 7}}, "either 'event' or 'stay_days'"),
+        ({"outcome": {"days": [30, 1]}}, "days are from and to"),
+        ({"index": {"dates": ["2020-01-01"]}}, "an index is one of"),
+        (event(codes={"X": ["1"]}, above=1), "need the codes of a laboratory result and a unit"),
+        (event(codes={"X": ["1"]}, death=True), "an event is one of"),
+        (event(any_of=["nobody"]), "any_of names 'nobody'"),
+        ({"horizon": 30}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_definition_that_contradicts_itself_is_refused(parts, message):
+    with pytest.raises(ValidationError, match=message):
+        TaskOptions(**changed(**parts))
+
+
+def test_a_task_without_its_tables_says_which_are_missing():
+    task = TaskOptions(**definition("in_hospital_death"))
+    for read, name in ((nodes.read_visits, "visit"), (nodes.read_deaths, "death")):
+        with pytest.raises(ValueError, match=f"needs a table of {name}s, and there is none"):
+            read(None, None, task, OPTIONS, READING)
+    with pytest.raises(ValueError, match="There is no task: give --params=task=NAME"):
+        nodes.read_visits(None, None, None, OPTIONS, READING)
+
+
+def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
+    persons = as_table([(1,), (2,)], {"person_id": "int64"})
+    rows = [
+        ("1", "2020-01-02", "2020-01-01", " ip"),
+        ("1", "x", "2020-01-01", "IP"),
+        ("2", "2020-01-02 10:00", None, "OP"),
+        ("9", "2020-01-01", None, "OP"),
+    ]
+    visit = as_table(rows, dict.fromkeys(("person_id", "start_time", "end_time", "type"), "string"))
+    options = LabelOptions(
+        tables={"visit": {"select_expr": ["person_id", "start_time", "end_time", "type"]}}
+    )
+    task = TaskOptions(**definition("long_stay"))
+    rows = nodes.read_visits(visit, persons, task, options, READING).to_pyarrow().to_pylist()
+    assert sorted(
+        (row["type"], row["reason"], row["end_time"]) for row in rows if row["reason"]
+    ) == [
+        ("IP", "no start", None),
+        ("OP", "person is not known", None),
+    ]
+    assert [row["end_time"] for row in rows if row["reason"] is None] == [None, None]
+
+
+CANDIDATE = {
+    "person_id": "int64",
+    "prediction_time": "timestamp",
+    "label": "int64",
+    "task": "string",
+}
+
+
+def test_labels_are_those_of_the_task_or_of_the_table(as_table):
+    kept, lost = ((n, datetime(2020, 1, 1), label, "long_stay") for n, label in ((1, 1), (2, None)))
+    found = as_table([(*kept, None), (*lost, "age")], CANDIDATE | {"reason": "string"})
+    ids = as_table([], {"person_id": "int64", "own_id": "string"})
+    rest = (FinetuneOptions(checkpoints=""), READING)
+    task, other = (TaskOptions(**definition(name)) for name in ("long_stay", "new_diabetes"))
+    labels = select_labels(None, found, ids, task, *rest)
+    assert [tuple(row.values()) for row in labels.to_pyarrow().to_pylist()] == [kept]
+    with pytest.raises(ValueError, match="are of task long_stay, not of new_diabetes: run `label`"):
+        select_labels(None, found, ids, other, *rest)
+    with pytest.raises(ValueError, match="no labels of task long_stay: run the pipeline `label`"):
+        select_labels(None, None, ids, task, *rest)
+    with pytest.raises(ValueError, match="There are no labels"):
+        select_labels(None, found, ids, None, *rest)
+    own = as_table([kept], CANDIDATE)
+    assert select_labels(own, None, ids, None, *rest).count().execute() == 1

@@ -1,0 +1,210 @@
+"""The page tells what the artifacts say, of enough persons, and needs nothing else."""
+
+import re
+from html.parser import HTMLParser
+
+import ibis
+import plotly.graph_objects as go
+import pytest
+
+from clm_ler.pipelines.report.nodes import write_report
+from clm_ler.pipelines.report.numbers import as_data, look_up
+from clm_ler.pipelines.report.options import ReportOptions
+
+
+def estimate(value, lower, upper):
+    return {"value": value, "lower": lower, "upper": upper}
+
+
+def task(difference, positives=40):
+    metrics = {"auroc": estimate(0.81, 0.7, 0.9), "calibration_slope": estimate(0.4, 0.2, 0.6)}
+    subgroups = [
+        {"attribute": "gender", "group": "F", "suppressed": True},
+        {"attribute": "gender", "group": "M", "suppressed": False, "n": 60, "positives": 7}
+        | {"auroc": estimate(0.7, 0.6, 0.8)},
+        {"attribute": "age", "group": "50-59", "suppressed": False, "n": 90, "positives": 30}
+        | {"auroc": estimate(0.75, 0.65, 0.85)},
+    ]
+    return {
+        "samples": {"test": {"persons": 111, "classes": {"0": 222, "1": positives}}},
+        "auroc": metrics["auroc"],
+        "metrics": metrics,
+        "before_calibration": metrics,
+        "baselines": {"counts": {"auroc": estimate(0.8, 0.7, 0.9), "difference": difference}},
+        "verdict": "The fine-tuned model does NOT clearly beat counts (AUROC on test).",
+        "thresholds": [
+            {"threshold": 0.1}
+            | dict.fromkeys(
+                ("flagged", "sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6)
+            )
+        ],
+        "subgroups": subgroups,
+    }
+
+
+def finetuned(**tasks):
+    return {"finetune_metrics": {"tasks": tasks}}
+
+
+UNCLEAR, BETTER = estimate(0.01, -0.02, 0.04), estimate(0.04, 0.02, 0.06)
+LEAKAGE = {
+    "leakage_report": {
+        "persons_in_two_splits": {"train, test": 0},
+        "pretrained_on": {"test": 3},
+        "labels": {"labels": 900, "without_events": 12},
+        "warnings": ["<b>A warning.</b>"],
+    }
+}
+VERDICT = [
+    {"scope": "macro", "k": 8, "model": "clm_ler", "other_model": "count", "auroc": 0.7}
+    | {"other_auroc": 0.72, "difference": -0.02, "lower": -0.05, "upper": 0.01, "persons": 300}
+    | {"verdict": "does not beat"}
+]
+
+
+def tables():
+    """What is made of the records, each table with something that is too small to be told."""
+    flow = [("read", 1, 900, 300), ("split", 2, 880, 295), ("once_a_day", 3, 400, 250)]
+    ledger = [("once_a_day", "again", 480, 208), ("read", "no code", 3, 2)]
+    steps = [("index dates", 500, 300), ("age", 420, 250), ("labels", 420, 250)]
+    return {
+        "cutflow": [
+            {"step": step, "number": n, "table": "events", "rows": rows, "persons": persons}
+            for step, n, rows, persons in flow
+        ],
+        "loss_ledger": [
+            {"step": step, "table": "lab", "reason": reason, "system": None, "unit": "%"}
+            | {"rows": rows, "persons": persons}
+            for step, reason, rows, persons in ledger
+        ],
+        "task_attrition": [
+            {"step": n, "reason": reason, "rows": 80 * (n == 1), "rows_left": rows}
+            | {"persons_left": persons}
+            for n, (reason, rows, persons) in enumerate(steps)
+        ],
+        "task_prevalence": [
+            {"attribute": "sex", "group": "F", "rows": 220, "persons": 130, "prevalence": 0.25}
+            | {"suppressed": False},
+            {"attribute": "sex", "group": "M", "rows": None, "persons": None, "prevalence": None}
+            | {"suppressed": True},
+        ],
+        "ehrshot_verdict": VERDICT,
+    }
+
+
+def everything():
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1]))
+    return {
+        **{name: ibis.memtable(rows) for name, rows in tables().items()},
+        **finetuned(t=task(UNCLEAR), rare=task(UNCLEAR, positives=9)),
+        **LEAKAGE,
+        "pretrain_metrics": {"valid": {"persons": 70, "loss": 4.2}},
+        "pretrain_curves": figure,
+        "loss_figure": figure,
+    }
+
+
+def page(**artifacts):
+    settings = {"seed": 42, "finetune": {"checkpoints": "/somebody/here", "method": "full"}}
+    return write_report(settings, ReportOptions(), **artifacts)
+
+
+class Page(HTMLParser):
+    """The numbers of a page with their places, its visible text, and what it would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.numbers, self.texts, self.loads, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        if tag == "data":
+            self.numbers.append([found["title"], found["value"], None])
+        self.loads += [found[name] for name in ("src", "href") if name in found]
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if not {"script", "style", "pre"} & {*self.open}:
+            if self.open[-1:] == ["data"]:
+                self.numbers[-1][2] = data
+            else:
+                self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return Page(page(**everything()))
+
+
+def test_each_number_is_that_of_its_artifact(whole):
+    data = {name: as_data(artifact) for name, artifact in everything().items()}
+    assert len(whole.numbers) > 40
+    for place, value, shown in whole.numbers:
+        found = look_up(data, place)
+        assert repr(found) == value, place
+        digits = float(shown.replace(",", "").rstrip("%")) / (100 if shown.endswith("%") else 1)
+        assert digits == pytest.approx(found, abs=0.006), place
+
+
+def test_no_other_number_stands_in_a_table():
+    text = re.sub(r"<data.*?</data>", "", page(**everything()), flags=re.S)
+    cells = re.findall(r"<td>(.*?)</td>", text, flags=re.S)
+    assert cells
+    told = {cell for cell in cells if re.search(r"\d", cell)}
+    assert told == {"fewer than 10", "50-59", "calibration slope (1 is right)"}
+
+
+def test_nothing_is_told_of_few_persons(whole):
+    places = [place for place, *_ in whole.numbers]
+    assert not [place for place in places if place.startswith("finetune_metrics/tasks/rare")]
+    assert "finetune_metrics/tasks/t/subgroups/1/n" not in places  # 7 with the outcome
+    assert "cutflow/1/persons" not in places  # 5 fewer than before
+    assert "cutflow/2/persons" in places
+    assert not [place for place in places if place.startswith("loss_ledger/1")]
+    assert "fewer than 10 test persons or samples of a class are left out" in whole.text
+    assert "no code" not in whole.text
+
+
+def test_the_verdict_does_not_flatter():
+    said = Page(page(**finetuned(t=task(UNCLEAR)), **LEAKAGE)).text
+    assert "It does not clearly beat counts" in said
+    assert "too extreme or too timid" in said
+    assert "leakage audit warns: <b>A warning.</b>" in said
+    assert "It beats every baseline" in Page(page(**finetuned(t=task(BETTER)))).text
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["pretrain_metrics", "pretrain_curves"],
+            "Nothing can be said of its use for a prediction",
+        ),
+        (["ehrshot_verdict"], "does not beat counting in 1 of 1 comparisons"),
+        (["cutflow"], "Nothing was trained yet"),
+        ([], "Nothing was trained yet"),
+    ],
+)
+def test_each_part_alone_makes_a_page(names, said):
+    made = everything()
+    artifacts = dict.fromkeys(made) | {name: made[name] for name in names}
+    assert said in Page(page(**artifacts)).text
+
+
+def test_the_page_needs_no_network_and_tells_of_no_machine():
+    text = page(**everything())
+    assert [place for place in Page(text).loads if not place.startswith("#")] == []
+    assert "/somebody/here" not in text
+    assert "method: full" in text
+    assert text.count("plotly.js v") == 1
+    assert "js-plotly-plot" not in page(**finetuned(t=task(UNCLEAR)))
