@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -58,6 +57,8 @@ class DuckDB(Engine):
         self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
         # Nothing relies on it, and without it large tables are written with less memory.
         self.backend.raw_sql("SET preserve_insertion_order = false")
+        for fetches_code in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            self.backend.raw_sql(f"SET {fetches_code} = false")
         if self._setting("temp_directory") != folder:
             self.backend.raw_sql(f"SET temp_directory = '{folder}'")
 
@@ -67,10 +68,12 @@ class DuckDB(Engine):
         The extension is taken from its package where that is installed, so that no network but the
         store's is needed; DuckDB fetches it by itself elsewhere.
         """
-        with suppress(ImportError):
+        try:
             from duckdb_extensions import import_extension
 
             import_extension("httpfs", con=self.backend.con)
+        except ImportError:
+            self.backend.raw_sql("INSTALL httpfs")
         self.backend.raw_sql("LOAD httpfs")
         access = store_access(options)
         secret = {"TYPE": "s3", "REGION": access.region or "us-east-1"}

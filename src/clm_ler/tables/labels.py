@@ -5,11 +5,13 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
+from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 
 MEDS_VALUES = ("boolean_value", "integer_value")
+_EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 
 
 class LabelOptions(BaseModel):
@@ -71,6 +73,9 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
 
 
 def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.Table:
+    for parameter in _EXPRESSIONS:
+        if text := getattr(options, parameter):
+            parse_expression(text, f"raw_labels: labels.{parameter}")
     is_meds = "subject_id" in raw_labels.columns
     values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
     default = f"COALESCE({', '.join(values)})" if is_meds and values else "label"
