@@ -57,8 +57,24 @@ _FUNCTIONS = (
 )
 # Those of Spark's that the parser does not know as such.
 _BY_NAME = frozenset(
-    "bigint binary bround btrim cardinality decimal get isnotnull isnull make_date pmod smallint "
-    "timestamp_millis timestamp_seconds tinyint try_to_timestamp".split()
+    [
+        "bigint",
+        "binary",
+        "bround",
+        "btrim",
+        "cardinality",
+        "decimal",
+        "get",
+        "isnotnull",
+        "isnull",
+        "make_date",
+        "pmod",
+        "smallint",
+        "timestamp_millis",
+        "timestamp_seconds",
+        "tinyint",
+        "try_to_timestamp",
+    ]
 )
 _QUERY = (
     *(exp.Select, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order),

@@ -13,6 +13,7 @@ from sqlglot import exp
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
 from clm_ler.engines.expressions import parse_expression
+from clm_ler.engines.numbers import compare_numbers
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -155,7 +156,8 @@ def select(
     table = engine.with_local_times(table, time_zone)
     kind_of = partial(_kind_of, table=table.alias(view), view=view)
     wanted = {
-        alias: read_dates(value, kind_of, engine, time_zone) for alias, value in wanted.items()
+        alias: read_dates(compare_numbers(value, kind_of), kind_of, engine, time_zone)
+        for alias, value in wanted.items()
     }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     return table.alias(view).sql(engine.sql(query))

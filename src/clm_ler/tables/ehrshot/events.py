@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.tables.persons import person_key
 from clm_ler.tokens import BASELINE
 
 NO_SYSTEM = "MEDS"  # of a code without a slash
@@ -35,7 +36,7 @@ def read_events(ehrshot_events: ir.Table) -> ir.Table:
     if layout == "EHRSHOT_MEDS":
         raw = raw.rename(patient_id="subject_id", start="time")
         # By way of its text: as float32, 7.1 is a little less, and may be on the other side of a bin.
-        number = raw.numeric_value.cast("string").cast("float64")
+        number = raw.numeric_value.cast("string").try_cast("float64")
         text = raw.text_value
     else:
         text = trim(raw.value.cast("string")).nullif("")
@@ -44,7 +45,7 @@ def read_events(ehrshot_events: ir.Table) -> ir.Table:
     code = raw.code.cast("string")
     slash = code.find("/")
     return raw.select(
-        person_id=raw.patient_id.cast("int64"),
+        person_id=person_key(raw.patient_id),
         time=raw.start.try_cast("timestamp"),
         system=ibis.ifelse(slash < 0, NO_SYSTEM, code.substr(0, slash)),
         code=ibis.ifelse(slash < 0, code, code.substr(slash + 1)),
