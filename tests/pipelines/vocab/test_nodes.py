@@ -67,7 +67,7 @@ def tokenizer_of(sequences, lab_percentiles, **options):
 
 
 def counts_to_tokenizer(counts, lab_percentiles, **options):
-    columns = dict.fromkeys(("count", "persons", "code_persons"), list(counts.values()))
+    columns = {name: list(counts.values()) for name in ("count", "persons", "code_persons")}
     table = ibis.memtable(pa.table({"token": list(counts)} | columns))
     return build_tokenizer(table, lab_percentiles, VocabOptions(**{"min_persons": 1} | options))
 
