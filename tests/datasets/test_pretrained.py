@@ -24,7 +24,9 @@ class Model:
     @classmethod
     def from_pretrained(cls, directory, **options):
         files = {path.name: path.read_text() for path in Path(directory).iterdir()}
-        return {name: text for name, text in files.items() if name not in ("_SUCCESS", SUMS)} | options
+        return {
+            name: text for name, text in files.items() if name not in ("_SUCCESS", SUMS)
+        } | options
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -23,7 +23,7 @@ FAILING = [
     "year(text)",
     "date_format(text, 'yyyy')",
     "date_add(text, 1)",
-    "make_date(big, 1, 1)",
+    "make_date(2020, id + 12, 1)",
     "unix_timestamp(text, 'yyyy')",
     "get_json_object(text, '$.a')",
     "months_between(text, text)",
@@ -47,20 +47,21 @@ def table(backend, as_table, tmp_path):
 def read(table, expression):
     source = TableSource(select_expr=("id", f"{expression} AS x"))
     rows = select(table, source, {"id": "id", "x": "x"}, "visits")
-    return rows.order_by("id").to_pyarrow()["x"].to_pylist()
+    texts = rows.select("id", x=rows.x.cast("string"))  # Python has no dates before the year 1
+    return texts.order_by("id").to_pyarrow()["x"].to_pylist()
 
 
 @both_engines
 def test_what_cannot_be_made_is_null(table):
     found = {expression: read(table, expression) for expression in (*FAILING, *COMPARING)}
     assert {expression for expression, values in found.items() if values[0] is not None} == set()
-    assert found["int(text)"] == [None, 3, None]
-    assert found["text IN (3, 4)"] == [None, True, None]
+    assert found["int(text)"] == [None, "3", None]
+    assert found["text IN (3, 4)"] == [None, "true", None]
 
 
 def test_what_is_too_large_is_null(table):
     assert [read(table, expression)[0] for expression in OVERFLOWING] == [None] * 4
-    assert read(table, "coalesce(big * 8, 7)") == [7, 8, 7]
+    assert read(table, "coalesce(big * 8, 7)") == ["7", "8", "7"]
 
 
 def ways(table, tmp_path):

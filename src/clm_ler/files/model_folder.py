@@ -12,7 +12,24 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 # Pickles and code: loading them runs what stands in them.
 _RUNS = frozenset(
-    ".bin .pt .pth .pkl .pickle .ckpt .joblib .dill .npy .npz .h5 .keras .py .pyc .so .msgpack".split()
+    [
+        ".bin",
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".pickle",
+        ".ckpt",
+        ".joblib",
+        ".dill",
+        ".npy",
+        ".npz",
+        ".h5",
+        ".keras",
+        ".py",
+        ".pyc",
+        ".so",
+        ".msgpack",
+    ]
 )
 _FREE = frozenset({SUMS, "README.md", "_SUCCESS"})  # a card may be written anew
 
