@@ -53,7 +53,12 @@ class Spark(Engine):
                 hadoop.set(f"fs.s3a.{theirs}", value)
 
     def _dialect(self, query: exp.Expr) -> str:
-        return query.sql(dialect="spark")
+        for cast in reversed(list(query.find_all(exp.Cast))):
+            # Spark's own CAST, without ANSI, makes other numbers of those that are too large.
+            tried = exp.TryCast(this=cast.this.copy(), to=cast.to.copy(), safe=True)
+            query = tried if cast is query else query
+            cast.replace(tried)
+        return query.sql(dialect="spark", comments=False)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment; the session's own zone is UTC."""
