@@ -31,7 +31,7 @@ preprocess:
   min_history_size: 1
   min_loinc_counts: 1
   min_loinc_value_counts: 1
-  percentile_count: 2
+  percentile_count: 4
   results: {text_min_persons: 1}
 split: {train_ratio: 0.8, validation_ratio: 0.1, test_ratio: 0.1}
 """
