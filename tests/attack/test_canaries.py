@@ -4,11 +4,11 @@ import datetime
 import json
 import logging
 
-import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from clm_ler.tables.labels import LabelOptions, select_labels
 from tests.end_to_end.conftest import ROOT
 
 PERSONS, CANARY = 40, "CANARY"
@@ -95,13 +95,12 @@ def test_nothing_of_a_single_person_is_shared(own, kedro_run, tmp_path, caplog):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_made_stops_without_a_value(own, kedro_run, tmp_path, caplog):
-    """A label that is no number, a column that is no date, a file that is cut."""
-    labels = ibis.memtable({"person_id": ["p1"], "prediction_time": [None], "label": [CANARY]})
-    from clm_ler.tables.labels import LabelOptions, select_labels
-
+def test_what_cannot_be_read_stops_without_a_value(own, kedro_run, tmp_path, caplog, as_table):
+    """A label that is no number, a file that is cut."""
+    kinds = dict.fromkeys(("person_id", "prediction_time", "label", "task"), "string")
+    labels = as_table([("p1", None, CANARY, "t")], kinds)
     with pytest.raises(ValueError, match="1 rows have a label that is no whole number") as raised:
-        select_labels(labels.mutate(task=ibis.literal("t")), LabelOptions())
+        select_labels(labels, LabelOptions())
     assert CANARY not in str(raised.value)
     broken = tmp_path / "lab.parquet"
     broken.write_bytes(broken.read_bytes()[:-9])

@@ -109,9 +109,8 @@ def _check_json(folder: Path, name: str, path: Path) -> None:
 
 
 def _compare(folder: Path, files: dict[str, Path]) -> None:
-    listed = dict(
-        reversed(line.split("  ", 1)) for line in (folder / SUMS).read_text().splitlines() if line
-    )
+    lines = (folder / SUMS).read_text().splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     changed = [name for name in listed if name not in files or _sum(files[name]) != listed[name]]
     changed += [name for name in files if name not in listed]
     if changed:
