@@ -56,7 +56,7 @@ _MAY_FAIL = (
 )
 
 
-class _Lenient(Dialect.Generator):
+class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
     """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
 
     def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
