@@ -2,7 +2,7 @@
 
     python -m tests.attack.crash SECONDS [PIPELINES]
 
-prints a table. Each attempt is a fork of one process that has everything imported. An audit hook counts
+prints a line for each attempt and a table at the end. Each attempt is a fork of one process that has everything imported. An audit hook counts
 what a run does to files of its storage (open for writing, rename, remove, make a folder) and kills the
 process at the n-th, or raises ENOSPC, EIO or EMFILE there; DuckDB's own writes are met by kills at a
 random time. Afterwards the same run goes to its end, and every artifact is compared, row by row.
@@ -205,6 +205,7 @@ def main(seconds, pipelines=PIPELINES, seed=None):
         while sum(done.values()) < 2 or time.monotonic() - began < seconds:
             kind, at, wrong = attack(raw, pipelines, expected, changes, undisturbed, dice)
             done[kind] += 1
+            print(kind, at, wrong or "as if nothing had been", file=sys.stderr, flush=True)
             if wrong:
                 failures.append((kind, at, wrong))
     return done, failures
