@@ -18,7 +18,9 @@ from tests.attack.hostile import EXPRESSIONS, variants
 ROOT = Path(__file__).parents[2]
 LABELS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 # Each time other ways of writing; all of them where there is time.
-START, STEP = (0, 1) if "ATTACK_SECONDS" in os.environ else (randrange(5), 5)
+START, STEP = (
+    (0, 1) if "ATTACK_SECONDS" in os.environ else (0 if "CI" in os.environ else randrange(5), 5)
+)
 SAFE = ("id AS person_id", "source AS code")
 RENAMES = {"person_id": "person_id", "code": "code"}
 

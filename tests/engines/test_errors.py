@@ -111,3 +111,11 @@ def test_a_broken_file_is_named_and_not_quoted(backend, table, tmp_path, name, t
 def test_names_that_are_not_there_are_told_as_before(backend, table):
     with pytest.raises(EngineError, match='Referenced column "nope" not found'):
         backend.sql("SELECT nope FROM (SELECT 1 AS a)")
+
+
+def test_a_file_that_is_cut_is_named(backend, table, tmp_path):
+    file = tmp_path / "cut.parquet"
+    table.to_parquet(file)
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(EngineError, match=f"at {file}: it is cut"):
+        backend.read_parquet(str(file)).execute()

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from kedro_datasets import ibis, json, pandas, plotly
 
 from clm_ler.files.atomic import replacing
+from clm_ler.files.location import dataset_location, is_remote
 
 
 def _save_whole(dataset: Any, save: Callable[[Any], None], data: Any) -> None:
     """Save under another name, and rename."""
-    path = dataset._filepath
-    prefix = getattr(dataset, "_fs_prefix", "") or f"{getattr(dataset, '_protocol', 'file')}://"
-    filesystem, place = fsspec.url_to_fs(f"{prefix}{path}")
-    if "file" not in str(filesystem.protocol):  # an object appears when its upload is complete
+    if is_remote(dataset_location(dataset) or ""):  # an object appears when its upload is complete
         save(data)
         return
-    with replacing(filesystem, place) as aside:
+    path = dataset._filepath
+    with replacing(LocalFileSystem(), str(path)) as aside:
         dataset._filepath = PurePosixPath(aside)
         try:
             save(data)

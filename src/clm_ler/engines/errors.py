@@ -23,7 +23,7 @@ _READERS = ("read_parquet", "read_csv", "read_json")
 _UNIQUE = re.compile(r"_[0-9a-f]{32}$|_?bucket$|_rows$")
 # Where in a file: the rest of such a message is the line itself.
 _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
-_FILE = re.compile(r"\bfile\s*=\s*(\S+)|\bfile \"([^\"]+)\"")
+_FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""")
 
 _GUARDED = "_values_are_kept"  # how a wrapped method is known
 # What is being evaluated, for the query that an engine is given in its place.
@@ -107,9 +107,12 @@ def _tell(error: BaseException, data: ir.Expr | None) -> str:
     text, tables = str(error), [] if data is None else _tables(data)
     file, line = _FILE.search(text), _LINE.search(text)
     what = f"{', '.join(tables) or 'a query'}: the engine gave up ({type(error).__name__})"
-    where = f" at line {line[1]} of {file[1] or file[2]}" if file and line else ""
-    if where:
-        return f"{what}{where}. The line may hold a person's values and is not shown: correct it."
+    name = next(filter(None, file.groups()), "") if file else ""
+    if name and line:
+        place = f"at line {line[1]} of {name}"
+        return f"{what} {place}. The line may hold a person's values and is not shown: correct it."
+    if name:
+        return f"{what} at {name}: it is cut, damaged, or no file of its kind. Make it anew."
     counted = "; ".join(_unfit_values(data)) if data is not None else ""
     mend = counted or (
         "Its message may quote values and is not shown: select the table's columns one by one to find "
