@@ -1,5 +1,6 @@
 # make run    set up and run the whole chain on the simulated hospital
 # make study  what pre-training is worth: the tables of docs/study.md
+# make attack SECONDS=3600   kill it, fault it, feed it hostile SQL: see docs/trust.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,9 @@ TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dir
 # Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
 SHARED := --numprocesses=2 --dist=loadgroup
 
-.PHONY: run study test test-fast lint clean
+SECONDS := 3600
+
+.PHONY: run study attack test test-fast lint clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
@@ -26,6 +29,10 @@ test: $(VENV)/.installed-dev lint
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/pytest $(SHARED) -m "not spark and not slow" --ignore=tests/end_to_end
+
+attack: $(VENV)/.installed-dev
+	ATTACK_SECONDS=$(SECONDS) $(BIN)/pytest tests/attack
+	$(BIN)/python -m tests.attack.crash $(SECONDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

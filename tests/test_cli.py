@@ -1,3 +1,8 @@
+import errno
+import signal
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -5,6 +10,8 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
 from clm_ler import cli
+from clm_ler.engines.errors import EngineError
+from clm_ler.files.locks import LockedFolderError
 from clm_ler.pipeline_registry import CHAIN
 from tests.end_to_end.conftest import ROOT
 
@@ -128,3 +135,53 @@ def test_an_interrupted_run_says_that_it_goes_on(run, error):
     result = run(error)
     assert result.exit_code == 130
     assert result.output == "Interrupted: the same command goes on from here.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "There is no room left on the disk"),
+        (OSError(errno.EROFS, "Read-only", "/data/x"), "is read-only: .* (/data/x)"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (OSError(errno.EIO, "Input/output error", "/data/x"), "cannot be read or written there"),
+        (EngineError("IO Error: Could not write file x: No space left"), "no room left"),
+    ],
+)
+def test_a_machine_at_its_limits_is_one_line(run, error, said):
+    failed = DatasetError("Failed while saving data to dataset X(...).\nlong")
+    failed.__cause__ = error
+    result = run(failed)
+    assert result.exit_code == 1
+    assert said.split(".*")[0] in result.output.splitlines()[0]
+    assert len(result.output.splitlines()) == 2  # the other says where more is
+
+
+def test_a_storage_in_use_has_an_exit_code_of_its_own(run):
+    assert run(LockedFolderError("data is in use since noon")).exit_code == cli.IN_USE
+
+
+NATIVE = """
+import ctypes
+from clm_ler import cli
+
+def sleep(**options):
+    print("begun", flush=True)
+    libc = ctypes.CDLL(None)
+    while True:  # other threads run meanwhile, as beside LightGBM; no KeyboardInterrupt is raised
+        libc.poll(None, 0, 100_000)
+
+command = cli.ClearRun("run", callback=sleep, params=cli.run.params)
+command.main(["--pipelines=split"])
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_in_the_midst_of_native_code():
+    process = subprocess.Popen(
+        [sys.executable, "-c", NATIVE], stdout=-1, stderr=-1, text=True, cwd=ROOT
+    )
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _out, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "Interrupted: the same command goes on from here."

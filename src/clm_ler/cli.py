@@ -1,5 +1,6 @@
 """``kedro run`` as Kedro has it, in the environment's chain and with errors in their own words."""
 
+import errno
 import logging
 import os
 import re
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import duckdb
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import pipelines, settings
@@ -18,11 +18,14 @@ from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 
+from clm_ler.engines.errors import EngineError
+from clm_ler.files.interrupts import INTERRUPTED, MESSAGE, prompt_interrupts
+from clm_ler.files.locks import LockedFolderError
 from clm_ler.pipeline_registry import CHAIN
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = 130  # 128 and the number of SIGINT
+IN_USE = 75  # "try again later", as in sysexits.h
 _NODE_OPTIONS = ("node_names", "from_nodes", "to_nodes")
 
 _TELLING = (
@@ -31,8 +34,22 @@ _TELLING = (
     OmegaConfBaseException,
     OSError,
     ParameterValidationError,
-    duckdb.Error,
+    EngineError,
+    LockedFolderError,
 )
+# What a full disk and its like are called, and what helps.
+_ROOM = "free some, or give another --params=storage=DIR; the same command goes on from here"
+_ADVICE = {
+    errno.ENOSPC: f"There is no room left on the disk: {_ROOM}",
+    errno.EDQUOT: f"Your quota of the disk is used up: {_ROOM}",
+    errno.EROFS: "The file system is read-only: give another --params=storage=DIR",
+    errno.EACCES: "You may not write or read there: check its rights, or give another "
+    "--params=storage=DIR",
+    errno.EMFILE: "Too many files are open: raise the limit, ulimit -n 4096",
+    errno.ENFILE: "Too many files are open on this machine",
+    errno.EIO: "The disk cannot be read or written there: check it",
+}
+_NO_ROOM = re.compile(r"No space left|could not write all bytes|max_temp_directory_size", re.I)
 # What OmegaConf and Pydantic add for programmers.
 _ADDED = re.compile(r"\n +(full_key|object_type|For further information).*")
 
@@ -43,18 +60,22 @@ class ClearRun(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn an error that explains itself into its message and exit code 1."""
         show_traceback = ctx.params.pop("traceback")
-        try:
-            complete(ctx.params)
-            return super().invoke(ctx)
-        except (Exception, KeyboardInterrupt) as error:
-            if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
-                click.echo("Interrupted: the same command goes on from here.", err=True)
-                ctx.exit(INTERRUPTED)
-            text = explanation(error)
-            if show_traceback or text is None:
-                raise
-            logger.debug("The run has failed.", exc_info=True)
-            raise click.ClickException(f"{text}\n(kedro run --traceback shows more.)") from error
+        with prompt_interrupts():
+            try:
+                complete(ctx.params)
+                return super().invoke(ctx)
+            except (Exception, KeyboardInterrupt) as error:
+                if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+                    click.echo(MESSAGE, err=True)
+                    ctx.exit(INTERRUPTED)
+                text = explanation(error)
+                if show_traceback or text is None:
+                    raise
+                logger.debug("The run has failed.", exc_info=True)
+                told = click.ClickException(f"{text}\n(kedro run --traceback shows more.)")
+                if isinstance(list(_causes(error))[-1], LockedFolderError):
+                    told.exit_code = IN_USE
+                raise told from error
 
 
 def complete(options: dict[str, Any]) -> None:
@@ -121,9 +142,21 @@ def explanation(error: BaseException) -> str | None:
         isinstance(telling, ValueError | RuntimeError) and deliberate
     ):
         return None
+    if advice := _advice(first):
+        return advice
     # Kedro puts the name of a dataset that could not be loaded in front.
     named = str(error).endswith(f": {telling}") and "\n" not in str(error)
     return _ADDED.sub("", str(error) if named else str(telling))
+
+
+def _advice(error: BaseException) -> str | None:
+    """Return what helps where the machine is at its limits."""
+    if isinstance(error, EngineError) and _NO_ROOM.search(str(error)):
+        return f"{_ADVICE[errno.ENOSPC]}."
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{_ADVICE[error.errno]}{place}."
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,6 +5,7 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.pretrained import PretrainedDataset
+from clm_ler.files.model_folder import SUMS
 
 
 class Model:
@@ -23,7 +24,9 @@ class Model:
     @classmethod
     def from_pretrained(cls, directory, **options):
         files = {path.name: path.read_text() for path in Path(directory).iterdir()}
-        return {name: text for name, text in files.items() if name != "_SUCCESS"} | options
+        return {
+            name: text for name, text in files.items() if name not in ("_SUCCESS", SUMS)
+        } | options
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -52,3 +55,28 @@ def test_a_model_that_cannot_be_saved_leaves_the_one_before(dataset):
     with pytest.raises(DatasetError, match="out of luck"):
         dataset.save(Model(weights="new", config="broken"))
     assert dataset.load() == {"weights": "old", "option": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("weights", "changed", "is not as it was saved: weights is another"),
+        ("more", "new", "is not as it was saved: more is another, missing, or new"),
+        ("training_args.bin", "x", "holds training_args.bin, which may run code"),
+        ("modeling.py", "x", "holds modeling.py, which may run code"),
+    ],
+)
+def test_a_folder_that_was_changed_is_refused_in_one_line(tmp_path, name, text, said):
+    dataset = PretrainedDataset(filepath=str(tmp_path / "m"), loader=f"{__name__}.Model")
+    dataset.save(Model(weights="saved"))
+    (tmp_path / "m" / name).write_text(text)
+    with pytest.raises(DatasetError, match=said) as raised:
+        dataset.load()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_card_may_be_written_anew(tmp_path):
+    dataset = PretrainedDataset(filepath=str(tmp_path / "m"), loader=f"{__name__}.Model")
+    dataset.save(Model(weights="saved"))
+    (tmp_path / "m" / "README.md").write_text("mine")
+    assert dataset.load()["weights"] == "saved"

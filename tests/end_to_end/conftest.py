@@ -9,6 +9,7 @@ from clm_ler.cli import chain_of
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "cohort": {"persons": 300, "ehrshot": {"persons": 200}},
+    "vocab": {"min_persons": 1},  # these hospitals are too small to hide anybody in
     "pretrain": {
         "hidden_size": 64,
         "num_train_epochs": 6,

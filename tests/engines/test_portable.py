@@ -5,7 +5,7 @@ from datetime import datetime
 import ibis
 import pyarrow as pa
 
-from clm_ler.engines.portable import small_table, sum_int64, trim
+from clm_ler.engines.portable import small_table, sum_int64, trim, upper
 from tests.engines import both_engines
 
 SCHEMA = ibis.schema({"unit": "string", "factor": "float64", "n": "int64"})
@@ -55,3 +55,23 @@ def test_a_sum_of_whole_numbers_is_written_as_one(backend, as_table):
     found = table.agg(total=sum_int64(table.n)).to_pyarrow()["total"]
     assert found.type == pa.int64()
     assert found.to_pylist() == [3]
+
+
+@both_engines
+def test_upper_case_is_that_of_ascii(backend, as_table):
+    texts = [
+        "e11.9",
+        "straße",
+        "\N{LATIN SMALL LIGATURE FI}x",
+        "i\N{LATIN SMALL LETTER DOTLESS I}",
+        None,
+    ]
+    table = as_table(list(enumerate(texts)), {"n": "int64", "text": "string"})
+    found = table.select("n", text=upper(table.text)).order_by("n").to_pyarrow()["text"].to_pylist()
+    expected = [
+        "E11.9",
+        "STRAßE",
+        "\N{LATIN SMALL LIGATURE FI}X",
+        "I\N{LATIN SMALL LETTER DOTLESS I}",
+    ]
+    assert found == [*expected, None]

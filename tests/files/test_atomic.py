@@ -11,6 +11,7 @@ from clm_ler.files.atomic import (
     read_json,
     replace_folder,
     replacing,
+    sweep,
     write_bytes,
     write_json,
     writing,
@@ -140,3 +141,31 @@ def test_an_object_of_a_store_is_uploaded_once(monkeypatch):
     assert filesystem.cat_file("/bucket/manifest") == b"{}"
     assert moves == []
     filesystem.store.clear()
+
+
+def test_what_killed_writers_left_is_swept(tmp_path):
+    (tmp_path / "deep" / ".table.part").mkdir(parents=True)
+    (tmp_path / "deep" / ".table.part" / "a").touch()
+    (tmp_path / ".numbers.json.part").touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".other.old").mkdir()  # killed between two renames: it is the only one there is
+    (tmp_path / ".other.old" / "weights").write_text("whole")
+    (tmp_path / ".lock").touch()
+    assert len(sweep(tmp_path)) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "deep", "model", "other"]
+    assert (tmp_path / "other" / "weights").read_text() == "whole"
+    assert not list((tmp_path / "deep").iterdir())
+    assert sweep(tmp_path) == []
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    fsync, rename = os.fsync, Path.rename
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("sync"), fsync(handle)))
+    monkeypatch.setattr(Path, "rename", lambda path, to: (done.append("name"), rename(path, to)))
+    write_json(tmp_path / "numbers.json", {"one": 1})
+    assert done == ["sync", "name", "sync"]  # the file, its name, the folder
+    done.clear()
+    replace_folder(tmp_path / "model", lambda folder: (folder / "weights").touch())
+    assert done == ["sync", "sync", "name", "sync"]

@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from transformers import AutoModelForMaskedLM
 
+from clm_ler.files.model_folder import UnfitModelError, check_folder, check_weights
 from clm_ler.modeling.loading import (
     FLAVOURS,
     build_model,
@@ -108,3 +110,33 @@ def test_an_earlier_model_of_other_sizes_is_refused() -> None:
     model = build_model("clm_ler", 3, BINS, SIZES)
     with pytest.raises(ValueError, match="other sizes"):
         continue_from(model, vocabulary, earlier, vocabulary)
+
+
+@pytest.mark.parametrize("harm", ["cut", "sizes", "lacking", "config", "code", "pickle"])
+def test_a_harmed_or_foreign_model_is_refused(harm: str, tmp_path: Path) -> None:
+    build_model("clm_ler", 10, BINS, SIZES).save_pretrained(tmp_path)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    if harm == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif harm == "sizes":
+        build_model("clm_ler", 12, BINS, SIZES).save_pretrained(tmp_path / "other")
+        weights.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+        (tmp_path / "other" / "model.safetensors").unlink()
+    elif harm == "lacking":
+        weights.write_bytes(save({"nothing": torch.zeros(1)}))
+    elif harm == "config":
+        config.write_text("{")
+    elif harm == "code":
+        config.write_text('{"model_type": "clm_ler", "auto_map": {"AutoModel": "evil.Model"}}')
+    else:
+        torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises((UnfitModelError, RuntimeError)):
+        check_folder(tmp_path)
+        check_weights(load_model(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("model_type", FLAVOURS)
+def test_a_model_as_it_was_saved_fits(model_type: str, tmp_path: Path) -> None:
+    build_model(model_type, 10, BINS, SIZES).save_pretrained(tmp_path)
+    check_folder(tmp_path)
+    check_weights(load_model(tmp_path), tmp_path)

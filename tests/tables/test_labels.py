@@ -151,3 +151,10 @@ def test_both_engines_make_the_same_samples(raw, sequences):
     texts = [f"{n}:{1577880000 if n % 3 else 'all'}" for n in range(12)]
     ids = sorted((hashlib.md5(text.encode()).hexdigest(),) for text in texts)
     assert result(samples, "sample_id") == ids
+
+
+def test_a_label_is_a_whole_number(raw):
+    rows = [(1, None, 1.7, "a"), (2, None, 1.0, "a")]
+    schema = {"person_id": "int64", "prediction_time": "timestamp", "label": "float64"}
+    with pytest.raises(ValueError, match="1 rows have a label that is no whole number"):
+        select_labels(raw(rows, schema | {"task": "string"}), LabelOptions())

@@ -90,7 +90,7 @@ def test_the_date_filter_sees_the_selected_date(as_table):
         ),
         (["id AS y"], {}, "visits: select_expr gives no column 'x'"),
         (["id AS x"], {"filter_expr": "missing > 1"}, "there is no column 'missing'"),
-        (["split(id AS x"], {}, "visits: cannot read the expression"),
+        (["split(id AS x"], {}, "visits: select_expr: cannot read the expression"),
     ],
 )
 def test_one_clear_error(as_table, expressions, changes, message):

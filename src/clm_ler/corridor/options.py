@@ -109,6 +109,12 @@ class VocabOptions(BaseModel):
     min_count: int = Field(
         default=1, ge=1, description="Fewest occurrences of a token; ages exempt"
     )
+    min_persons: int = Field(
+        default=10,
+        ge=1,
+        description="Fewest persons with a code that becomes a token, or is named in the report: what "
+        "few persons have may tell who they are. Others are `[UNK]`; ages exempt",
+    )
     single_age_token: bool = Field(default=False, description="One token AGE for all ages")
     split_percentile_tokens: bool = Field(
         default=True,

@@ -9,7 +9,6 @@ import fsspec
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
-import sqlglot
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 from sqlglot import exp
@@ -17,6 +16,7 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
+from clm_ler.engines.expressions import parse_query
 from clm_ler.files.digests import unique_name
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,10 @@ class FolderQueryDataset(FileDataset):
         return any(any(self._files(name)) for name in _columns_by_table(self._parsed()))
 
     def _parsed(self) -> exp.Expr:
-        return sqlglot.parse_one(self._query, read="spark")
+        try:
+            return parse_query(self._query, self._folder)
+        except ValueError as error:
+            raise DatasetError(str(error)) from error
 
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""

@@ -2,7 +2,7 @@
 
 import importlib
 import tempfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import get_protocol_and_path
 
 from clm_ler.files.atomic import COMPLETE, replacing
+from clm_ler.files.model_folder import UnfitModelError, check_folder, check_weights, write_sums
 
 
 class PretrainedDataset(AbstractDataset[Any, Any]):
@@ -48,29 +49,46 @@ class PretrainedDataset(AbstractDataset[Any, Any]):
         """Return what the loader makes of the directory.
 
         Raises:
-            DatasetError: If it was never fully written.
+            DatasetError: If it was never fully written, is not as it was saved, or of another kind.
         """
         if not self._exists():
             raise DatasetError(f"{self._filepath} was never fully written.")
         module, _, name = self._loader.rpartition(".")
         loader = getattr(importlib.import_module(module), name)
         if self._protocol == "file":
-            return loader.from_pretrained(str(self._filepath), **self._load_args)
+            return self._read(loader, Path(self._filepath))
         with tempfile.TemporaryDirectory() as directory:
             self._filesystem.get(f"{self._filepath}/", directory, recursive=True)
-            return loader.from_pretrained(directory, **self._load_args)
+            return self._read(loader, Path(directory))
+
+    def _read(self, loader: Any, folder: Path) -> Any:
+        """Return what the loader makes of a local folder whose files are as they were saved."""
+        try:
+            check_folder(folder)
+            loaded = loader.from_pretrained(str(folder), **self._load_args)
+            check_weights(loaded, folder)
+        except UnfitModelError as error:
+            raise DatasetError(str(error)) from error
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise DatasetError(
+                f"{self._filepath} is not what {self._loader} reads: {reason[0]}"
+            ) from error
+        return loaded
 
     def save(self, data: Any) -> None:
         """Write the directory, replacing an earlier one."""
         with replacing(self._filesystem, str(self._filepath)) as aside:
             if self._protocol == "file":
                 data.save_pretrained(aside)
+                write_sums(Path(aside))
             else:
                 self._upload(data, aside)
 
     def _upload(self, data: Any, folder: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
             data.save_pretrained(directory)
+            write_sums(Path(directory))
             self._filesystem.put(f"{directory}/", folder, recursive=True)
         self._filesystem.pipe_file(f"{folder}/{COMPLETE}", b"")
 

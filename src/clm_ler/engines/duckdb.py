@@ -4,18 +4,21 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, ClassVar
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB as Dialect
 
 from clm_ler.engines.base import Engine
+from clm_ler.engines.errors import guard, without_values
 from clm_ler.engines.s3 import store_access
 from clm_ler.files.digests import unique_name
 
@@ -32,6 +35,32 @@ _PARQUET = {
 }
 # A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
 _PLAIN = re.compile(r"[\w :/,;-]+")
+# Errors about names, files and limits; any other may quote a value.
+_HARMLESS = (
+    *(
+        duckdb.BinderException,
+        duckdb.CatalogException,
+        duckdb.ParserException,
+        duckdb.HTTPException,
+    ),
+    *(duckdb.IOException, duckdb.OutOfMemoryException, duckdb.PermissionException),
+    *(duckdb.NotImplementedException, duckdb.InterruptException, duckdb.ConnectionException),
+)
+# What fails at a value, and has no form of its own that does not.
+_MAY_FAIL = (
+    *(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs, exp.Pow, exp.Exp, exp.Ln, exp.Log, exp.Sqrt),
+    *(exp.Chr, exp.Unhex, exp.Decode, exp.Pad, exp.JSONExtract, exp.JSONExtractScalar, exp.Round),
+    *(exp.DateAdd, exp.DateSub, exp.TsOrDsAdd, exp.TimestampAdd, exp.TimestampSub, exp.AddMonths),
+    *(exp.LastDay, exp.StrToUnix, exp.UnixToStr, exp.UnixToTime, exp.AtTimeZone, exp.FromTimeZone),
+    *(exp.DateFromParts, exp.Anonymous, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+)
+
+
+class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
+    """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
+
+    def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
+        return super().cast_sql(expression, safe_prefix="TRY_")
 
 
 class DuckDB(Engine):
@@ -53,11 +82,14 @@ class DuckDB(Engine):
         DuckDB spills into ``tmp`` below the storage, because spilled rows are person-level data
         too; beside the project's data where the storage is remote.
         """
+        guard(self.backend, (duckdb.Error,), _without_values)
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
         self.backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
         self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
         # Nothing relies on it, and without it large tables are written with less memory.
         self.backend.raw_sql("SET preserve_insertion_order = false")
+        for fetches_code in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            self.backend.raw_sql(f"SET {fetches_code} = false")
         if self._setting("temp_directory") != folder:
             self.backend.raw_sql(f"SET temp_directory = '{folder}'")
 
@@ -67,10 +99,12 @@ class DuckDB(Engine):
         The extension is taken from its package where that is installed, so that no network but the
         store's is needed; DuckDB fetches it by itself elsewhere.
         """
-        with suppress(ImportError):
+        try:
             from duckdb_extensions import import_extension
 
             import_extension("httpfs", con=self.backend.con)
+        except ImportError:
+            self.backend.raw_sql("INSTALL httpfs")
         self.backend.raw_sql("LOAD httpfs")
         access = store_access(options)
         secret = {"TYPE": "s3", "REGION": access.region or "us-east-1"}
@@ -90,11 +124,18 @@ class DuckDB(Engine):
         for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
             if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
                 call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
-        return query.sql(dialect="duckdb")
+        for node in reversed(list(query.find_all(*_MAY_FAIL))):
+            if not node.meta.get("moment") and not node.find(exp.AggFunc, exp.Window, exp.Query):
+                made = exp.Anonymous(this="TRY", expressions=[node.copy()])
+                query = made if node is query else query
+                node.replace(made)
+        return _Lenient(dialect="duckdb", comments=False).generate(query)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment."""
-        return exp.Anonymous(this="timezone", expressions=[exp.Literal.string(zone), moment])
+        local = exp.Anonymous(this="timezone", expressions=[exp.Literal.string(zone), moment])
+        local.meta["moment"] = True
+        return local
 
     def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
         """Return the table with its times that have a zone as local times without one."""
@@ -152,7 +193,8 @@ class DuckDB(Engine):
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
         """Evaluate an expression into a temporary table of this name, and return that."""
-        self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._compile(data)}')
+        with self._telling(data):
+            self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._compile(data)}')
         return self._typed(name, data.schema())
 
     def drop(self, name: str) -> None:
@@ -218,13 +260,17 @@ class DuckDB(Engine):
         rows = self._compile(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
         # All of it: DuckDB cannot replace a Python function while a result is still being read.
-        count, total = self.backend.raw_sql(query).fetchall()[0]
+        with self._telling(table):
+            count, total = self.backend.raw_sql(query).fetchall()[0]
         return f"{count}-{total or 0:x}"
 
     def _row_estimate(self, data: ir.Table) -> int:
         """Return the most rows that a step of the plan is expected to give."""
         explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self._compile(data)}")
         return max(_cardinalities(json.loads(explained.fetchone()[1])))
+
+    def _telling(self, data: ir.Table) -> AbstractContextManager[None]:
+        return without_values((duckdb.Error,), _without_values, data)
 
     def _setting(self, name: str) -> str:
         # On a cursor of its own: runs of several threads share the connection, and would take each
@@ -235,6 +281,11 @@ class DuckDB(Engine):
     def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table by name; Ibis, asked for its types, would parse all categories."""
         return ops.DatabaseTable(name=name, schema=schema, source=self.backend).to_expr()
+
+
+def _without_values(error: BaseException) -> str | None:
+    """Return the message of an error that quotes no value, without the query."""
+    return str(error).partition("\n\nLINE ")[0] if isinstance(error, _HARMLESS) else None
 
 
 @ibis.udf.scalar.builtin(name="timezone")

@@ -1,12 +1,15 @@
 """What all engines do alike and Ibis does not."""
 
+import sys
 from collections.abc import Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+LARGEST = sys.float_info.max
 _NO_TEXT = "\ue000"  # of Unicode's private use area
 
 
@@ -17,6 +20,19 @@ def trim(text: ir.StringValue) -> ir.StringValue:
     strip those too.
     """
     return text.re_replace("^[ \t\r\n]+|[ \t\r\n]+$", "")
+
+
+def upper(text: ir.StringValue) -> ir.StringValue:
+    """Return text with the letters a to z as A to Z; all others stay, because engines differ on them.
+
+    ``ß`` is ``ẞ`` to DuckDB and ``SS`` to Spark.
+    """
+    return text.translate(ascii_lowercase, ascii_uppercase)
+
+
+def finite(number: ir.FloatingValue) -> ir.FloatingValue:
+    """Return the number, null where it is infinite or none (NaN)."""
+    return ibis.cases((number.between(-LARGEST, LARGEST), number))
 
 
 def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:

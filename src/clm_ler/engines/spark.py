@@ -18,6 +18,7 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import ORIGINS, Engine
+from clm_ler.engines.errors import guard, without_values
 from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Spark(Engine):
         """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
         # What cannot be read becomes null, as on DuckDB, and is counted.
         self._session.conf.set("spark.sql.ansi.enabled", "false")
+        self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+        guard(self.backend, _errors(), _without_values)
         self.backend._register_in_memory_table = partial(_hand_over, self.backend)
 
     def open_store(self, options: Mapping[str, Any]) -> None:
@@ -50,7 +53,12 @@ class Spark(Engine):
                 hadoop.set(f"fs.s3a.{theirs}", value)
 
     def _dialect(self, query: exp.Expr) -> str:
-        return query.sql(dialect="spark")
+        for cast in reversed(list(query.find_all(exp.Cast))):
+            # Spark's own CAST, without ANSI, makes other numbers of those that are too large.
+            tried = exp.TryCast(this=cast.this.copy(), to=cast.to.copy(), safe=True)
+            query = tried if cast is query else query
+            cast.replace(tried)
+        return query.sql(dialect="spark", comments=False)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment; the session's own zone is UTC."""
@@ -174,7 +182,8 @@ class Spark(Engine):
 
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression into a folder of files."""
-        self._zoneless_frame(data).write.parquet(path, compression="zstd")
+        with without_values(_errors(), _without_values, data):
+            self._zoneless_frame(data).write.parquet(path, compression="zstd")
 
     def write_partitioned(
         self,
@@ -189,7 +198,8 @@ class Spark(Engine):
         frame = self._zoneless_frame(data).repartition(parts, column)
         # Spark sorts by the column anyway.
         frame = frame.sortWithinPartitions(column, *order_by)
-        frame.write.partitionBy(column).parquet(folder, compression="zstd")
+        with without_values(_errors(), _without_values, data):
+            frame.write.partitionBy(column).parquet(folder, compression="zstd")
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return the number of parts that Spark is set to shuffle rows into."""
@@ -199,7 +209,8 @@ class Spark(Engine):
         """Return a digest of a table's rows in any order."""
         digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
         query = f"SELECT count(*), {digest} FROM ({self._compile(table)})"
-        count, total = self._session.sql(query).first()
+        with without_values(_errors(), _without_values, table):
+            count, total = self._session.sql(query).first()
         return f"{count}-{int(total or 0):x}"
 
     @property
@@ -219,6 +230,20 @@ class Spark(Engine):
         name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
         return self.backend.table(name)
+
+
+def _errors() -> tuple[type[BaseException], ...]:
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, Py4JError
+
+
+def _without_values(error: BaseException) -> str | None:
+    """Return the message of an error about names and types; any other may quote a value."""
+    from pyspark.errors import AnalysisException, ParseException
+
+    return str(error) if isinstance(error, AnalysisException | ParseException) else None
 
 
 def _one_frame(frames: list["DataFrame"]) -> "DataFrame":

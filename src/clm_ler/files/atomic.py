@@ -3,10 +3,12 @@
 A reader sees what was there before or what is there now, never a part. Where a folder lies in an object
 store, which renames nothing, its objects are put in place one by one, a last empty one (``_SUCCESS``)
 at the end: without it the folder does not count. A writer that was killed leaves ``.NAME.part`` behind,
-which the next one of the same name replaces.
+which the next one of the same name replaces, and :func:`sweep` removes. Local files are on the disk,
+not only in its cache, before they take their names.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +57,35 @@ def write_bytes(filesystem: AbstractFileSystem, path: str, content: bytes) -> No
         filesystem.pipe_file(path, content)
 
 
+def sync(path: str | Path) -> None:
+    """Wait until a local file, or a folder with all that is in it, is on the disk."""
+    for folder, _folders, files in os.walk(path):
+        for name in (*(os.path.join(folder, file) for file in files), folder):
+            _sync(name)
+    if not os.path.isdir(path):
+        _sync(path)
+
+
+def sweep(root: Path) -> list[Path]:
+    """Remove what killed writers have left below a local folder, and return what it was.
+
+    A folder that was just being replaced is there again as it was before. Nobody may write meanwhile.
+    """
+    left = []
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            whole, ending = Path(folder, name[1:].rpartition(".")[0]), name.rpartition(".")[2]
+            if not name.startswith(".") or ending not in ("part", "old"):
+                continue
+            left.append(Path(folder, name))
+            if ending == "old" and not whole.exists():
+                left[-1].rename(whole)
+            else:
+                remove(LocalFileSystem(), str(left[-1]))
+        folders[:] = [name for name in folders if Path(folder, name).exists()]
+    return left
+
+
 def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     """Write a local folder that is there as a whole or not at all.
 
@@ -93,7 +124,9 @@ def _hidden(path: str, ending: str) -> str:
 
 def _put_in_place(filesystem: AbstractFileSystem, aside: str, path: str) -> None:
     if isinstance(filesystem, LocalFileSystem):
+        sync(aside)
         _rename(Path(aside), Path(path))
+        _sync(Path(path).parent)
         return
     remove(filesystem, path)
     filesystem.invalidate_cache()  # an engine may have written, not this file system
@@ -105,7 +138,7 @@ def _put_in_place(filesystem: AbstractFileSystem, aside: str, path: str) -> None
 
 def _rename(aside: Path, target: Path) -> None:
     """Rename a local file or folder; a folder that was there before is moved away first."""
-    if not target.is_dir():
+    if not (target.is_dir() or (aside.is_dir() and target.exists())):
         aside.rename(target)
         return
     old = Path(_hidden(str(target), ".old"))
@@ -117,3 +150,11 @@ def _rename(aside: Path, target: Path) -> None:
         old.rename(target)
         raise
     remove(LocalFileSystem(), str(old))
+
+
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,5 +1,6 @@
 """Open what a run reads and writes with: the table engine, the store, and the storage for itself."""
 
+import logging
 import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
@@ -17,10 +18,12 @@ from kedro_datasets.ibis import FileDataset
 from clm_ler.engines import Engine, engine, engine_of
 from clm_ler.engines.s3 import check_bucket, s3_buckets
 from clm_ler.engines.spark import start_session
+from clm_ler.files.atomic import sweep
 from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.files.locks import lock_folder
 from clm_ler.hooks.current import Run, current_run
 
+logger = logging.getLogger(__name__)
 _PREFIX = "CLM_AWS_"
 
 
@@ -124,7 +127,10 @@ def _places(names: Iterable[str], catalog: CatalogProtocol) -> Iterator[str]:
 def _lock_storage() -> None:
     run = current_run()
     if run and not is_remote(storage := str(run.settings["storage"])):
-        run.lock = lock_folder(Path(run.context.project_path, local_folder(storage)))
+        folder = Path(run.context.project_path, local_folder(storage))
+        run.lock = lock_folder(folder)
+        if left := sweep(folder):
+            logger.info("%d files of a run that was killed are removed.", len(left))
 
 
 def _unlock_storage() -> None:

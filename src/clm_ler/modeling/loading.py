@@ -163,6 +163,8 @@ class CodesClassifier:
     def from_pretrained(directory: str | Path, **options: Any) -> PreTrainedModel:
         """Return the model of a directory that ``save_pretrained`` wrote."""
         model_type = AutoConfig.from_pretrained(directory).model_type
+        if model_type not in CLASSIFIERS:
+            raise ValueError(f"{model_type!r} is none of {', '.join(CLASSIFIERS)}.")
         model: PreTrainedModel = CLASSIFIERS[model_type].from_pretrained(directory, **options)
         return model
 

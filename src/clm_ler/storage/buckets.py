@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 import fsspec
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+from fsspec.implementations.local import LocalFileSystem
 
 from clm_ler.engines import ORIGINS, Engine
-from clm_ler.files.atomic import write_bytes
+from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
 
 MANIFEST = "_manifest.json"
@@ -133,7 +134,9 @@ class BucketFolder:
         return self._last
 
     def publish(self, files: Files) -> None:
-        """Replace the manifest, then remove what it no longer lists."""
+        """Replace the manifest once its files are on the disk, then remove what it no longer lists."""
+        if isinstance(self.filesystem, LocalFileSystem):
+            sync(self.path)
         text = json.dumps({"buckets": len(files), "files": files}, indent=1)
         write_bytes(self.filesystem, f"{self.path}/{MANIFEST}", text.encode())
         listed = {f"{self.path}/{name}" for names in files for name in names}

@@ -61,7 +61,8 @@ CONTRACTS = {
         values={"split": SPLITS},
     ),
     "token_counts": Contract(
-        {"token": "!string", "count": "!int64", "persons": "!int64"}, unique=("token",)
+        {"token": "!string", "count": "!int64", "persons": "!int64", "code_persons": "!int64"},
+        unique=("token",),
     ),
     "labels": Contract(
         PERSON | {"prediction_time": "timestamp", "label": "!int64", "task": "!string"}

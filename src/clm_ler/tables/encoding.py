@@ -25,22 +25,32 @@ COVERAGE = {
     "systems": dt.Array(dt.Struct({"system": dt.string, "tokens": dt.int64, "known": dt.int64}))
 }
 
-# One entry for each token that a person has.
-COUNTED = {"counts": dt.Array(dt.Struct({"token": dt.string, "n": dt.int64}))}
+# One entry for each token that a person has; ``leads`` is 1 at one of those with the same code.
+COUNTED = {
+    "counts": dt.Array(dt.Struct({"token": dt.string, "n": dt.int64, "leads": dt.int64})),
+}
 
 
 def count_within(column: pa.Array) -> pa.StructArray:
-    """Return per list of token texts how often it has each token.
+    """Return per list of token texts how often it has each token, and which is the first of a code.
+
+    Lab tokens that differ in their bin only have one code.
 
     >>> count_within(pa.array([["b", "a", "b"], []])).field("counts").to_pylist()
-    [[{'token': 'b', 'n': 2}, {'token': 'a', 'n': 1}], []]
+    [[{'token': 'b', 'n': 2, 'leads': 1}, {'token': 'a', 'n': 1, 'leads': 1}], []]
     """
     texts = column.flatten().dictionary_encode()
     rows = np.repeat(np.arange(len(column)), pc.list_value_length(column))
     kinds = max(len(texts.dictionary), 1)
     cells, counts = np.unique(rows * kinds + texts.indices.to_numpy(), return_counts=True)
-    fields = [texts.dictionary.take(pa.array(cells % kinds)), pa.array(counts)]
-    entries = pa.StructArray.from_arrays(fields, ["token", "n"])
+    labs = pc.struct_field(pc.extract_regex(texts.dictionary, LAB_TOKEN), "code")
+    codes = pc.coalesce(labs, texts.dictionary).dictionary_encode().indices.to_numpy()
+    of_code = cells // kinds * kinds + codes[cells % kinds]
+    leads = np.zeros(len(cells), np.int64)
+    leads[np.unique(of_code, return_index=True)[1]] = 1
+    tokens = texts.dictionary.take(pa.array(cells % kinds))
+    fields = [tokens, pa.array(counts), pa.array(leads)]
+    entries = pa.StructArray.from_arrays(fields, ["token", "n", "leads"])
     sizes = np.bincount(cells // kinds, minlength=len(column))
     lists = pa.ListArray.from_arrays(ragged_offsets(sizes).astype(np.int32), entries)
     return pa.StructArray.from_arrays([lists], list(COUNTED))

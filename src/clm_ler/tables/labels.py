@@ -5,11 +5,13 @@ import ibis.expr.types as ir
 from ibis import _
 from pydantic import BaseModel, ConfigDict, Field
 
+from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 
 MEDS_VALUES = ("boolean_value", "integer_value")
+_EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 
 
 class LabelOptions(BaseModel):
@@ -62,15 +64,30 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
     labels = rows.select(
         person_id=person_key(rows.person_id),
         prediction_time=rows.prediction_time.cast("timestamp"),
-        label=rows.label.cast("int64"),
+        label=whole_number(rows.label),
         task=rows.task.cast("string"),
         unparsed=rows.given_time.notnull() & rows.prediction_time.isnull(),
+        unfit=rows.label.notnull(),
     )
+    labels = labels.mutate(unfit=labels.unfit & labels.label.isnull())
     _raise_on(_label_faults(labels, options.num_classes))
-    return labels.drop("unparsed")
+    return labels.drop("unparsed", "unfit")
+
+
+def whole_number(column: ir.Column) -> ir.IntegerColumn:
+    """Return truth values and whole numbers as int64, null for all else: 1.7 is not 1."""
+    kind = column.type()
+    if kind.is_boolean() or kind.is_integer():
+        return column.cast("int64")
+    number = column.try_cast("float64")
+    whole = number.between(-(2**53), 2**53) & (number == number.floor())
+    return ibis.cases((whole, number.try_cast("int64")))
 
 
 def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.Table:
+    for parameter in _EXPRESSIONS:
+        if text := getattr(options, parameter):
+            parse_expression(text, f"raw_labels: labels.{parameter}")
     is_meds = "subject_id" in raw_labels.columns
     values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
     default = f"COALESCE({', '.join(values)})" if is_meds and values else "label"
@@ -94,7 +111,8 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
     repeated = labels.group_by(key).agg(rows=_.count()).filter(_.rows > 1)
     counts = labels.agg(
         rows=_.count(),
-        unlabelled=_.label.isnull().sum(),
+        unlabelled=(_.label.isnull() & ~_.unfit).sum(),
+        unfit=_.unfit.sum(),
         outside=(~_.label.between(0, num_classes - 1)).sum(),
         unparsed=_.unparsed.sum(),
         nobody=_.person_id.isnull().sum(),
@@ -103,6 +121,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
     return {
         "no row meets inclusion_criteria": int(not found["rows"]),
         "rows have no label": found["unlabelled"],
+        "rows have a label that is no whole number": found["unfit"],
         f"rows have a label outside 0 to {num_classes - 1}": found["outside"],
         "rows have a prediction time that does not parse": found["unparsed"],
         "rows have no person": found["nobody"],

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ibis import _
 
 from clm_ler.engines import engine_of
-from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.engines.portable import sum_int64, trim, upper
 from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import RAW_TABLES
@@ -137,7 +137,7 @@ def name_codes(
         **({"named_text": _words(codes.text, results)} if "text" in spelt else {}),
     )
     names = names.drop("usual_system")
-    stands_for = names.named_code.upper().re_replace("^0+$", "0")
+    stands_for = upper(names.named_code).re_replace("^0+$", "0")
     names = names.mutate(placeholder=stands_for.isin([*placeholders, ""]))
     named = [f"named_{name}" for name in spelt]
     names = engine.with_categories(engine.backend.to_pyarrow(names), named)

@@ -12,6 +12,8 @@ from sqlglot import exp
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
+from clm_ler.engines.expressions import parse_expression
+from clm_ler.engines.numbers import compare_numbers
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -131,8 +133,8 @@ def select(
         without nulls.
 
     Raises:
-        ValueError: If an expression is no SQL, uses a column that the table lacks, or a column
-            is missing in the selection.
+        ValueError: If an expression is no SQL, uses a column that the table lacks or a function that
+            looks at more than the row, or a column is missing in the selection.
     """
     columns = _expand_names(source.select_expr, table.columns, name)
     columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
@@ -145,8 +147,10 @@ def select(
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
     wanted = {target: columns[given] for given, target in renames.items()}
-    wanted["passes_filter"] = _condition(source.filter_expr, columns, name)
-    wanted["passes_date_filter"] = _condition(event_date_filter, columns, name)
+    wanted["passes_filter"] = _condition(source.filter_expr, columns, f"{name}: filter_expr")
+    wanted["passes_date_filter"] = _condition(
+        event_date_filter, columns, f"{name}: event_date_filter"
+    )
     for expression in wanted.values():
         _check_columns(expression, table.columns, name)
     view = f"{name}_rows"
@@ -154,7 +158,8 @@ def select(
     table = engine.with_local_times(table, time_zone)
     kind_of = partial(_kind_of, table=table.alias(view), view=view)
     wanted = {
-        alias: read_dates(value, kind_of, engine, time_zone) for alias, value in wanted.items()
+        alias: read_dates(compare_numbers(value, kind_of), kind_of, engine, time_zone)
+        for alias, value in wanted.items()
     }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     return table.alias(view).sql(engine.sql(query))
@@ -175,19 +180,12 @@ def unfiltered(rows: ir.Table) -> ir.Table:
     return rows.mutate(passes_filter=True, passes_date_filter=True)
 
 
-def _condition(text: str | None, columns: Mapping[str, exp.Expr], name: str) -> exp.Expr:
+def _condition(text: str | None, columns: Mapping[str, exp.Expr], place: str) -> exp.Expr:
     """Return a condition that is false where SQL's would be null."""
     if not text:
         return exp.true()
-    condition = _substitute(_parse(text, name), columns)
+    condition = _substitute(parse_expression(text, place), columns)
     return exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
-
-
-def _parse(text: str, name: str) -> exp.Expr:
-    try:
-        return sqlglot.parse_one(text, read="spark")
-    except sqlglot.ParseError as error:
-        raise ValueError(f"{name}: cannot read the expression {text!r} as Spark SQL.") from error
 
 
 def _expand_names(
@@ -199,7 +197,7 @@ def _expand_names(
     """
     selected: dict[str, exp.Expr] = {}
     for text in expressions:
-        parsed = _parse(text, name)
+        parsed = parse_expression(text, f"{name}: select_expr", all_columns=True)
         if isinstance(parsed, exp.Star):
             selected |= {column: exp.column(column, quoted=True) for column in columns}
             continue

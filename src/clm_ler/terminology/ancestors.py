@@ -20,12 +20,12 @@ def token_ancestors(
     concept = or_empty(concept, CONCEPT)
     concept_ancestor = or_empty(concept_ancestor, CONCEPT_ANCESTOR)
     names = concept.select(
-        concept_id=concept.concept_id.cast("int64"),
+        concept_id=concept.concept_id.try_cast("int64"),
         name=concept.vocabulary_id + "/" + concept.concept_code.cast("string"),
     )
     links = concept_ancestor.select(
-        child=concept_ancestor.descendant_concept_id.cast("int64"),
-        parent=concept_ancestor.ancestor_concept_id.cast("int64"),
+        child=concept_ancestor.descendant_concept_id.try_cast("int64"),
+        parent=concept_ancestor.ancestor_concept_id.try_cast("int64"),
     )
     counted = count_tokens.filter(_.official).select("token").distinct()
     children = counted.join(names, counted.token == names.name).select("token", "concept_id")

@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from clm_ler.engines.portable import trim
+from clm_ler.engines.portable import trim, upper
 
 
 def ndc_product(code: ir.StringValue) -> ir.StringValue:
@@ -45,8 +45,8 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     codes lose the ``.0`` that a column of floating-point numbers gives them. What is no NDC stays
     as it is.
     """
-    name = system.upper().replace("-", "")
-    text = trim(code).upper().re_replace(r"\.$", "")
+    name = upper(system).replace("-", "")
+    text = upper(trim(code)).re_replace(r"\.$", "")
     category = ibis.cases(
         (name.startswith("ICD9P"), 2),
         (name.startswith("ICD9") & text.startswith("E"), 4),

@@ -12,6 +12,7 @@ from functools import reduce
 import ibis
 import ibis.expr.types as ir
 
+from clm_ler.engines.portable import upper
 from clm_ler.terminology.codes import canonical_code, ndc_alternative
 
 SOURCE = ("source_system", "source_code")
@@ -21,7 +22,7 @@ CANDIDATE = (*SOURCE, "vocab_token", "frequency_rank", "distance")
 
 def common_name(system: ir.StringValue, names: Mapping[str, str]) -> ir.StringValue:
     """Return a code system's common name; one without an entry keeps its own, in upper case."""
-    return system.substitute(dict(names), else_=system.upper()) if names else system.upper()
+    return system.substitute(dict(names), else_=upper(system)) if names else upper(system)
 
 
 def name_sources(codes: ir.Table, names: Mapping[str, str]) -> ir.Table:

@@ -88,8 +88,8 @@ def fitted(site: dict[str, Any]) -> dict[str, Any]:
         "code_translations": ibis.memtable(keep_codes(read["source_codes"], LABS).to_pyarrow()),
     }
     sequences = evaluated(read | known, "ehrshot_sequences")["ehrshot_sequences"]
-    counts = count_tokens(sequences, VocabOptions())
-    tokenizer = build_tokenizer(counts, known["lab_percentiles"], VocabOptions())
+    counts = count_tokens(sequences, VocabOptions(min_persons=1))
+    tokenizer = build_tokenizer(counts, known["lab_percentiles"], VocabOptions(min_persons=1))
     torch.manual_seed(0)
     model = ClmLerForMaskedLM(
         ClmLerConfig(

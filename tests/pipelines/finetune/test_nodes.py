@@ -138,8 +138,8 @@ def encode(tables, labels, tokenizer=None):
         labels, *(tables[name] for name in (*names, *fitted)), READING
     )
     if tokenizer is None:
-        counts = count_tokens(sequences, VocabOptions())
-        tokenizer = build_tokenizer(counts, tables["lab_percentiles"], VocabOptions())
+        counts = count_tokens(sequences, VocabOptions(min_persons=1))
+        tokenizer = build_tokenizer(counts, tables["lab_percentiles"], VocabOptions(min_persons=1))
     encoded = encode_sequences(sequences, tokenizer).order_by("person_id").to_pyarrow()
     candidates = label_samples(labels, sequences)
     return (

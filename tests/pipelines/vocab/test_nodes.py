@@ -62,13 +62,14 @@ def lab_percentiles(as_table):
 
 
 def tokenizer_of(sequences, lab_percentiles, **options):
-    options = VocabOptions(**options)
+    options = VocabOptions(**{"min_persons": 1} | options)
     return build_tokenizer(count_tokens(sequences, options), lab_percentiles, options)
 
 
 def counts_to_tokenizer(counts, lab_percentiles, **options):
-    table = ibis.memtable(pa.table({"token": list(counts), "count": list(counts.values())}))
-    return build_tokenizer(table, lab_percentiles, VocabOptions(**options))
+    columns = {name: list(counts.values()) for name in ("count", "persons", "code_persons")}
+    table = ibis.memtable(pa.table({"token": list(counts)} | columns))
+    return build_tokenizer(table, lab_percentiles, VocabOptions(**{"min_persons": 1} | options))
 
 
 def words(tokenizer):
@@ -79,15 +80,37 @@ def words(tokenizer):
 def test_tokens_and_their_persons_are_counted_on_train(sequences):
     counts = count_tokens(sequences, VocabOptions()).to_pyarrow().to_pylist()
     assert [tuple(row.values()) for row in counts] == [
-        ("CPT:B", 2, 1),
-        ("GENDER:F", 2, 2),
-        (GLUCOSE[3], 2, 2),
-        ("RACE:ASIAN OR PACIFIC", 2, 2),
-        ("AGE:40", 1, 1),
-        ("AGE:41", 1, 1),
-        ("CPT:A", 1, 1),
-        (GLUCOSE[0], 1, 1),
+        ("CPT:B", 2, 1, 1),
+        ("GENDER:F", 2, 2, 2),
+        (GLUCOSE[3], 2, 2, 1),
+        ("RACE:ASIAN OR PACIFIC", 2, 2, 2),
+        ("AGE:40", 1, 1, 1),
+        ("AGE:41", 1, 1, 1),
+        ("CPT:A", 1, 1, 1),
+        (GLUCOSE[0], 1, 1, 1),
     ]
+
+
+def test_what_too_few_persons_have_is_no_token_and_is_not_named(sequences, lab_percentiles):
+    found = words(tokenizer_of(sequences, lab_percentiles, min_persons=2))
+    kept = [word for word in found if not word.startswith(("[", "AGE"))]
+    assert kept == ["LOINC:2345-7", "GENDER:F", "RACE:ASIAN OR PACIFIC"]  # the lab in two bins
+    options = VocabOptions(min_persons=2, uncovered_codes=9)
+    tokenizer = tokenizer_of(sequences, lab_percentiles, min_persons=2)
+    report = report_vocabulary(sequences, tokenizer, options)
+    named = [entry["token"] for entry in report["largest_uncovered"]]
+    assert named == ["CPT:B", "CPT:A", "CPT:NEW"]  # each of two persons of all splits
+    assert set(report["coverage"]["valid"]) == {"all"}
+    assert VocabOptions().min_persons == 10
+
+
+def test_a_code_of_one_person_is_folded_into_a_broader_one_that_many_have(lab_percentiles):
+    rows = [("ICD10CM:J45", 20, 20), ("ICD10CM:J45.9", 15, 1), ("ICD10CM:E11.9", 30, 2)]
+    token, count, persons = zip(*rows, strict=True)
+    counts = {"token": token, "count": count, "persons": persons, "code_persons": persons}
+    options = VocabOptions(parent_systems=("ICD10CM",))
+    tokenizer = build_tokenizer(ibis.memtable(counts), lab_percentiles, options)
+    assert [word for word in words(tokenizer) if word.startswith("ICD")] == ["ICD10CM:J45"]
 
 
 def test_all_persons_may_be_counted(sequences):
@@ -193,7 +216,7 @@ def test_encoded_sequences_decode_to_their_tokens(sequences, lab_percentiles):
 @both_engines
 def test_the_report_counts_what_is_covered(sequences, lab_percentiles):
     tokenizer = tokenizer_of(sequences, lab_percentiles)
-    report = report_vocabulary(sequences, tokenizer, VocabOptions(uncovered_codes=1))
+    report = report_vocabulary(sequences, tokenizer, VocabOptions(min_persons=1, uncovered_codes=1))
     assert report["size"] == len(tokenizer) and report["lab_bins"] == 4
     assert report["tokens_per_system"]["CPT"] == 2
     assert report["coverage"]["train"]["all"]["tokens_covered"] == 1
@@ -212,7 +235,7 @@ def test_the_report_counts_what_is_covered(sequences, lab_percentiles):
 
 def test_the_figure_shows_every_split(sequences, lab_percentiles):
     tokenizer = tokenizer_of(sequences, lab_percentiles)
-    figure = plot_coverage(report_vocabulary(sequences, tokenizer, VocabOptions()))
+    figure = plot_coverage(report_vocabulary(sequences, tokenizer, VocabOptions(min_persons=1)))
     assert [bar.name for bar in figure.data] == ["train", "valid", "test"]
     assert dict(zip(figure.data[2].x, figure.data[2].y, strict=True))["CPT"] == 1 / 3
 

@@ -89,6 +89,23 @@ def test_every_event_is_of_a_person_a_code_or_a_result(raw: ibis.Table) -> None:
     assert persons.loc[2, ["gender", "race", "ethnicity", "region"]].isna().all()
 
 
+def test_demographics_are_those_that_were_known_at_the_first_event() -> None:
+    told = [
+        ("2020-01-01 00:00:00", "SNOMED/3950001"),
+        ("2020-01-02 18:00:00", "Race/5"),  # on the day of the first event, an hour later
+        ("2020-01-02 17:00:00", "ICD10CM/I10"),
+        ("2021-01-01 00:00:00", "Race/1"),
+        ("2021-01-01 00:00:00", "Gender/F"),
+    ]
+    columns = {"patient_id": [1] * 5, "start": [when for when, _ in told]}
+    columns |= {"code": [code for _, code in told], "value": [""] * 5, "unit": [""] * 5}
+    timeline = ehrshot.read_events(ibis.memtable(columns))
+    person = ehrshot.patient_rows(timeline).to_pandas().iloc[0]
+    assert person["race"] == "5" and pd.isna(person["gender"])
+    without_time = timeline.mutate(time=ibis.ifelse(ibis._.code == "F", None, ibis._.time))
+    assert ehrshot.patient_rows(without_time).to_pandas()["gender"].tolist() == ["F"]
+
+
 @given(
     st.lists(
         st.tuples(

@@ -61,8 +61,23 @@ def test_the_labels_of_the_meds_release() -> None:
 
 
 def test_what_is_no_label_is_counted() -> None:
-    with pytest.raises(ValueError, match="guo_los: 2 values are no labels"):
-        tasks.read_labels("guo_los", labels(["True", "maybe", None]))
+    with pytest.raises(ValueError, match="guo_los: values: 3 rows have no whole number"):
+        tasks.read_labels("guo_los", labels(["True", "maybe", None, "1.7"]))
+
+
+def test_what_is_no_person_or_no_time_is_counted_and_not_quoted() -> None:
+    nobody = labels(["True"] * 2).assign(patient_id=["canary", "1"])
+    with pytest.raises(ValueError, match="persons: 1 rows have no whole number") as raised:
+        tasks.read_labels("guo_los", nobody)
+    assert "canary" not in str(raised.value)
+    with pytest.raises(ValueError, match="guo_los: 1 prediction times cannot be read"):
+        tasks.read_labels("guo_los", labels(["True"], ["canary"]))
+
+
+def test_a_person_is_in_one_split() -> None:
+    twice = pd.DataFrame({"omop_person_id": [1, 1, 2, 2], "split": ["val", "test", "val", "val"]})
+    with pytest.raises(ValueError, match="ehrshot_splits: 1 persons are in several splits"):
+        tasks.read_splits(twice)
 
 
 def test_rows_are_numbered_within_the_split_and_ties_keep_their_order() -> None:

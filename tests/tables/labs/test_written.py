@@ -37,6 +37,19 @@ def test_bounds_and_ranges(as_table):
 
 
 @both_engines
+def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
+    found = {
+        " 7.5\t": 7.5,
+        "-.5": -0.5,
+        "1e3": 1000,
+        "+2": 2,
+        **dict.fromkeys(["1_000", "1d", "1f", "NaN", "nan", "inf", "-Infinity", "1e999", "0x10"]),
+        **dict.fromkeys(["1,5", "1 000", "٣", "--1", "1e", "."]),
+    }
+    assert numbers(as_table, found) == list(found.values())
+
+
+@both_engines
 @pytest.mark.parametrize(
     ("options", "found"),
     [

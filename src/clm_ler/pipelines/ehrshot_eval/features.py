@@ -169,7 +169,8 @@ def age_features(times: pd.DataFrame, tokens: ir.Table) -> Features:
     def years(samples: pd.DataFrame) -> NDArray[np.float64]:
         began = first.reindex(samples["person_id"]).to_numpy()
         lived = samples["prediction_time"].to_numpy() - began
-        return np.nan_to_num(lived / np.timedelta64(1, "D") / DAYS_PER_YEAR)
+        # Whole days, as the official featurizer counts them.
+        return np.nan_to_num(np.floor(lived / np.timedelta64(1, "D")) / DAYS_PER_YEAR)
 
     everyone = years(times)
     mean, deviation = everyone.mean(), everyone.std() or 1.0

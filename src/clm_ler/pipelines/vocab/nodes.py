@@ -42,17 +42,21 @@ from clm_ler.tokens import (
 
 
 def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
-    """Return ``token``, ``count`` and ``persons`` of every token text of the fitted persons."""
+    """Return ``token``, ``count`` and ``persons`` of every token text of the fitted persons.
+
+    ``code_persons`` adds up, over the bins of a lab, to the persons who have the lab at all.
+    """
     fitted = sequences if options.fit_on == "all" else sequences.filter(_.split == "train")
     # First within each person, so that the memory it takes grows with the tokens, not the persons.
     lists = fitted.select("sorted_event_tokens")
     counted = engine_of(lists).map_arrow(
-        lists, count_within, ["sorted_event_tokens"], COUNTED, digest="texts"
+        lists, count_within, ["sorted_event_tokens"], COUNTED, digest="texts and codes"
     )
     counts = counted.select(own=_.counts.unnest()).group_by(token=_.own.token)
-    return counts.agg(count=sum_int64(_.own.n), persons=_.count()).order_by(
-        ibis.desc("count"), "token"
+    found = counts.agg(
+        count=sum_int64(_.own.n), persons=_.count(), code_persons=sum_int64(_.own.leads)
     )
+    return found.order_by(ibis.desc("count"), "token")
 
 
 def build_tokenizer(
@@ -64,8 +68,9 @@ def build_tokenizer(
     text. Every age is a word, because a window may start at an age at which nobody's record does.
     """
     labels = _bin_labels(lab_percentiles) if options.split_percentile_tokens else []
-    counts = _fold(_count_words(token_counts, labels, options), options)
-    kept = [word for word, n in counts.items() if n >= options.min_count or is_age(word)]
+    counts, persons = _count_words(token_counts, labels, options)
+    counts = _fold(counts, persons, options)
+    kept = [word for word in counts if is_age(word) or not _is_rare(word, counts, persons, options)]
     words = [*SPECIAL_TOKENS, *sorted(kept, key=lambda word: (-counts[word], word))]
     ids = {word: index for index, word in enumerate(words[: options.vocabulary_size])}
     return PreTrainedTokenizerFast(
@@ -86,37 +91,56 @@ def _bin_labels(lab_percentiles: ir.Table) -> list[str]:
     return bin_labels(boundaries + 1) if boundaries else []
 
 
-def _count_words(token_counts: ir.Table, labels: list[str], options: VocabOptions) -> Counter[str]:
-    """Return the counts of the words that token texts become: without bins, ages as chosen."""
-    table = token_counts.select("token", "count").to_pyarrow()
-    words, _bins = split_bins(table["token"].combine_chunks(), labels)
+def _count_words(
+    token_counts: ir.Table, labels: list[str], options: VocabOptions
+) -> tuple[Counter[str], Counter[str]]:
+    """Return events and persons of the words that token texts become: without bins, ages as chosen."""
+    table = token_counts.select("token", "count", "persons", "code_persons").to_pyarrow()
+    words = split_bins(table["token"].combine_chunks(), labels)[0].to_pylist()
     counts: Counter[str] = Counter()
+    persons: Counter[str] = Counter()
     if not options.single_age_token:
         counts.update({age_token(age): 0 for age in range(OLDEST_AGE + 1)})
-    for word, count in zip(words.to_pylist(), table["count"].to_pylist(), strict=True):
-        counts[AGE if options.single_age_token and is_age(word) else word] += count
-    return counts
+    of_words = table["code_persons" if labels else "persons"].to_pylist()
+    for word, count, seen in zip(words, table["count"].to_pylist(), of_words, strict=True):
+        word = AGE if options.single_age_token and is_age(word) else word
+        counts[word] += count
+        persons[word] += seen
+    return counts, persons
 
 
-def _fold(counts: Counter[str], options: VocabOptions) -> Counter[str]:
+def _is_rare(
+    word: str, counts: Counter[str], persons: Counter[str], options: VocabOptions, cut_off: int = 0
+) -> bool:
+    fewest = max(options.min_count, cut_off)
+    return counts[word] < fewest or persons[word] < options.min_persons
+
+
+def _fold(counts: Counter[str], persons: Counter[str], options: VocabOptions) -> Counter[str]:
     """Return the counts with those of rare codes added to their next broader code, repeatedly.
 
-    Rare is what ``min_count`` or ``vocabulary_size`` would leave out.
+    Rare is what ``min_count``, ``min_persons`` or ``vocabulary_size`` would leave out. As one person may
+    have many of the codes, a broader one is sure to be of as many as the most common of them, no more.
     """
     if not options.parent_systems:
         return counts
     room = options.vocabulary_size - len(SPECIAL_TOKENS)
     ranked = sorted(counts.values(), reverse=True)
-    cut_off = max([options.min_count, *ranked[room - 1 : room]])
+    cut_off = max([0, *ranked[room - 1 : room]])
     folded = counts.copy()
     by_length = sorted(counts, key=len, reverse=True)
     longest = len(by_length[0]) if by_length else 0
     for length in range(longest, 0, -1):  # children first: their sums may be frequent enough
-        rare = [word for word, n in folded.items() if len(word) == length and n < cut_off]
+        rare = [
+            word
+            for word in folded
+            if len(word) == length and _is_rare(word, folded, persons, options, cut_off)
+        ]
         broader = parents(pa.array(rare, pa.string()), options.parent_systems).to_pylist()
         for word, parent in zip(rare, broader, strict=True):
             if parent is not None:
                 folded[parent] += folded.pop(word)
+                persons[parent] = max(persons[parent], persons[word])
     return folded
 
 
@@ -130,12 +154,15 @@ def report_vocabulary(
         among them): ``tokens``, ``persons`` who have any, and the shares ``tokens_covered``,
         ``persons_reached`` (at least one of their tokens is known) and ``persons_covered`` (all
         are); ``drift``: the change of ``tokens_covered`` from train to valid and to test;
-        ``largest_uncovered``: token texts with their count over all splits.
+        ``largest_uncovered``: token texts with their count over all splits. What fewer than
+        ``min_persons`` persons have is not named.
     """
     codec = TokenCodec.from_tokenizer(tokenizer)
     rows = _count_coverage(sequences, codec).to_pyarrow().to_pylist()
     coverage: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     for row in rows:
+        if row["persons"] < options.min_persons and row["system"] != "all":
+            continue
         coverage[row["split"]][row["system"]] = _shares(row)
     systems = Counter(system_of(word) for word in tokenizer.get_vocab() if SEPARATOR in word)
     return {
@@ -144,19 +171,21 @@ def report_vocabulary(
         "tokens_per_system": dict(sorted(systems.items())),
         "coverage": coverage,
         "drift": {split: _drift(coverage["train"], coverage[split]) for split in SPLITS[1:]},
-        "largest_uncovered": _largest_uncovered(sequences, codec, options.uncovered_codes),
+        "largest_uncovered": _largest_uncovered(sequences, codec, options),
     }
 
 
 def _largest_uncovered(
-    sequences: ir.Table, codec: TokenCodec, most: int
+    sequences: ir.Table, codec: TokenCodec, options: VocabOptions
 ) -> list[dict[str, str | int]]:
     """Return the most frequent token texts that are not known, with their counts."""
-    tokens = sequences.select(token=_.sorted_event_tokens.unnest())
-    table = tokens.group_by("token").agg(count=_.count()).to_pyarrow().select(["token", "count"])
+    everyone = options.model_copy(update={"fit_on": "all"})
+    table = count_tokens(sequences, everyone).to_pyarrow().select(["token", "count", "persons"])
     ids, _bins = codec.lookup(table["token"].combine_chunks())
-    missed = table.filter(pc.equal(ids, codec.unknown))
-    return missed.sort_by([("count", "descending"), ("token", "ascending")])[:most].to_pylist()
+    enough = pc.greater_equal(table["persons"], options.min_persons)
+    missed = table.filter(pc.and_(pc.equal(ids, codec.unknown), enough)).drop("persons")
+    ranked = missed.sort_by([("count", "descending"), ("token", "ascending")])
+    return ranked[: options.uncovered_codes].to_pylist()
 
 
 def _count_coverage(sequences: ir.Table, codec: TokenCodec) -> ir.Table:

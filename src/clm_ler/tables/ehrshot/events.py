@@ -9,7 +9,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.engines.portable import finite, sum_int64, trim
+from clm_ler.tables.labs.written import plain_number
+from clm_ler.tables.persons import person_key
 from clm_ler.tokens import BASELINE
 
 NO_SYSTEM = "MEDS"  # of a code without a slash
@@ -35,16 +37,16 @@ def read_events(ehrshot_events: ir.Table) -> ir.Table:
     if layout == "EHRSHOT_MEDS":
         raw = raw.rename(patient_id="subject_id", start="time")
         # By way of its text: as float32, 7.1 is a little less, and may be on the other side of a bin.
-        number = raw.numeric_value.cast("string").cast("float64")
+        number = raw.numeric_value.cast("string").try_cast("float64")
         text = raw.text_value
     else:
         text = trim(raw.value.cast("string")).nullif("")
-        number = text.try_cast("float64")
-    number = ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
+        number = plain_number(text)
+    number = finite(number)
     code = raw.code.cast("string")
     slash = code.find("/")
     return raw.select(
-        person_id=raw.patient_id.cast("int64"),
+        person_id=person_key(raw.patient_id),
         time=raw.start.try_cast("timestamp"),
         system=ibis.ifelse(slash < 0, NO_SYSTEM, code.substr(0, slash)),
         code=ibis.ifelse(slash < 0, code, code.substr(slash + 1)),
@@ -62,11 +64,26 @@ def count_source_codes(ehrshot_timeline: ir.Table) -> ir.Table:
 
 
 def patient_rows(timeline: ir.Table) -> ir.Table:
-    """Return a row for each person: ``birth_date`` and, as their codes, the other demographics."""
-    system = timeline.system.upper()
-    codes = {column: timeline.code.min(where=system == name) for name, column in BASELINE.items()}
-    birth = timeline.time.min(where=_is_birth(timeline)).date()
-    return timeline.group_by("person_id").agg(birth_date=birth, **codes)
+    """Return a row for each person: ``birth_date`` and, as their codes, the other demographics.
+
+    What is told of somebody after the day of the first other event is not known: a prediction may come
+    before it, and race is told otherwise now and then.
+    """
+    other = ~_is_demographic(timeline)
+    persons = timeline.group_by("person_id").agg(
+        birth_date=timeline.time.min(where=_is_birth(timeline)).date(),
+        first_day=timeline.time.min(where=other).date(),
+    )
+    told = timeline.filter(_is_demographic(timeline)).select(
+        "time", "system", "code", who="person_id"
+    )
+    rows = persons.left_join(told, persons.person_id == told.who)
+    late = (rows.time.date() > rows.first_day).fill_null(False)
+    codes = {
+        column: rows.code.min(where=(rows.system.upper() == name) & ~late)
+        for name, column in BASELINE.items()
+    }
+    return rows.group_by("person_id", "birth_date").agg(**codes)
 
 
 def coded_rows(timeline: ir.Table) -> ir.Table:

@@ -63,15 +63,22 @@ _WORDS = {"true": 1, "false": 0}
 
 
 def read_splits(splits: pd.DataFrame) -> pd.DataFrame:
-    """Return person_id and split (train, valid, test) from either release's file of splits."""
+    """Return person_id and split (train, valid, test) from either release's file of splits.
+
+    Raises:
+        ValueError: If a column is missing, or a person is in several splits.
+    """
     person = "omop_person_id" if "omop_person_id" in splits else "subject_id"
     _require(splits, (person, "split"), "ehrshot_splits")
-    return pd.DataFrame(
+    read = pd.DataFrame(
         {
-            "person_id": splits[person].astype("int64"),
+            "person_id": _whole(splits[person], "ehrshot_splits: persons"),
             "split": splits["split"].astype(str).replace(_SPLITS),
         }
-    )
+    ).drop_duplicates(ignore_index=True)
+    if repeated := int((read["person_id"].value_counts() > 1).sum()):
+        raise ValueError(f"ehrshot_splits: {repeated} persons are in several splits.")
+    return read
 
 
 def read_labels(task: str, labels: pd.DataFrame) -> pd.DataFrame:
@@ -89,11 +96,14 @@ def read_labels(task: str, labels: pd.DataFrame) -> pd.DataFrame:
     """
     person = "patient_id" if "patient_id" in labels else "subject_id"
     _require(labels, (person, "prediction_time"), f"labels of {task}")
-    times = pd.to_datetime(labels["prediction_time"], format="ISO8601").astype("datetime64[us]")
+    given = labels["prediction_time"]
+    times = pd.to_datetime(given, format="ISO8601", errors="coerce").astype("datetime64[us]")
+    if unread := int(times.isna().sum()):
+        raise ValueError(f"labels of {task}: {unread} prediction times cannot be read.")
     samples = pd.DataFrame(
         {
             "task": task,
-            "person_id": labels[person].astype("int64"),
+            "person_id": _whole(labels[person], f"labels of {task}: persons"),
             "prediction_time": times,
             "label": _integers(labels, task),
         }
@@ -176,10 +186,22 @@ def _integers(labels: pd.DataFrame, task: str) -> pd.Series:
     if not columns:
         raise ValueError(f"labels of {task}: none of {', '.join(_VALUES)} is filled.")
     text = labels[columns[0]].astype(str).str.strip().str.lower().replace(_WORDS)
-    values = pd.to_numeric(text, errors="coerce")
-    if values.isna().any():
-        raise ValueError(f"labels of {task}: {values.isna().sum()} values are no labels.")
-    return values.astype("int64")
+    return _whole(text, f"labels of {task}: values")
+
+
+def _whole(column: pd.Series, place: str) -> pd.Series:
+    """Return whole numbers as int64.
+
+    Raises:
+        ValueError: With the number of rows that are none: 1.7 is not 1.
+    """
+    numbers = pd.to_numeric(column, errors="coerce").astype(object)
+    unfit = ~numbers.map(
+        lambda number: number == number and abs(number) < 2**63 and number % 1 == 0
+    )
+    if unfit.any():
+        raise ValueError(f"{place}: {int(unfit.sum())} rows have no whole number.")
+    return numbers.map(int).astype("int64")
 
 
 def _binary(task: str, values: pd.Series) -> list[tuple[str, pd.Series]]:

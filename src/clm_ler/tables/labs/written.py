@@ -9,10 +9,11 @@ import ibis
 import ibis.expr.types as ir
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.engines.portable import trim
+from clm_ler.engines.portable import finite, trim, upper
 
 LONGEST_WORD = 60  # characters of a result; what is longer is prose
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+_PLAIN = rf"^[ \t\r\n]*{_NUMBER}[ \t\r\n]*$"
 _BOUND = rf"^[ \t]*(?:<=|>=|=<|=>|<|>|≤|≥|=)[ \t]*{_NUMBER}[ \t]*$"
 _RANGE = r"^[ \t]*([0-9]+\.?[0-9]*)[ \t]*(?:-|\x{2013}|to)[ \t]*([0-9]+\.?[0-9]*)[ \t]*$"
 # One word for what laboratories write in many ways; none for what is no result.
@@ -70,14 +71,23 @@ def read_numbers(value: ir.Column, options: ResultOptions) -> ir.FloatingColumn:
         options: How else than plainly they may be written.
     """
     if not value.type().is_string():
-        return (value if value.type().is_floating() else value.try_cast("float64")).cast("float64")
+        number = value if value.type().is_floating() else value.try_cast("float64")
+        return finite(number.cast("float64"))
     plain = _plain(value, options)
-    numbers = [plain.try_cast("float64")]
+    numbers = [plain_number(plain)]
     if options.bounds:
         numbers.append(plain.re_extract(_BOUND, 1).nullif("").try_cast("float64"))
         low, high = (plain.re_extract(_RANGE, k).nullif("").try_cast("float64") for k in (1, 2))
         numbers.append(ibis.cases((low <= high, (low + high) / 2)))
     return ibis.coalesce(*numbers)
+
+
+def plain_number(text: ir.StringColumn) -> ir.FloatingColumn:
+    """Return what is written as ``7``, ``-7.5``, ``.5`` or ``1e3``, null for all else.
+
+    Engines alone would also take ``1_000`` (DuckDB), ``1d`` and ``1f`` (Spark), ``NaN`` and ``inf``.
+    """
+    return finite(text.re_extract(_PLAIN, 1).nullif("").try_cast("float64"))
 
 
 def _plain(text: ir.StringColumn, options: ResultOptions) -> ir.StringColumn:
@@ -103,5 +113,5 @@ def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringCo
     >>> WORDS["NOT DETECTED"]
     'NEGATIVE'
     """
-    upper = trim(text).upper().re_replace(r"[ \t\r\n]+", " ").re_replace(r"[.!]+$", "")
-    return upper.substitute(WORDS | options.words).nullif("")
+    word = upper(trim(text)).re_replace(r"[ \t\r\n]+", " ").re_replace(r"[.!]+$", "")
+    return word.substitute(WORDS | options.words).nullif("")

@@ -1,0 +1,57 @@
+"""Kedro's datasets of one file, which is there as a whole or not at all."""
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+from kedro_datasets import ibis, json, pandas, plotly
+
+from clm_ler.files.atomic import replacing
+from clm_ler.files.location import dataset_location, is_remote
+
+
+def _save_whole(dataset: Any, save: Callable[[Any], None], data: Any) -> None:
+    """Save under another name, and rename."""
+    if is_remote(dataset_location(dataset) or ""):  # an object appears when its upload is complete
+        save(data)
+        return
+    path = dataset._filepath
+    with replacing(LocalFileSystem(), str(path)) as aside:
+        dataset._filepath = PurePosixPath(aside)
+        try:
+            save(data)
+        finally:
+            dataset._filepath = path
+
+
+class JSONDataset(json.JSONDataset):
+    """A JSON file."""
+
+    def save(self, data: Any) -> None:
+        """Write the file."""
+        _save_whole(self, super().save, data)
+
+
+class FigureDataset(plotly.JSONDataset):
+    """A plotly figure."""
+
+    def save(self, data: Any) -> None:
+        """Write the file."""
+        _save_whole(self, super().save, data)
+
+
+class CSVDataset(pandas.CSVDataset):
+    """A CSV file of a pandas table."""
+
+    def save(self, data: Any) -> None:
+        """Write the file."""
+        _save_whole(self, super().save, data)
+
+
+class TableDataset(ibis.FileDataset):
+    """A small table: one Parquet file by DuckDB, a folder by Spark."""
+
+    def save(self, data: Any) -> None:
+        """Write the file."""
+        _save_whole(self, super().save, data)

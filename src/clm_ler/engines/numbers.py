@@ -1,0 +1,43 @@
+"""Texts that are compared with numbers in SQL of users: as numbers, where they are some.
+
+Engines convert in ways of their own: Spark cuts 3.7 to 3 where the other side is 3, DuckDB gives up at the
+first text that is no number. Here such a text is a floating-point number, and null where it is none.
+"""
+
+from sqlglot import exp
+
+from clm_ler.engines.dates import KindOf
+
+_COMPARISONS = (
+    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ),
+    *(exp.In, exp.Between),
+)
+
+
+def compare_numbers(query: exp.Expr, kind_of: KindOf) -> exp.Expr:
+    """Return SQL in which texts that stand beside numbers in a comparison are read as numbers.
+
+    Args:
+        query: An expression, parsed as Spark's.
+        kind_of: Gives the type of an operand, null where it cannot be known.
+    """
+    for node in query.find_all(*_COMPARISONS):
+        operands = list(node.iter_expressions())
+        if any(part.is_string for part in operands):
+            continue
+        kinds = [_kind(part, kind_of) for part in operands]
+        if "number" in kinds:
+            for part, kind in zip(operands, kinds, strict=True):
+                if kind == "text":
+                    number = exp.DataType.build("double")
+                    part.replace(exp.TryCast(this=part.copy(), to=number))
+    return query
+
+
+def _kind(operand: exp.Expr, kind_of: KindOf) -> str:
+    if isinstance(operand.unnest(), exp.Literal | exp.Neg):
+        return "number"
+    kind = kind_of(operand)
+    if kind is None:
+        return ""
+    return "text" if kind.is_string() else "number" if kind.is_numeric() else ""

@@ -1,0 +1,131 @@
+"""Saved models: no file in them runs code, and each is as it was saved."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+SUMS = "SHA256SUMS"  # as the command `sha256sum --check` reads it
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+# Pickles and code: loading them runs what stands in them.
+_RUNS = frozenset(
+    [
+        ".bin",
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".pickle",
+        ".ckpt",
+        ".joblib",
+        ".dill",
+        ".npy",
+        ".npz",
+        ".h5",
+        ".keras",
+        ".py",
+        ".pyc",
+        ".so",
+        ".msgpack",
+    ]
+)
+_FREE = frozenset({SUMS, "README.md", "_SUCCESS"})  # a card may be written anew
+
+
+class UnfitModelError(ValueError):
+    """A folder that is no model as it was saved."""
+
+
+def write_sums(folder: Path) -> None:
+    """Note the SHA-256 of each file of a folder in it."""
+    lines = [f"{_sum(path)}  {name}\n" for name, path in _files(folder).items()]
+    (folder / SUMS).write_text("".join(lines))
+
+
+def check_folder(folder: Path) -> None:
+    """Look at the files of a saved model, tokenizer or classifier before anything loads them.
+
+    Raises:
+        UnfitModelError: If one of them could run code, is not as it was saved, or is missing.
+    """
+    files = _files(folder)
+    if running := [name for name in files if Path(name).suffix.lower() in _RUNS]:
+        raise UnfitModelError(
+            f"{folder} holds {running[0]}, which may run code when it is loaded: weights are read from "
+            ".safetensors only. Remove it, or save the model anew with save_pretrained."
+        )
+    if (folder / SUMS).exists():
+        _compare(folder, files)
+    for name, path in files.items():
+        if path.suffix == ".json":
+            _check_json(folder, name, path)
+        if path.suffix == ".safetensors":
+            shapes_of(path)
+    if CONFIG in files and WEIGHTS not in files and not (folder / f"{WEIGHTS}.index.json").exists():
+        raise UnfitModelError(f"{folder} has a {CONFIG} and no {WEIGHTS}: it is no whole model.")
+
+
+def check_weights(model: Any, folder: Path) -> None:
+    """Compare a loaded model with its file: Transformers fills what is missing with random numbers.
+
+    Raises:
+        UnfitModelError: If the file lacks a tensor of the model, or has it in another shape.
+    """
+    if not (folder / WEIGHTS).exists() or not hasattr(model, "state_dict"):
+        return
+    found, ours = shapes_of(folder / WEIGHTS), model.state_dict()
+    there = {ours[name].data_ptr() for name in ours.keys() & found.keys()}
+    lacking = [name for name in ours if name not in found and ours[name].data_ptr() not in there]
+    other = [name for name in ours if name in found and tuple(ours[name].shape) != found[name]]
+    if unfit := [*lacking, *other]:
+        raise UnfitModelError(
+            f"{folder / WEIGHTS} does not fit its {CONFIG}: {len(unfit)} tensors are missing or of "
+            f"another shape, {unfit[0]} first. It is the weights of another model."
+        )
+
+
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a file; its header alone is read.
+
+    Raises:
+        UnfitModelError: If it is no such file, or only a part of one.
+    """
+    try:
+        with safe_open(path, framework="np") as stored:
+            return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UnfitModelError(f"{path} is damaged, or no safetensors file.") from error
+
+
+def _check_json(folder: Path, name: str, path: Path) -> None:
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UnfitModelError(f"{path} is damaged: it is no JSON.") from error
+    if isinstance(content, dict) and (content.get("auto_map") or content.get("custom_pipelines")):
+        raise UnfitModelError(f"{folder}: {name} names code of its own (auto_map): it is not run.")
+
+
+def _compare(folder: Path, files: dict[str, Path]) -> None:
+    lines = (folder / SUMS).read_text().splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    changed = [name for name in listed if name not in files or _sum(files[name]) != listed[name]]
+    changed += [name for name in files if name not in listed]
+    if changed:
+        raise UnfitModelError(
+            f"{folder} is not as it was saved: {changed[0]} is another, missing, or new (see {SUMS}). "
+            f"Save the model anew; where you have changed it yourself, remove {SUMS}."
+        )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: path for name, path in named.items() if name not in _FREE}
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
