@@ -6,11 +6,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from clm_ler.datasets.encoded import LAST_DAY, SCHEMA, EncodedSequencesDataset
+from clm_ler.datasets.encoded import EncodedSequencesDataset
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.modeling.data.store import TokenStore
+from clm_ler.storage.encoded import LAST_DAY, SCHEMA
 from tests.engines import both_engines
 
 DUCKDB = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GB"}

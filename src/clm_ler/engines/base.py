@@ -23,7 +23,9 @@ class Engine(ABC):
     name: ClassVar[str]
     """The value of ``engine`` in the configuration."""
     connection: ClassVar[dict[str, str]]
-    """The Ibis connection, as catalog entries take it."""
+    """The Ibis connection that reads raw tables, as catalog entries take it."""
+    tables: ClassVar[dict[str, str]]
+    """The Ibis connection of all tables that are made of them: always an embedded engine's."""
     save_args: ClassVar[dict[str, str]]
     """What ``ibis.FileDataset`` needs to replace an earlier table."""
     csv_as_text: ClassVar[dict[str, bool]]
@@ -218,7 +220,7 @@ class Engine(ABC):
             fixed_bytes: Working memory that is needed for a part of any size.
         """
 
-    def _compile(self, data: ir.Table) -> str:
+    def sql_of(self, data: ir.Table) -> str:
         """Return an expression's SQL; the engine is given the tables and functions of Python's first."""
         self.backend._run_pre_execute_hooks(data)
         return self.backend.compile(data)

@@ -13,6 +13,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+from ibis.expr.operations.udf import InputType
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
@@ -43,9 +44,19 @@ class DuckDB(Engine):
 
     name = "duckdb"
     connection: ClassVar = {"backend": "duckdb", "database": ":memory:"}
+    tables: ClassVar = connection
     save_args: ClassVar = {}
     csv_as_text: ClassVar = {"all_varchar": True}
     distributed = False
+
+    @property
+    def cluster(self) -> Any:
+        """The cluster that works for this connection, where :meth:`work_on` has said so."""
+        return getattr(self.backend, "_cluster", None)
+
+    def work_on(self, cluster: Any) -> None:
+        """Let a cluster do what is done bucket by bucket."""
+        self.backend._cluster = cluster
 
     def configure(self, memory_limit: str, threads: int, storage: str) -> None:
         """Set the limits, and the folder for what is beyond them.
@@ -152,7 +163,7 @@ class DuckDB(Engine):
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
         """Evaluate an expression into a temporary table of this name, and return that."""
-        self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._compile(data)}')
+        self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.sql_of(data)}')
         return self._typed(name, data.schema())
 
     def drop(self, name: str) -> None:
@@ -188,6 +199,29 @@ class DuckDB(Engine):
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
 
+    def functions_of(self, data: ir.Table) -> list[tuple[str, Callable, list[str], str]]:
+        """Return the functions of Python's in an expression, as DuckDB's ``create_function`` takes them."""
+        kinds = self.backend.compiler.type_mapper
+        return [
+            (
+                type(call).__name__,
+                call.__func__,
+                [kinds.to_string(argument.dtype) for argument in call.args],
+                kinds.to_string(call.dtype),
+            )
+            for call in data.op().find(ops.ScalarUDF)
+            if call.__input_type__ == InputType.PYARROW
+        ]
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of connections elsewhere that work for this one."""
+        return {"memory_limit": self._setting("memory_limit")}
+
+    def parquet_options(self, data: ir.Table, quick: bool = False) -> str:
+        """Return how an expression is written, as DuckDB's ``COPY`` takes it; see :meth:`write_parquet`."""
+        options = {"format": "parquet"} | _parquet_options(data, quick)
+        return ", ".join(f"{name.upper()} {value!r}" for name, value in options.items())
+
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression into one file."""
         self.backend.to_parquet(data, path, **_parquet_options(data, quick))
@@ -215,7 +249,7 @@ class DuckDB(Engine):
 
     def digest_of(self, table: ir.Table) -> str:
         """Return a digest of a table's rows in any order."""
-        rows = self._compile(table)
+        rows = self.sql_of(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
         # All of it: DuckDB cannot replace a Python function while a result is still being read.
         count, total = self.backend.raw_sql(query).fetchall()[0]
@@ -223,7 +257,7 @@ class DuckDB(Engine):
 
     def _row_estimate(self, data: ir.Table) -> int:
         """Return the most rows that a step of the plan is expected to give."""
-        explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self._compile(data)}")
+        explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self.sql_of(data)}")
         return max(_cardinalities(json.loads(explained.fetchone()[1])))
 
     def _setting(self, name: str) -> str:

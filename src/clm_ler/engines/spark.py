@@ -1,11 +1,12 @@
 """Spark, the engine for data that is beyond one machine."""
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,12 +19,17 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import ORIGINS, Engine
+from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 OLDEST_JAVA = 17
+BUCKETS = "spark.clm_ler.buckets"
+BYTES_PER_BUCKET = 64 * 2**20  # of the largest raw table, as it lies there: some 2 million events
+MOST_BUCKETS = 2**14  # where nobody knows how large a table is
+_WORD = 2**32 - 1
 
 
 class Spark(Engine):
@@ -31,7 +37,8 @@ class Spark(Engine):
 
     name = "pyspark"
     connection: ClassVar = {"backend": "pyspark"}
-    save_args: ClassVar = {"mode": "overwrite"}
+    tables: ClassVar = DuckDB.tables
+    save_args: ClassVar = DuckDB.save_args
     csv_as_text: ClassVar = {"inferSchema": False}
     distributed = True
 
@@ -186,19 +193,48 @@ class Spark(Engine):
         quick: bool = False,
     ) -> None:
         """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder."""
-        frame = self._zoneless_frame(data).repartition(parts, column)
+        from pyspark.sql import functions as f
+
+        frame = self._zoneless_frame(data)
+        keys = f.array(*(f.lit(key) for key in _even_keys(parts)))
+        frame = frame.repartition(parts, f.get(keys, frame[column].cast("int")))
         # Spark sorts by the column anyway.
         frame = frame.sortWithinPartitions(column, *order_by)
         frame.write.partitionBy(column).parquet(folder, compression="zstd")
 
+    def each(self, do: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+        """Call a function with each part in a task of its own on the executors; yield what each gives.
+
+        A failed task is done again, by Spark's own rule.
+        """
+
+        def apply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                made = [pickle.dumps(do(parts[number])) for number in batch["id"].to_pylist()]
+                yield pa.RecordBatch.from_arrays([pa.array(made, pa.binary())], ["made"])
+
+        if parts:
+            numbers = self._session.range(0, len(parts), 1, len(parts))
+            for row in numbers.mapInArrow(apply, "made binary").collect():
+                yield pickle.loads(row.made)
+
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
-        """Return the number of parts that Spark is set to shuffle rows into."""
-        return int(self._session.conf.get("spark.sql.shuffle.partitions"))
+        """Return the number that is set, else one by the size of the tables that are read.
+
+        At least as many as there are cores, so that all have work.
+        """
+        if given := int(self._session.conf.get(BUCKETS, "0")):
+            return given
+        leaves = self._frame(data)._jdf.queryExecution().optimizedPlan().collectLeaves()
+        sizes = (leaves.apply(number).stats().sizeInBytes() for number in range(leaves.size()))
+        wanted = sum(int(str(size)) for size in sizes) // BYTES_PER_BUCKET
+        cores = self._session.sparkContext.defaultParallelism
+        return min(max(cores, wanted), MOST_BUCKETS)
 
     def digest_of(self, table: ir.Table) -> str:
         """Return a digest of a table's rows in any order."""
         digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
-        query = f"SELECT count(*), {digest} FROM ({self._compile(table)})"
+        query = f"SELECT count(*), {digest} FROM ({self.sql_of(table)})"
         count, total = self._session.sql(query).first()
         return f"{count}-{int(total or 0):x}"
 
@@ -207,7 +243,7 @@ class Spark(Engine):
         return self.backend._session
 
     def _frame(self, data: ir.Table) -> "DataFrame":
-        return self._session.sql(self._compile(data))
+        return self._session.sql(self.sql_of(data))
 
     def _zoneless_frame(self, data: ir.Table) -> "DataFrame":
         """Return the rows with times as DuckDB writes them: without a time zone."""
@@ -238,6 +274,37 @@ def _one_frame(frames: list["DataFrame"]) -> "DataFrame":
         for frame in frames
     ]
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), texts)
+
+
+def _even_keys(parts: int) -> list[int]:
+    """Return for each part the number that Spark's hash sends there: every task has one part.
+
+    Spark hashes what it partitions by, with Murmur3 (x86, 32 bits, seed 42), and small numbers collide.
+    """
+    keys: dict[int, int] = {}
+    number = 0
+    while len(keys) < parts:
+        keys.setdefault(_murmur3(number) % parts, number)
+        number += 1
+    return [keys[part] for part in range(parts)]
+
+
+def _murmur3(number: int) -> int:
+    """Return Spark's hash of an ``int``, as a number without sign.
+
+    >>> _murmur3(0) == 933211791
+    True
+    """
+
+    def rotated(word: int, by: int) -> int:
+        return (word << by | word >> 32 - by) & _WORD
+
+    mixed = rotated(number * 0xCC9E2D51 & _WORD, 15) * 0x1B873593 & _WORD
+    mixed = rotated(42 ^ mixed, 13) * 5 + 0xE6546B64 & _WORD
+    mixed ^= 4  # bytes
+    mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & _WORD
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & _WORD
+    return mixed ^ mixed >> 16
 
 
 @ibis.udf.scalar.builtin(name="conv")

@@ -6,7 +6,7 @@ of all persons. The rules are strict: what they do not know, they refuse.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -53,6 +53,35 @@ def refuse(expression: ir.Table, tables: Mapping[ops.Relation, str]) -> None:
         NotPersonWise: With the operation and the tables.
     """
     _follow(expression.op(), tables)
+
+
+def sums_over_persons(
+    expression: ir.Table, tables: Mapping[ops.Relation, str]
+) -> dict[ops.Relation, Rows]:
+    """Return the aggregates and distinct rows over several persons, and the rows they are made of.
+
+    Below them, all looks at one person at a time. What is made of rows of several persons in another
+    way, and all above it, is left out.
+    """
+    sums: dict[ops.Relation, Rows] = {}
+    others: set[ops.Relation] = set()
+
+    def find(node: Any, found: Found, **_: Any) -> Rows | None:
+        if node in tables:
+            return Rows(frozenset({tables[node]}), frozenset({"person_id"}))
+        if not isinstance(node, ops.Relation) or not others.isdisjoint(node.find(ops.Relation)):
+            return None
+        try:
+            return _rows(node, found)
+        except NotPersonWise:
+            if isinstance(node, ops.Aggregate | ops.Distinct):
+                sums[node] = cast(Rows, found[node.parent])
+            else:
+                others.add(node)
+            return None
+
+    expression.op().map(find)
+    return sums
 
 
 def _follow(top: ops.Relation, tables: Mapping[ops.Relation, str]) -> Rows | None:
