@@ -46,6 +46,8 @@ class Spark(Engine):
         """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
         # What cannot be read becomes null, as on DuckDB, and is counted.
         self._session.conf.set("spark.sql.ansi.enabled", "false")
+        # Dates before 1582 are written as the days they are; what is no birth is counted later.
+        self._session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         self.backend._register_in_memory_table = partial(_hand_over, self.backend)
 
     def open_store(self, options: Mapping[str, Any]) -> None:
