@@ -11,7 +11,6 @@ from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import Engine, engine_of
-from clm_ler.engines.duckdb import DuckDB
 from clm_ler.storage.apart import CopyParquet, Write
 from clm_ler.storage.buckets import MANIFEST, BucketFolder, Buckets, Files, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
@@ -81,9 +80,7 @@ class PersonTableDataset(FileDataset):
 
     def _is_by_bucket(self, data: ir.Table, stored: Mapping[Relation, Buckets]) -> bool:
         """Return whether to evaluate by bucket; on a cluster raw rows are in buckets, too."""
-        engine = self._engine
-        on_cluster = isinstance(engine, DuckDB) and engine.cluster is not None
-        if self._from_raw and not on_cluster:
+        if self._from_raw and getattr(self._engine, "cluster", None) is None:
             return False
         try:
             refuse(data, {leaf: table.name for leaf, table in stored.items()})
@@ -91,7 +88,7 @@ class PersonTableDataset(FileDataset):
             if not self._from_raw:
                 raise
             return False
-        return bool(stored) and not engine.distributed
+        return bool(stored) and not self._engine.distributed
 
     @property
     def _engine(self) -> Any:

@@ -1,11 +1,6 @@
 """Spark, the engine for data that is beyond one machine."""
 
-import os
 import pickle
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +20,6 @@ from clm_ler.files.digests import unique_name
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-OLDEST_JAVA = 17
 BUCKETS = "spark.clm_ler.buckets"
 BYTES_PER_BUCKET = 64 * 2**20  # of the largest raw table, as it lies there: some 2 million events
 MOST_BUCKETS = 2**14  # where nobody knows how large a table is
@@ -331,51 +325,3 @@ def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:
     rows = table.data.to_pyarrow(table.schema)
     frame = backend._session.createDataFrame(rows, schema=PySparkSchema.from_ibis(table.schema))
     frame.createOrReplaceTempView(table.name)
-
-
-def start_session(options: Mapping[str, Any]) -> None:
-    """Open the Spark session that every connection of this process will use.
-
-    Its master and memory are fixed at the start, so it comes before the first connection.
-
-    Args:
-        options: Spark's settings. Those given to ``spark-submit`` come first.
-
-    Raises:
-        RuntimeError: If pyspark or a Java that it runs on is missing.
-    """
-    try:
-        from pyspark import SparkConf
-        from pyspark.sql import SparkSession
-    except ImportError as error:
-        raise RuntimeError(
-            "This environment runs on Spark: pip install 'clm-ler[spark]'"
-        ) from error
-    require_java()
-    # Those of spark-submit come first; elsewhere nothing is set yet.
-    given = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
-    options = {name: value for name, value in options.items() if not given.contains(name)}
-    if str(options.get("spark.master", "")).startswith("local"):
-        # Python functions run in this environment too, not in the first one on the PATH.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        options |= dict.fromkeys(("spark.driver.bindAddress", "spark.driver.host"), "127.0.0.1")
-    SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
-
-
-def require_java() -> None:
-    """Look at the Java that Spark would start.
-
-    Raises:
-        RuntimeError: If there is none, or an older one than Spark 4 runs on.
-    """
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=f"{home}/bin" if home else None)
-    if java is None:
-        place = f"in JAVA_HOME ({home})" if home else "on the PATH"
-        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, and no 'java' is {place}.")
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', answer)
-    if version is None or int(version[1]) < OLDEST_JAVA:
-        raise RuntimeError(
-            f"Spark needs Java {OLDEST_JAVA} or newer, not {answer.splitlines()[:1]}."
-        )

@@ -17,7 +17,7 @@ from kedro_datasets.ibis import FileDataset
 from clm_ler.engines import Engine, engine, engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.s3 import check_bucket, s3_buckets
-from clm_ler.engines.spark import start_session
+from clm_ler.engines.session import start_session
 from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.files.locks import lock_folder
 from clm_ler.hooks.current import Run, current_run

@@ -143,7 +143,7 @@ def _view(leaf: Any) -> str:
 
 
 @ibis.udf.scalar.builtin(name="getvariable")
-def _variable(name: str) -> int:
+def _variable(of: str) -> int:
     """DuckDB's own function: the value of a variable."""
     raise NotImplementedError
 
