@@ -35,7 +35,7 @@ def on_spark(chain, storage, tmp_path_factory):
     shutil.copytree(storage / "01_raw", place / "01_raw")
     training = ",".join(f"pretrain.{name}={value}" for name, value in SMALL["pretrain"].items())
     run = ["-m", "kedro", "run", "--env=spark", "--pipelines=split,preprocess,vocab,pretrain"]
-    given = f"--params=storage={place},spark_partitions=4,{training}"
+    given = f"--params=storage={place},buckets=4,{training}"
     subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True)
     return place
 

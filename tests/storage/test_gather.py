@@ -46,7 +46,9 @@ SUMS = {
         e.group_by("value").agg(times=_.count()), "value"
     ).agg(total=_.times.sum()),
     "several": lambda e, p, w: (
-        e.group_by("value").agg(n=_.count()).union(p.group_by(value=_.person_id % 2).agg(n=_.count()))
+        e.group_by("value")
+        .agg(n=_.count())
+        .union(p.group_by(value=_.person_id % 2).agg(n=_.count()))
     ),
 }
 OTHERS = {

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from ibis.expr.operations.udf import InputType
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
-from clm_ler.engines.s3 import store_access
+from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
@@ -73,16 +72,7 @@ class DuckDB(Engine):
             self.backend.raw_sql(f"SET temp_directory = '{folder}'")
 
     def open_store(self, options: Mapping[str, Any]) -> None:
-        """Load the ``httpfs`` extension and give it the credentials.
-
-        The extension is taken from its package where that is installed, so that no network but the
-        store's is needed; DuckDB fetches it by itself elsewhere.
-        """
-        with suppress(ImportError):
-            from duckdb_extensions import import_extension
-
-            import_extension("httpfs", con=self.backend.con)
-        self.backend.raw_sql("LOAD httpfs")
+        """Load the ``httpfs`` extension and give it the credentials."""
         access = store_access(options)
         secret = {"TYPE": "s3", "REGION": access.region or "us-east-1"}
         if access.key:
@@ -92,7 +82,8 @@ class DuckDB(Engine):
             secret |= {"ENDPOINT": access.endpoint.netloc, "URL_STYLE": "path"}
             secret |= {"USE_SSL": str(access.endpoint.scheme == "https").lower()}
         text = ", ".join(f"{name} '{value}'" for name, value in secret.items())
-        self.backend.raw_sql(f"CREATE OR REPLACE SECRET clm_s3 ({text})")
+        self.backend._secret = f"CREATE OR REPLACE SECRET clm_s3 ({text})"
+        open_httpfs(self.backend.con, self.backend._secret)
 
     def _dialect(self, query: exp.Expr) -> str:
         for split in list(query.find_all(exp.RegexpSplit)):
@@ -216,6 +207,11 @@ class DuckDB(Engine):
     def settings(self) -> dict[str, str]:
         """Return the settings of connections elsewhere that work for this one."""
         return {"memory_limit": self._setting("memory_limit")}
+
+    @property
+    def secret(self) -> str | None:
+        """The statement that gives a connection the credentials of the store, if one is open."""
+        return getattr(self.backend, "_secret", None)
 
     def parquet_options(self, data: ir.Table, quick: bool = False) -> str:
         """Return how an expression is written, as DuckDB's ``COPY`` takes it; see :meth:`write_parquet`."""

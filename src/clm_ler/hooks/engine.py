@@ -104,6 +104,7 @@ def _shared_engines(run: Run) -> list[Engine]:
     chosen = engine(run.settings["engine"])
     tables = DuckDB(FileDataset(filepath="any", connection=chosen.tables).connection)
     if not chosen.distributed:
+        let_work(tables, None)
         return [tables]
     raw = engine_of(FileDataset(filepath="any", connection=chosen.connection).connection)
     let_work(tables, raw)

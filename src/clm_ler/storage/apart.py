@@ -1,6 +1,6 @@
 """An expression over persons as SQL, for any process that has DuckDB, and what it makes of one bucket.
 
-Executors of Spark import this file, and nothing of Ibis.
+Executors of Spark import this file: Ibis and Kedro, which take long to import, are left out.
 """
 
 import gc
@@ -58,13 +58,14 @@ def show(connection: Connection, part: Part) -> None:
 
 
 def do_apart(
-    queries: Sequence[Query], settings: Mapping[str, str], do: Do, part: Part
+    queries: Sequence[Query], settings: Mapping[str, str], secret: str | None, do: Do, part: Part
 ) -> list[Any]:
     """Do something with each query on a connection of this task's own; return what each gives.
 
     Args:
         queries: Whose views have the same names.
         settings: DuckDB's.
+        secret: The statement that gives DuckDB the credentials of an S3 store, where there is one.
         do: What to do.
         part: The bucket.
     """
@@ -72,6 +73,10 @@ def do_apart(
     spill = os.environ.get("SPARK_LOCAL_DIRS", ".").partition(",")[0]
     own = {"temp_directory": f"{spill}/duckdb", "preserve_insertion_order": "false", "threads": "1"}
     with duckdb.connect(config={**own, **settings}) as connection:
+        if secret:
+            from clm_ler.engines.s3 import open_httpfs
+
+            open_httpfs(connection, secret)
         show(connection, part)
         made = []
         for query in queries:

@@ -89,7 +89,9 @@ def do_by_bucket(
             yield [do(engine.backend.con, engine.sql_of(table), part) for table in swapped]
     else:
         queries = [_query(table, engine) for table in swapped]
-        yield from engine.cluster.each(partial(do_apart, queries, engine.settings(), do), parts)
+        yield from engine.cluster.each(
+            partial(do_apart, queries, engine.settings(), engine.secret, do), parts
+        )
 
 
 def _with_views(data: ir.Table, stored: Stored) -> ir.Table:
