@@ -11,7 +11,6 @@ from clm_ler.engines import engine_of
 from clm_ler.storage.buckets import Buckets, person_bucket, stored_tables
 from clm_ler.storage.evaluate import collect_by_bucket
 from clm_ler.storage.person_wise import NotPersonWise, refuse
-from tests.engines import both_engines
 
 BUCKETS = 4
 # Persons of every bucket, and rows of nobody.
@@ -243,7 +242,6 @@ def test_tables_without_buckets_may_be_treated_in_any_way(site):
     check(whole.order_by("code").limit(2).cross_join(whole.agg(n=_.count())))
 
 
-@both_engines
 def test_a_function_of_python_hides_nothing(site):
     def same(values: pa.Array) -> pa.StructArray:
         return pc.make_struct(values, field_names=["same"])

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.reading import read_rows
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
@@ -295,7 +295,7 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
         is unknown, that is, where no ``AGE`` leads the baseline.
     """
     codec = TokenCodec.from_tokenizer(tokenizer)
-    encoded = engine_of(sequences).map_arrow(
+    encoded = embedded(sequences).map_arrow(
         sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
     )
     baseline = baseline_length(encoded)

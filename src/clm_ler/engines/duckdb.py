@@ -137,7 +137,15 @@ class DuckDB(Engine):
         return self.backend.read_csv(path, **options)
 
     def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
-        """Return a small table with columns of text as ENUM."""
+        """Return a small table whose texts in some columns cost no more than numbers: as ENUM.
+
+        What they are joined to is sorted and stored by number, in about half the time. What is too
+        much for a dictionary in a Parquet file stays text.
+
+        Args:
+            table: The rows.
+            columns: Those of its columns of text that are to be carried on.
+        """
         most = max(len(table[name].unique()) for name in columns)
         if not table.num_rows or most > MOST_CATEGORIES:
             return ibis.memtable(table)
@@ -153,7 +161,11 @@ class DuckDB(Engine):
         return self._typed(name, ibis.schema(table.schema))
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
-        """Evaluate an expression into a temporary table of this name, and return that."""
+        """Evaluate an expression into a temporary table of this name, and return that.
+
+        It is kept in memory, and beyond the memory limit in the spill folder, until :meth:`drop`;
+        categories stay what they are.
+        """
         self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.sql_of(data)}')
         return self._typed(name, data.schema())
 
@@ -169,7 +181,17 @@ class DuckDB(Engine):
         output: dict[str, dt.DataType],
         digest: str,
     ) -> ir.Table:
-        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
+        """Return the table with the columns that a vectorised Arrow function makes of some of its own.
+
+        Args:
+            table: Any table.
+            function: Takes the columns as Arrow arrays, each in one piece, and returns a struct
+                array with the fields of ``output``; a cluster's executors are sent it.
+            columns: The columns to read.
+            output: Names and types of the new columns.
+            digest: Of all that the result depends on beside the columns: it names the function, so
+                that equal expressions have equal names.
+        """
         signature = (tuple(table[name].type() for name in columns), dt.Struct(output))
         # Nulls of one column reach the function as well.
         apply = ibis.udf.scalar.pyarrow(

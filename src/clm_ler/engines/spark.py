@@ -13,7 +13,7 @@ import pyarrow as pa
 from ibis import BaseBackend
 from sqlglot import exp
 
-from clm_ler.engines.base import ORIGINS, Engine
+from clm_ler.engines.base import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.digests import unique_name
 
@@ -114,67 +114,6 @@ class Spark(Engine):
             options["schema"] = ", ".join(f"`{name}` string" for name in names)
         return self._view(self._session.read.csv(path, **options))
 
-    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
-        """Return the table as it is."""
-        return ibis.memtable(table)
-
-    def materialize(self, name: str, data: ir.Table) -> ir.Table:
-        """Return the expression, which is evaluated at each use."""
-        return data
-
-    def drop(self, name: str) -> None:
-        """Do nothing."""
-
-    def map_arrow(
-        self,
-        table: ir.Table,
-        function: Callable[..., pa.Array],
-        columns: Sequence[str],
-        output: dict[str, dt.DataType],
-        digest: str,
-    ) -> ir.Table:
-        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
-
-        def append(batch: pa.RecordBatch) -> list[pa.Array]:
-            made = function(*(batch[name] for name in columns))
-            return [*batch.columns, *(made.field(name) for name in output)]
-
-        return self._map_batches(table, append, ibis.schema(dict(table.schema()) | output))
-
-    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
-        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
-
-        def replace(batch: pa.RecordBatch) -> list[pa.Array]:
-            places = batch[column]
-            lists = pa.ListArray.from_arrays(places.offsets, texts.take(places.values))
-            return [lists if name == column else batch[name] for name in batch.schema.names]
-
-        kinds = dict(table.schema()) | {column: dt.Array(dt.string)}
-        return self._map_batches(table, replace, ibis.schema(kinds))
-
-    def _map_batches(
-        self,
-        table: ir.Table,
-        function: Callable[[pa.RecordBatch], list[pa.Array]],
-        schema: ibis.Schema,
-    ) -> ir.Table:
-        """Return what a function makes of each batch of rows, evaluated on the executors.
-
-        Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
-        """
-        from ibis.backends.pyspark.datatypes import PySparkSchema
-
-        arrow = schema.to_pyarrow()
-
-        def apply(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            for batch in batches:
-                yield pa.RecordBatch.from_arrays(function(batch), arrow.names).cast(arrow)
-
-        frame = self._frame(table)
-        made = self._view(frame.mapInArrow(apply, PySparkSchema.from_ibis(schema)))
-        ORIGINS[made.op()] = table
-        return made
-
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression into a folder of files."""
         self._zoneless_frame(data).write.parquet(path, compression="zstd")
@@ -226,13 +165,6 @@ class Spark(Engine):
         wanted = sum(int(str(size)) for size in sizes) // BYTES_PER_BUCKET
         cores = self._session.sparkContext.defaultParallelism
         return min(max(cores, wanted), MOST_BUCKETS)
-
-    def digest_of(self, table: ir.Table) -> str:
-        """Return a digest of a table's rows in any order."""
-        digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
-        query = f"SELECT count(*), {digest} FROM ({self.sql_of(table)})"
-        count, total = self._session.sql(query).first()
-        return f"{count}-{int(total or 0):x}"
 
     @property
     def _session(self) -> Any:

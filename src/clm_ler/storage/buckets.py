@@ -10,7 +10,7 @@ import fsspec
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from clm_ler.engines import ORIGINS, Engine
+from clm_ler.engines import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.atomic import write_bytes
 from clm_ler.files.digests import unique_name
@@ -94,9 +94,7 @@ def stored_tables(expression: ir.Table) -> dict[ops.Relation, Buckets]:
     """Return the tables of an expression that are stored by person bucket, by their place in it."""
     found: dict[ops.Relation, Buckets] = {}
     for leaf in expression.op().find(ops.DatabaseTable):
-        if leaf in ORIGINS:
-            found |= stored_tables(ORIGINS[leaf])
-        elif leaf in _OPEN:
+        if leaf in _OPEN:
             found[leaf] = _OPEN[leaf]
     return found
 

@@ -11,8 +11,6 @@ from typing import Any, cast
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from clm_ler.engines import ORIGINS
-
 Column = tuple[ops.Relation, str]
 # Which rows a join keeps that match nothing, or one of several: of the left side only.
 _LEFT_ONLY = frozenset({"left", "any_left", "asof", "semi", "anti"})
@@ -88,9 +86,6 @@ def _follow(top: ops.Relation, tables: Mapping[ops.Relation, str]) -> Rows | Non
     def find(node: Any, found: Found, **_: Any) -> Rows | None:
         if node in tables:
             return Rows(frozenset({tables[node]}), frozenset({"person_id"}))
-        if node in ORIGINS:
-            rows = _follow(ORIGINS[node].op(), tables)
-            return rows and replace(rows, columns=rows.columns & set(node.schema))
         return _rows(node, found) if isinstance(node, ops.Relation) else None
 
     return top.map(find)[top]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.engines.portable import sum_int64, trim
 from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
 from clm_ler.tables.sources import RAW_TABLES
@@ -122,7 +122,7 @@ def name_codes(
     table. A row whose code is a placeholder is lost.
     """
     spelt = [name for name in ("system", "code", "unit", "text") if name in screened.columns]
-    engine = engine_of(screened)
+    engine = embedded(screened)
     found = engine.backend.to_pyarrow(screened.select(spelt).distinct())
     # Systems are few: they are named here, not by a long expression for each code.
     for name, of in (("usual", usual_name), ("named", partial(token_system, own=code_systems))):
