@@ -58,6 +58,12 @@ OTHERS = {
     "list": lambda e, p, w: e.group_by("value").agg(all=_.time.collect()).mutate(all=_.all.sort()),
     "other distinct": lambda e, p, w: e.agg(values=_.value.nunique()),
     "rows": lambda e, p, w: e.filter(_.value > 1),
+    "of a list in a join": lambda e, p, w: e.join(
+        e.group_by("value").agg(all=_.time.collect()), "value"
+    ).agg(total=_.all.length().sum()),
+    "of a limit in a join": lambda e, p, w: e.join(
+        p.order_by("person_id").limit(2).select("person_id"), "person_id"
+    ).agg(n=_.count()),
 }
 
 

@@ -55,8 +55,7 @@ def gathered(data: ir.Table, engine: DuckDB) -> ir.Table:
 def _cuts(data: ir.Table) -> Iterator[tuple[ops.Relation, Rows]]:
     """Yield the lowest parts of an expression that are sums over the persons of all buckets."""
     names = {leaf: table.name for leaf, table in stored_tables(data).items()}
-    found = sums_over_persons(data, names) if names else {}
-    found = {cut: rows for cut, rows in found.items() if _can_be_summed(cut, rows)}
+    found = sums_over_persons(data, names, _can_be_summed) if names else {}
     for cut, rows in found.items():
         if not any(other in found for other in cut.find(ops.Relation) if other != cut):
             yield cut, rows
@@ -71,6 +70,9 @@ def _can_be_summed(cut: ops.Relation, rows: Rows) -> bool:
     """Return whether what each bucket gives can be put together; numbers of persons can."""
     if isinstance(cut, ops.Distinct):
         return True
+    values = [*cut.groups.values(), *cut.metrics.values()]
+    if any(value.find(ops.WindowFunction, filter=ops.Value) for value in values):
+        return False
     return all(
         isinstance(one, (ops.Sum, ops.Count, ops.CountStar, ops.Min, ops.Max))
         or (isinstance(one, ops.CountDistinct) and _is_person(one.arg, rows))

@@ -6,7 +6,7 @@ of all persons. The rules are strict: what they do not know, they refuse.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -54,12 +54,19 @@ def refuse(expression: ir.Table, tables: Mapping[ops.Relation, str]) -> None:
 
 
 def sums_over_persons(
-    expression: ir.Table, tables: Mapping[ops.Relation, str]
+    expression: ir.Table,
+    tables: Mapping[ops.Relation, str],
+    can_be_summed: Callable[[Any, Rows], bool],
 ) -> dict[ops.Relation, Rows]:
     """Return the aggregates and distinct rows over several persons, and the rows they are made of.
 
     Below them, all looks at one person at a time. What is made of rows of several persons in another
     way, and all above it, is left out.
+
+    Args:
+        expression: Any.
+        tables: The names of the tables that are stored by person bucket.
+        can_be_summed: Whether what each bucket gives of an aggregate can be put together.
     """
     sums: dict[ops.Relation, Rows] = {}
     others: set[ops.Relation] = set()
@@ -72,8 +79,9 @@ def sums_over_persons(
         try:
             return _rows(node, found)
         except NotPersonWise:
-            if isinstance(node, ops.Aggregate | ops.Distinct):
-                sums[node] = cast(Rows, found[node.parent])
+            rows = found[node.parent] if isinstance(node, ops.Aggregate | ops.Distinct) else None
+            if rows and can_be_summed(node, rows):
+                sums[node] = rows
             else:
                 others.add(node)
             return None
