@@ -54,6 +54,12 @@ _NO_ROOM = re.compile(r"No space left|could not write all bytes|max_temp_directo
 _ADDED = re.compile(r"\n +(full_key|object_type|For further information).*")
 
 
+class StorageInUse(click.ClickException):
+    """Another run holds the storage."""
+
+    exit_code = IN_USE
+
+
 class ClearRun(click.Command):
     """The run command; ``--traceback`` shows where an error came from, as does the log's DEBUG."""
 
@@ -72,10 +78,9 @@ class ClearRun(click.Command):
                 if show_traceback or text is None:
                     raise
                 logger.debug("The run has failed.", exc_info=True)
-                told = click.ClickException(f"{text}\n(kedro run --traceback shows more.)")
-                if isinstance(list(_causes(error))[-1], LockedFolderError):
-                    told.exit_code = IN_USE
-                raise told from error
+                in_use = isinstance(list(_causes(error))[-1], LockedFolderError)
+                refuse = StorageInUse if in_use else click.ClickException
+                raise refuse(f"{text}\n(kedro run --traceback shows more.)") from error
 
 
 def complete(options: dict[str, Any]) -> None:

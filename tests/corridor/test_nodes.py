@@ -14,7 +14,7 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import listed, options, rows
+from tests.pipelines.preprocess.site import handed_over, listed, options, rows, selected_rows
 
 RAW = {
     "patient": [(1, "1980-01-01", "FEMALE", "NJ"), (2, "1990-01-01", "other", None)],
@@ -63,17 +63,16 @@ def read(as_table):
 
     def make(**changes):
         raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in RAW.items()}
-        tokens = as_table([(*token, "direct", 2) for token in TOKENS], TRANSLATIONS)
+        tokens = handed_over(as_table([(*token, "direct", 2) for token in TOKENS], TRANSLATIONS))
         reading = (options(**changes), tokens)
+        raw = selected_rows(raw, reading[0])
         persons = nodes.select_demographics(raw["patient"], *reading)
-        persons = as_table(persons.to_pyarrow(), persons.schema())
         coded = nodes.screen_coded_events(
-            persons, reading[0], raw["diagnosis"], raw["prescription"], None
+            persons, reading[0], raw["diagnosis"], raw["prescription"], raw["procedure"]
         )
         labs = nodes.screen_lab_events(raw["lab"], persons, reading[0])
         coded, labs = (nodes.name_events(rows, *reading) for rows in (coded, labs))
         counts = nodes.count_raw_rows(raw["patient"], coded, labs, reading[0])
-        counts = as_table(counts.to_pyarrow(), counts.schema())
         return {
             "demographics": persons,
             "coded_events": nodes.keep_coded_events(coded, counts, reading[0]),
@@ -113,11 +112,14 @@ def test_too_many_codes_without_a_token_stop_the_run(read):
 @both_engines
 def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in RAW.items()}
+    raw = selected_rows(raw, options())
     persons = nodes.select_demographics(raw["patient"], options())
     counted = count_codes(
         persons,
         nodes.screen_coded_events(
-            persons, options(tables=listed("diagnosis")), raw["diagnosis"], None, None
+            persons,
+            options(tables=listed("diagnosis")),
+            *(raw[name] for name in nodes.CODED_TABLES),
         ),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )

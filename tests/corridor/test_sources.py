@@ -7,7 +7,7 @@ import pytest
 from clm_ler.corridor import nodes
 from clm_ler.corridor.options import PreprocessOptions
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import rows
+from tests.pipelines.preprocess.site import handed_over, rows
 
 LAB = [
     "pid AS person_id",
@@ -51,8 +51,9 @@ def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
 
 def screened(as_table, given):
     options = PreprocessOptions(tables=TABLES)
-    schema = {"person_id": "int64", "birth_date": "date"}
-    return nodes.screen_lab_events(given, as_table([(7, None)], schema), options)
+    births = handed_over(as_table([(7, None)], {"person_id": "int64", "birth_date": "date"}))
+    rows = handed_over(nodes.select_rows(given, options, "lab"))
+    return nodes.screen_lab_events(rows, births, options)
 
 
 @both_engines

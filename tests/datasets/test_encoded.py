@@ -6,12 +6,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from clm_ler.datasets.encoded import LAST_DAY, SCHEMA, EncodedSequencesDataset
+from clm_ler.datasets.encoded import EncodedSequencesDataset
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.modeling.data.store import TokenStore
-from tests.engines import both_engines
+from clm_ler.storage.encoded import LAST_DAY, SCHEMA
 
 DUCKDB = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GB"}
 COLUMNS = {
@@ -35,9 +35,8 @@ def stored_rows(table):
 
 
 @pytest.fixture
-def dataset(backend, tmp_path):
-    connection = {"backend": "pyspark"} if backend.name == "pyspark" else DUCKDB
-    return EncodedSequencesDataset(filepath=str(tmp_path / "encoded"), connection=connection)
+def dataset(tmp_path):
+    return EncodedSequencesDataset(filepath=str(tmp_path / "encoded"), connection=DUCKDB)
 
 
 def as_table(connection, rows, path):
@@ -46,7 +45,6 @@ def as_table(connection, rows, path):
     return connection.read_parquet(path)
 
 
-@both_engines
 def test_columns_come_back_narrow(dataset, tmp_path):
     dataset.save(as_table(dataset.connection, ROWS, tmp_path / "rows.parquet"))
     table = dataset.load()

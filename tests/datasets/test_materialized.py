@@ -5,15 +5,13 @@ from kedro.io import DatasetError
 
 from clm_ler.datasets.materialized import MaterializedDataset
 from clm_ler.engines import engine_of
-from tests.engines import both_engines
 
 CODES = pa.table({"n": [0, 1, 2], "code": ["b", None, "a"]})
 
 
 @pytest.fixture
-def dataset(backend):
-    duckdb = {"backend": "duckdb", "database": ":memory:"}
-    connection = duckdb if backend.name == "duckdb" else {"backend": "pyspark"}
+def dataset():
+    connection = {"backend": "duckdb", "database": ":memory:"}
     held = MaterializedDataset(table_name="held", connection=connection)
     engine_of(held.connection).configure("1GB", 1, "data")
     yield held
@@ -24,7 +22,6 @@ def numbers(dataset, count):
     return dataset.connection.sql(f"SELECT id AS n FROM range({count}) AS t(id)")
 
 
-@both_engines
 def test_what_is_held_is_what_was_saved_until_it_is_released(dataset):
     rows = numbers(dataset, 3)
     dataset.save(rows.join(engine_of(rows).with_categories(CODES, ["code"]), "n"))

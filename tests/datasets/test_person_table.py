@@ -9,6 +9,7 @@ from kedro.io import DatasetError
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.storage import evaluate
+from clm_ler.storage.apart import CopyParquet
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GiB"}
 
@@ -104,25 +105,25 @@ def test_an_unfinished_save_goes_on_and_is_not_seen(dataset, tmp_path, monkeypat
     stored.save(events(stored))
     expression = stored.load().group_by("person_id").agg(total=_.value.sum())
     written = []
-    write = PersonTableDataset._write
+    write = CopyParquet.__call__
 
-    def killed_at_the_third(self, data, path):
+    def killed_at_the_third(self, connection, sql, path):
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(path)
-        write(self, data, path)
+        write(self, connection, sql, path)
 
-    monkeypatch.setattr(PersonTableDataset, "_write", killed_at_the_third)
+    monkeypatch.setattr(CopyParquet, "__call__", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         totals.save(expression)
     with pytest.raises(DatasetError, match="never fully written"):
         totals.load()
 
-    def counted(self, data, path):
+    def counted(self, connection, sql, path):
         written.append(path)
-        write(self, data, path)
+        write(self, connection, sql, path)
 
-    monkeypatch.setattr(PersonTableDataset, "_write", counted)
+    monkeypatch.setattr(CopyParquet, "__call__", counted)
     totals.save(dataset("events").load().group_by("person_id").agg(total=_.value.sum()))
     assert len(written) == 4 == len(set(written))
     assert rows(totals.load()) == rows(expression)

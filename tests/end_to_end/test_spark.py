@@ -1,5 +1,7 @@
 """`kedro run --env=spark`, in a process of its own, beside what DuckDB has made of the same tables."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
+from clm_ler.tables.sources import RAW_TABLES
 from tests.end_to_end.conftest import ROOT, SMALL
 
 pytestmark = pytest.mark.spark
@@ -29,14 +32,31 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def on_spark(chain, storage, tmp_path_factory):
+def log(tmp_path_factory):
+    """A folder where Spark writes what it does."""
+    return tmp_path_factory.mktemp("log")
+
+
+@pytest.fixture(scope="module")
+def on_spark(chain, storage, log, tmp_path_factory):
     """The storage of the run on Spark."""
     place = tmp_path_factory.mktemp("spark") / "data"
+    settings = {
+        "enabled": "true",
+        "dir": log / "events",
+        "rolling.enabled": "false",
+        "compress": "false",
+    }
+    (log / "events").mkdir()
+    lines = [f"spark.eventLog.{name} {value}" for name, value in settings.items()]
+    lines.append("spark.sql.autoBroadcastJoinThreshold -1")  # as on a cluster with large tables
+    (log / "spark-defaults.conf").write_text("\n".join(lines))
     shutil.copytree(storage / "01_raw", place / "01_raw")
     training = ",".join(f"pretrain.{name}={value}" for name, value in SMALL["pretrain"].items())
     run = ["-m", "kedro", "run", "--env=spark", "--pipelines=split,preprocess,vocab,pretrain"]
-    given = f"--params=storage={place},spark_partitions=4,{training}"
-    subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True)
+    given = f"--params=storage={place},buckets=4,{training}"
+    environment = os.environ | {"SPARK_CONF_DIR": str(log)}
+    subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True, env=environment)
     return place
 
 
@@ -69,3 +89,20 @@ def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
 def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):
     model = "06_models/pretrained_model/model.safetensors"
     assert (on_spark / model).read_bytes() == (storage / model).read_bytes()
+
+
+def test_spark_reads_each_raw_table_once_and_shuffles_its_rows_once(on_spark, log):
+    (file,) = (log / "events").iterdir()
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    jobs = [event for event in events if event["Event"] == "SparkListenerJobStart"]
+    tasks = [event["Task Metrics"] for event in events if event["Event"] == "SparkListenerTaskEnd"]
+    inputs = [task["Input Metrics"] for task in tasks]
+    read = sum(one["Records Read"] for one in inputs if one["Bytes Read"])
+    shuffled = sum(task["Shuffle Write Metrics"]["Shuffle Bytes Written"] for task in tasks)
+    raw = {
+        name: duckdb.read_parquet(str(on_spark / "01_raw" / name / "*.parquet")).shape[0]
+        for name in RAW_TABLES
+    }
+    assert read == sum(raw.values()) + raw["patient"]  # by `split` and by `preprocess`
+    assert shuffled < 90 * read  # bytes
+    assert len(jobs) < 60  # a table each, and a few for each node: whatever the number of rows

@@ -39,7 +39,6 @@ def test_what_cannot_be_parsed_is_null(backend, as_table):
     assert [day and str(day)[:10] for day in found] == ["2020-01-02", None]
 
 
-@both_engines
 def test_categories_are_texts_to_whoever_reads_them(backend, as_table):
     names = pa.table({"code": ["1", "2", None], "name": ["one", None, 'it\'s "none"']})
     rows = as_table([("2",), ("1",), (None,), ("3",)], {"code": "string"})
@@ -48,7 +47,6 @@ def test_categories_are_texts_to_whoever_reads_them(backend, as_table):
     assert sorted(joined.to_pyarrow().to_pylist(), key=str) == sorted(names.to_pylist(), key=str)
 
 
-@both_engines
 def test_lists_of_places_become_lists_of_texts(backend, as_table):
     lists = [[2, 0, 2], [], [1]]
     rows = as_table(list(enumerate(lists)), {"n": "int64", "places": "array<int32>"})
@@ -59,7 +57,6 @@ def test_lists_of_places_become_lists_of_texts(backend, as_table):
     ]
 
 
-@both_engines
 def test_an_arrow_function_sees_several_columns_and_their_nulls(backend, as_table):
     rows = [(1, "a"), (None, "b"), (3, None)]
     table = as_table([(n, *row) for n, row in enumerate(rows)], COLUMNS)
@@ -99,7 +96,6 @@ def test_a_partitioned_table_has_a_folder_for_each_part_in_order(backend, as_tab
         assert found["n"].to_pylist() == [n for _, n in wanted]
 
 
-@both_engines
 def test_a_digest_tells_rows_apart_but_not_their_order(backend, as_table):
     rows = [(1, 1, "a"), (2, None, "b"), (2, None, "b")]
     digests = [

@@ -10,6 +10,7 @@ from clm_ler.hooks.summary import (
     describe_ehrshot,
     describe_finetuning,
     describe_losses,
+    describe_sequences,
     describe_verdict,
     warn_of_early_ends,
 )
@@ -145,3 +146,9 @@ def test_a_run_that_leaves_nobody_says_why():
     )
     with pytest.raises(ValueError, match=message):
         check_anyone_left(losses, [*steps, *flow(("number_of_days_threshold", "events", 0, 0))])
+
+
+def test_persons_and_tokens_are_told_without_loading_any():
+    split = {"all": {"persons": 700, "tokens": 5000}, "RXNORM": {"persons": 9, "tokens": 40}}
+    report = {"coverage": {"train": split, "valid": {}, "test": split}}
+    assert describe_sequences(report) == "1,400 persons, 10,000 tokens"

@@ -6,6 +6,7 @@ from ibis import _
 from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.storage import evaluate
+from clm_ler.storage.apart import CopyParquet
 from clm_ler.storage.buckets import BucketFolder, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
 from tests.engines import both_engines
@@ -72,9 +73,9 @@ def evaluated(backend, events, folder, tmp_path, monkeypatch):
     def run(make):
         written = []
 
-        def write(data, path):
+        def write(connection, sql, path):
             written.append(path)
-            engine.write_parquet(data, path)
+            CopyParquet("FORMAT parquet")(connection, sql, path)
 
         data = make(source.stored().open(engine))
         files = evaluate_by_bucket(data, stored_tables(data), engine, folder, ".parquet", write)
@@ -124,13 +125,13 @@ def test_what_a_killed_run_half_wrote_is_written_anew(evaluated, monkeypatch):
     class Killed(BaseException):
         pass
 
-    def half(self, data, path, quick=False):
+    def half(self, connection, sql, path):
         with open(path, "wb") as stream:
             stream.write(b"half")
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(DuckDB, "write_parquet", half)
+        patched.setattr(CopyParquet, "__call__", half)
         with pytest.raises(Killed):
             evaluated(lambda table: table)
     assert evaluated(lambda table: table)[1] == 4

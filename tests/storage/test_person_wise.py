@@ -9,8 +9,8 @@ from ibis import _
 
 from clm_ler.engines import engine_of
 from clm_ler.storage.buckets import Buckets, person_bucket, stored_tables
+from clm_ler.storage.evaluate import collect_by_bucket
 from clm_ler.storage.person_wise import NotPersonWise, refuse
-from tests.engines import both_engines
 
 BUCKETS = 4
 # Persons of every bucket, and rows of nobody.
@@ -61,15 +61,11 @@ def rows(expression):
 
 
 def rows_by_bucket(expression):
-    """The rows that the buckets give one after the other, as :func:`evaluate_by_bucket` does."""
-    stored, found = stored_tables(expression), []
-    for bucket in range(BUCKETS):
-        parts = {
-            leaf: table.read(engine_of(leaf.source), leaf, bucket, BUCKETS).op()
-            for leaf, table in stored.items()
-        }
-        found += rows(expression.op().replace(parts).to_expr())
-    return found
+    """The rows that the buckets give one after the other."""
+    stored = stored_tables(expression)
+    engine = engine_of(next(iter(stored)).source)
+    (found,) = collect_by_bucket([expression], stored, engine)
+    return [tuple(row.values()) for row in found.to_pylist()]
 
 
 def windowed(table, *keys):
@@ -246,7 +242,6 @@ def test_tables_without_buckets_may_be_treated_in_any_way(site):
     check(whole.order_by("code").limit(2).cross_join(whole.agg(n=_.count())))
 
 
-@both_engines
 def test_a_function_of_python_hides_nothing(site):
     def same(values: pa.Array) -> pa.StructArray:
         return pc.make_struct(values, field_names=["same"])

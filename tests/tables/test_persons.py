@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
-from clm_ler.tables.persons import are_numbers, check_ids, list_ids, person_key, with_own_ids
+from clm_ler.tables.persons import (
+    are_numbers,
+    check_ids,
+    list_ids,
+    person_key,
+    with_keys,
+    with_own_ids,
+)
 from clm_ler.tables.sources import unfiltered
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import rows
@@ -72,7 +79,7 @@ def test_keys_are_whole_numbers_of_60_bits(as_table, texts):
 
 
 def patients(as_table, ids, kind="string"):
-    return unfiltered(as_table([(one,) for one in ids], {"person_id": kind}))
+    return with_keys(unfiltered(as_table([(one,) for one in ids], {"person_id": kind})))
 
 
 @both_engines

@@ -9,14 +9,14 @@ from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.reading import read_rows
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
 from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
-from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
+from clm_ler.tables.persons import check_ids, list_ids, with_keys, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -37,6 +37,7 @@ CODED_TABLES = tuple(
     for name, columns in RAW_TABLES.items()
     if not {"birth_date", "value"} & {*columns.values()}
 )
+NO_ROWS = ibis.schema({"person_id": "int64"})
 NO_CODED_EVENTS = ibis.schema(
     {
         "person_id": "int64",
@@ -50,21 +51,40 @@ NO_CODED_EVENTS = ibis.schema(
 NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
 
 
+def select_rows(table: ir.Table | None, options: PreprocessOptions, name: str) -> ir.Table:
+    """Return the rows of a raw table under the project's names and with keys of persons.
+
+    A table that is not listed has none.
+
+    Args:
+        table: The raw table.
+        options: How it is read.
+        name: What it is called in ``preprocess.tables``.
+
+    Raises:
+        ValueError: If there is nothing of a listed table.
+    """
+    if name not in options.tables:
+        return ibis.memtable([], schema=NO_ROWS)
+    of_events = options.event_date_filter if name != "patient" else None
+    return with_keys(read_rows(table, name, options, of_events))
+
+
 def select_demographics(
-    patient: ir.Table | None, options: PreprocessOptions, translations: ir.Table | None = None
+    patient_rows: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
 ) -> ir.Table:
     """Return one row per person, with the vocabulary's values where there are translations.
 
     Raises:
         ValueError: If two different ids have one key.
     """
-    check_ids(_patients(patient, options))
-    return describe_persons(_screened_patients(patient, options), translations)
+    check_ids(patient_rows)
+    return describe_persons(screen_patients(patient_rows, options.plausible_years), translations)
 
 
-def list_person_ids(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
+def list_person_ids(patient_rows: ir.Table) -> ir.Table:
     """Return the key and the own id of each person whose id is no whole number."""
-    return list_ids(_patients(patient, options))
+    return list_ids(patient_rows)
 
 
 def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
@@ -75,17 +95,14 @@ def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -
 
 
 def screen_coded_events(
-    demographics: ir.Table, options: PreprocessOptions, *coded: ir.Table | None
+    demographics: ir.Table, options: PreprocessOptions, *coded: ir.Table
 ) -> ir.Table:
     """Return every row of the tables that are listed, with the reason why it is lost.
 
     Args:
         demographics: The persons.
         options: How the tables are read.
-        coded: The raw tables of codes, in the order of CODED_TABLES.
-
-    Raises:
-        ValueError: If there is nothing of a listed table.
+        coded: Selected rows of the tables of codes, in the order of CODED_TABLES.
     """
     screened = [
         _screened_events(table, name, demographics, options)
@@ -96,12 +113,12 @@ def screen_coded_events(
 
 
 def screen_lab_events(
-    lab: ir.Table | None, demographics: ir.Table, options: PreprocessOptions
+    lab_rows: ir.Table, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return every laboratory result, as ``screen_coded_events`` does."""
     if "lab" not in options.tables:
         return ibis.memtable([], schema=NO_LAB_EVENTS)
-    return _screened_events(lab, "lab", demographics, options)
+    return _screened_events(lab_rows, "lab", demographics, options)
 
 
 def name_events(
@@ -117,13 +134,13 @@ def name_events(
 
 
 def count_raw_rows(
-    patient: ir.Table | None,
+    patient_rows: ir.Table,
     named_coded_events: ir.Table,
     named_lab_events: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
     """Return rows and persons of each raw table by the reason why they are lost, null if kept."""
-    patients = _screened_patients(patient, options)
+    patients = screen_patients(patient_rows, options.plausible_years)
     return count_screened_rows(patients, named_coded_events, named_lab_events)
 
 
@@ -278,7 +295,7 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
         is unknown, that is, where no ``AGE`` leads the baseline.
     """
     codec = TokenCodec.from_tokenizer(tokenizer)
-    encoded = engine_of(sequences).map_arrow(
+    encoded = embedded(sequences).map_arrow(
         sequences, codec.encode_lists, ["sorted_event_tokens"], ENCODED, codec.digest
     )
     baseline = baseline_length(encoded)
@@ -294,18 +311,9 @@ def encode_sequences(sequences: ir.Table, tokenizer: PreTrainedTokenizerFast) ->
     )
 
 
-def _screened_patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
-    return screen_patients(_patients(patient, options), options.plausible_years)
-
-
-def _patients(patient: ir.Table | None, options: PreprocessOptions) -> ir.Table:
-    return read_rows(patient, "patient", options)
-
-
 def _screened_events(
-    table: ir.Table | None, name: str, demographics: ir.Table, options: PreprocessOptions
+    rows: ir.Table, name: str, demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
-    rows = read_rows(table, name, options, options.event_date_filter)
     return screen_events(rows, demographics, name, options.plausible_years, options.results)
 
 

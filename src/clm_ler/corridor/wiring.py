@@ -1,11 +1,23 @@
 """The corridor as Kedro pipelines; the persons' name leads those of its datasets and nodes."""
 
+from functools import partial, update_wrapper
+
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor import labels, nodes
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
+
+
+def select_rows(table: str, rows: str) -> Node:
+    """Return the node from a raw table to its rows under the project's names, such as ``lab_rows``."""
+    return Node(
+        update_wrapper(partial(nodes.select_rows, name=table), nodes.select_rows),
+        inputs=[table, OPTIONS],
+        outputs=rows,
+        name=f"select_{rows}",
+    )
 
 
 def select_persons(whose: str = "") -> Pipeline:
@@ -16,15 +28,16 @@ def select_persons(whose: str = "") -> Pipeline:
     """
     return Pipeline(
         [
+            select_rows("patient", f"{whose}patient_rows"),
             Node(
                 nodes.select_demographics,
-                inputs=["patient", *READING],
+                inputs=[f"{whose}patient_rows", *READING],
                 outputs=f"{whose}demographics",
                 name=f"select_{whose}demographics",
             ),
             Node(
                 nodes.list_person_ids,
-                inputs=["patient", OPTIONS],
+                inputs=f"{whose}patient_rows",
                 outputs=f"{whose}person_ids",
                 name=f"list_{whose}person_ids",
             ),
@@ -35,23 +48,28 @@ def select_persons(whose: str = "") -> Pipeline:
 def read_events(whose: str = "") -> Pipeline:
     """Return the nodes from raw tables to ``coded_events`` and ``lab_events``."""
     demographics = f"{whose}demographics"
+    coded = [f"{whose}{table}_rows" for table in nodes.CODED_TABLES]
+    labs, patients = f"{whose}lab_rows", f"{whose}counted_patient_rows"
     read = Pipeline(
         [
+            *map(select_rows, nodes.CODED_TABLES, coded),
+            select_rows("lab", labs),
+            select_rows("patient", patients),
             Node(
                 nodes.screen_coded_events,
-                inputs=[demographics, OPTIONS, *nodes.CODED_TABLES],
+                inputs=[demographics, OPTIONS, *coded],
                 outputs=f"{whose}screened_coded_events",
                 name=f"screen_{whose}coded_events",
             ),
             Node(
                 nodes.screen_lab_events,
-                inputs=["lab", demographics, OPTIONS],
+                inputs=[labs, demographics, OPTIONS],
                 outputs=f"{whose}screened_lab_events",
                 name=f"screen_{whose}lab_events",
             ),
             Node(
                 nodes.count_raw_rows,
-                inputs=["patient", *named_events(whose), OPTIONS],
+                inputs=[patients, *named_events(whose), OPTIONS],
                 outputs=f"{whose}raw_row_counts",
                 name=f"count_{whose}raw_rows",
             ),

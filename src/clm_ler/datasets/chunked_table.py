@@ -31,7 +31,9 @@ class ChunkedTableDataset(FileDataset):
             filesystem, folder = fsspec.core.url_to_fs(path, **self._fs_args)
             if not filesystem.exists(f"{folder}/{COMPLETE}"):
                 raise DatasetError(f"{path} has no {COMPLETE}: it was never fully written.")
-            return self.connection.read_parquet(f"{path}/*.parquet", **self._load_args)
+            # Spark looks in a folder by itself, and is troubled by a pattern.
+            files = path if engine_of(self.connection).distributed else f"{path}/*.parquet"
+            return self.connection.read_parquet(files, **self._load_args)
         options = engine_of(self.connection).csv_as_text | self._load_args
         return self.connection.read_csv(path, **options)
 

@@ -1,31 +1,18 @@
 """Encoded sequences as Arrow files by person bucket, which training maps into memory."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import ClassVar
 
 import ibis.expr.types as ir
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from ibis.expr.operations import Relation
 
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.files.arrow import map_files
-from clm_ler.files.digests import unique_name
-from clm_ler.storage.buckets import Files
-
-LAST_DAY = int(np.iinfo(np.uint16).max)  # 179 years: only broken dates are beyond it
-ROWS_PER_BATCH = 20_000  # bounds the memory of writing
-SCHEMA = pa.schema(
-    {
-        "person_id": pa.int64(),
-        "split": pa.string(),
-        "input_ids": pa.list_(pa.int32()),
-        "token_type_ids": pa.list_(pa.uint8()),
-        "position_ids": pa.list_(pa.uint16()),
-        "birth_to_start": pa.int32(),
-    }
-)
+from clm_ler.storage.apart import Write
+from clm_ler.storage.buckets import Buckets
+from clm_ler.storage.encoded import SCHEMA, write_encoded
 
 
 class EncodedSequencesDataset(PersonTableDataset):
@@ -47,41 +34,9 @@ class EncodedSequencesDataset(PersonTableDataset):
         tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
         return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
-    def _write(self, data: ir.Table, path: str) -> None:
-        ordered = data.order_by("person_id")
-        self._write_batches(
-            self.connection.to_pyarrow_batches(ordered, chunk_size=ROWS_PER_BATCH), path
-        )
+    def _is_by_bucket(self, data: ir.Table, stored: Mapping[Relation, Buckets]) -> bool:
+        """Return true: a table of no stored ones is in one bucket."""
+        return super()._is_by_bucket(data, stored) or True
 
-    def _partition(self, data: ir.Table) -> Files:
-        """Rewrite the Parquet files that an engine has partitioned, one bucket at a time."""
-        target, files = unique_name("rows"), super()._partition(data)
-        self._folder.filesystem.makedirs(f"{self._folder.path}/{target}")
-        written = [f"{target}/{bucket}{self.SUFFIX}" for bucket in range(len(files))]
-        for names, name in zip(files, written, strict=True):
-            self._rewrite(names, name)
-        return [[name] for name in written]
-
-    def _rewrite(self, names: list[str], target: str) -> None:
-        tables = []
-        for name in names:
-            with self._folder.filesystem.open(f"{self._folder.path}/{name}", "rb") as stream:
-                tables.append(pq.read_table(stream).select(SCHEMA.names))
-        table = pa.concat_tables(tables).sort_by("person_id") if tables else SCHEMA.empty_table()
-        self._write_batches(table.to_batches(ROWS_PER_BATCH), f"{self._folder.path}/{target}")
-
-    def _write_batches(self, batches: Iterable[pa.RecordBatch], path: str) -> None:
-        filesystem = self._folder.filesystem
-        with filesystem.open(path, "wb") as stream, pa.ipc.new_file(stream, SCHEMA) as writer:
-            for batch in batches:
-                writer.write_batch(_narrow(batch))
-
-
-def _narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch in the types of the file; a day beyond ``LAST_DAY`` counts as that day."""
-    days = batch["position_ids"]
-    clipped: Any = pc.min_element_wise(days.flatten(), pa.scalar(LAST_DAY, days.type.value_type))
-    offsets = pc.subtract(days.offsets, days.offsets[0])
-    place = batch.schema.get_field_index("position_ids")
-    narrow = batch.set_column(place, "position_ids", pa.ListArray.from_arrays(offsets, clipped))
-    return narrow.select(SCHEMA.names).cast(SCHEMA)
+    def _writer(self, data: ir.Table) -> Write:
+        return partial(write_encoded, filesystem=self._folder.filesystem)

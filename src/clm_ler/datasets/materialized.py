@@ -6,14 +6,13 @@ import ibis.expr.types as ir
 from kedro.io import DatasetError
 from kedro_datasets.ibis import TableDataset
 
-from clm_ler.engines import engine_of
+from clm_ler.engines.duckdb import DuckDB
 
 
 class MaterializedDataset(TableDataset):
     """Rows that DuckDB keeps for this run: in its memory, and beyond its limit in its spill folder.
 
-    They are dropped as soon as the last node has read them. Spark evaluates what was saved at each
-    use, as it does with any expression.
+    They are dropped as soon as the last node has read them.
     """
 
     _EPHEMERAL = True  # Kedro's advice on where to resume a run goes by it
@@ -26,7 +25,7 @@ class MaterializedDataset(TableDataset):
     def save(self, data: ir.Table) -> None:
         """Evaluate the expression."""
         self._release()
-        self._table = engine_of(self.connection).materialize(self._table_name, data)
+        self._table = DuckDB(self.connection).materialize(self._table_name, data)
 
     def load(self) -> ir.Table:
         """Return the table."""
@@ -42,5 +41,5 @@ class MaterializedDataset(TableDataset):
 
     def _release(self) -> None:
         if self._exists():
-            engine_of(self.connection).drop(self._table_name)
+            DuckDB(self.connection).drop(self._table_name)
         self._table = None

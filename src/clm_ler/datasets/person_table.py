@@ -2,16 +2,19 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import ibis.expr.types as ir
+from ibis.expr.operations import Relation
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import Engine, engine_of
+from clm_ler.storage.apart import CopyParquet, Write
 from clm_ler.storage.buckets import MANIFEST, BucketFolder, Buckets, Files, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
-from clm_ler.storage.person_wise import refuse
+from clm_ler.storage.person_wise import NotPersonWise, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +67,10 @@ class PersonTableDataset(FileDataset):
             NotPersonWise: If the expression looks at several persons at once.
         """
         started, stored = time.monotonic(), stored_tables(data)
-        if not self._from_raw:
-            refuse(data, {leaf: table.name for leaf, table in stored.items()})
-        by_bucket = stored and not self._from_raw and not self._engine.distributed
+        by_bucket = self._is_by_bucket(data, stored)
         if by_bucket:
             place = self._engine, self._folder, self.SUFFIX
-            files = evaluate_by_bucket(data, stored, *place, self._write)
+            files = evaluate_by_bucket(data, stored, *place, self._writer(data))
         else:
             files = self._partition(data)
         self._folder.publish(files)
@@ -77,8 +78,20 @@ class PersonTableDataset(FileDataset):
         seconds = time.monotonic() - started
         logger.info("%s: evaluated %s, written in %.1f s", self._folder.name, how, seconds)
 
+    def _is_by_bucket(self, data: ir.Table, stored: Mapping[Relation, Buckets]) -> bool:
+        """Return whether to evaluate by bucket; on a cluster raw rows are in buckets, too."""
+        if self._from_raw and getattr(self._engine, "cluster", None) is None:
+            return False
+        try:
+            refuse(data, {leaf: table.name for leaf, table in stored.items()})
+        except NotPersonWise:
+            if not self._from_raw:
+                raise
+            return False
+        return bool(stored) and not self._engine.distributed
+
     @property
-    def _engine(self) -> Engine:
+    def _engine(self) -> Any:
         return engine_of(self.connection)
 
     def _stored(self) -> Buckets:
@@ -87,14 +100,20 @@ class PersonTableDataset(FileDataset):
             raise DatasetError(f"{place} has no {MANIFEST}: it was never fully written.")
         return self._folder.stored()
 
-    def _write(self, data: ir.Table, path: str) -> None:
-        """Evaluate the expression of one bucket into a file."""
-        self._engine.write_parquet(data, self._folder.address(path), self._transient)
+    def _writer(self, data: ir.Table) -> Write:
+        """Return what writes the rows of one bucket to a file."""
+        return CopyParquet(self._engine.parquet_options(data, self._transient))
 
     def _partition(self, data: ir.Table) -> Files:
         order = [name for name in self.ORDER if name in data.columns and not self._transient]
-        place = self._engine, self._folder
+        place = _engine_of(data) or self._engine, self._folder
         return partition(data, *place, self.PERSON, order, self._transient)
 
     def _exists(self) -> bool:
         return self._folder.exists()
+
+
+def _engine_of(data: ir.Table) -> Engine | None:
+    """Return the engine of an expression's own tables; raw ones may be of another than the stored."""
+    backends, _unnamed = data._find_backends()
+    return engine_of(backends[0]) if backends else None

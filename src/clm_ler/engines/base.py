@@ -1,20 +1,13 @@
 """What the project asks of a table engine beside what Ibis does alike on all of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 import ibis
-import ibis.expr.datatypes as dt
-import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis import BaseBackend
 from sqlglot import exp
-
-# What a table was made of that functions of Python's hide from Ibis, as long as it is in use.
-ORIGINS: WeakKeyDictionary[ops.Relation, ir.Table] = WeakKeyDictionary()
 
 
 class Engine(ABC):
@@ -23,7 +16,9 @@ class Engine(ABC):
     name: ClassVar[str]
     """The value of ``engine`` in the configuration."""
     connection: ClassVar[dict[str, str]]
-    """The Ibis connection, as catalog entries take it."""
+    """The Ibis connection that reads raw tables, as catalog entries take it."""
+    tables: ClassVar[dict[str, str]]
+    """The Ibis connection of all tables that are made of them: always an embedded engine's."""
     save_args: ClassVar[dict[str, str]]
     """What ``ibis.FileDataset`` needs to replace an earlier table."""
     csv_as_text: ClassVar[dict[str, bool]]
@@ -126,57 +121,6 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
-        """Return a small table whose texts in some columns cost the engine no more than numbers.
-
-        DuckDB takes them as ENUM: what they are joined to is sorted and stored by number, in about
-        half the time. Spark has no such type. What is too much for a dictionary in a Parquet file
-        stays text.
-
-        Args:
-            table: The rows.
-            columns: Those of its columns of text that are to be carried on.
-        """
-
-    @abstractmethod
-    def materialize(self, name: str, data: ir.Table) -> ir.Table:
-        """Evaluate an expression into a temporary table of this name, and return that.
-
-        DuckDB keeps it in memory, and beyond the memory limit in its spill folder, until
-        :meth:`drop`; categories stay what they are. Spark evaluates an expression at each use: it
-        is returned as it is.
-        """
-
-    @abstractmethod
-    def drop(self, name: str) -> None:
-        """Drop what :meth:`materialize` has made."""
-
-    @abstractmethod
-    def map_arrow(
-        self,
-        table: ir.Table,
-        function: Callable[..., pa.Array],
-        columns: Sequence[str],
-        output: dict[str, dt.DataType],
-        digest: str,
-    ) -> ir.Table:
-        """Return the table with the columns that a vectorised Arrow function makes of some of its own.
-
-        Args:
-            table: Any table.
-            function: Takes the columns as Arrow arrays, each in one piece, and returns a struct
-                array with the fields of ``output``; on Spark it is sent to the executors.
-            columns: The columns to read.
-            output: Names and types of the new columns.
-            digest: Of all that the result depends on beside the columns: it names the function, so
-                that equal expressions have equal names.
-        """
-
-    @abstractmethod
-    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
-        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
-
-    @abstractmethod
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression and write it: one file on DuckDB, a folder of files on Spark.
 
@@ -218,11 +162,7 @@ class Engine(ABC):
             fixed_bytes: Working memory that is needed for a part of any size.
         """
 
-    def _compile(self, data: ir.Table) -> str:
+    def sql_of(self, data: ir.Table) -> str:
         """Return an expression's SQL; the engine is given the tables and functions of Python's first."""
         self.backend._run_pre_execute_hooks(data)
         return self.backend.compile(data)
-
-    @abstractmethod
-    def digest_of(self, table: ir.Table) -> str:
-        """Return a digest of a table's rows in any order; each engine has its own."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -14,12 +13,13 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+from ibis.expr.operations.udf import InputType
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB as Dialect
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import guard, without_values
-from clm_ler.engines.s3 import store_access
+from clm_ler.engines.lenient import lenient_sql, message_without_values
+from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
@@ -33,34 +33,6 @@ _PARQUET = {
     "dictionary_size_limit": MOST_CATEGORIES,
     "string_dictionary_page_size_limit": 8 * 2**20,
 }
-# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
-_PLAIN = re.compile(r"[\w :/,;-]+")
-# Errors about names, files and limits; any other may quote a value.
-_HARMLESS = (
-    *(
-        duckdb.BinderException,
-        duckdb.CatalogException,
-        duckdb.ParserException,
-        duckdb.HTTPException,
-    ),
-    *(duckdb.IOException, duckdb.OutOfMemoryException, duckdb.PermissionException),
-    *(duckdb.NotImplementedException, duckdb.InterruptException, duckdb.ConnectionException),
-)
-# What fails at a value, and has no form of its own that does not.
-_MAY_FAIL = (
-    *(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs, exp.Pow, exp.Exp, exp.Ln, exp.Log, exp.Sqrt),
-    *(exp.Chr, exp.Unhex, exp.Decode, exp.Pad, exp.JSONExtract, exp.JSONExtractScalar, exp.Round),
-    *(exp.DateAdd, exp.DateSub, exp.TsOrDsAdd, exp.TimestampAdd, exp.TimestampSub, exp.AddMonths),
-    *(exp.LastDay, exp.StrToUnix, exp.UnixToStr, exp.UnixToTime, exp.AtTimeZone, exp.FromTimeZone),
-    *(exp.DateFromParts, exp.Anonymous, exp.BitwiseLeftShift, exp.BitwiseRightShift),
-)
-
-
-class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
-    """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
-
-    def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
-        return super().cast_sql(expression, safe_prefix="TRY_")
 
 
 class DuckDB(Engine):
@@ -72,9 +44,19 @@ class DuckDB(Engine):
 
     name = "duckdb"
     connection: ClassVar = {"backend": "duckdb", "database": ":memory:"}
+    tables: ClassVar = connection
     save_args: ClassVar = {}
     csv_as_text: ClassVar = {"all_varchar": True}
     distributed = False
+
+    @property
+    def cluster(self) -> Any:
+        """The cluster that works for this connection, where :meth:`work_on` has said so."""
+        return getattr(self.backend, "_cluster", None)
+
+    def work_on(self, cluster: Any) -> None:
+        """Let a cluster do what is done bucket by bucket."""
+        self.backend._cluster = cluster
 
     def configure(self, memory_limit: str, threads: int, storage: str) -> None:
         """Set the limits, and the folder for what is beyond them.
@@ -82,7 +64,7 @@ class DuckDB(Engine):
         DuckDB spills into ``tmp`` below the storage, because spilled rows are person-level data
         too; beside the project's data where the storage is remote.
         """
-        guard(self.backend, (duckdb.Error,), _without_values)
+        guard(self.backend, (duckdb.Error,), message_without_values)
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
         self.backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
         self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
@@ -94,18 +76,7 @@ class DuckDB(Engine):
             self.backend.raw_sql(f"SET temp_directory = '{folder}'")
 
     def open_store(self, options: Mapping[str, Any]) -> None:
-        """Load the ``httpfs`` extension and give it the credentials.
-
-        The extension is taken from its package where that is installed, so that no network but the
-        store's is needed; DuckDB fetches it by itself elsewhere.
-        """
-        try:
-            from duckdb_extensions import import_extension
-
-            import_extension("httpfs", con=self.backend.con)
-        except ImportError:
-            self.backend.raw_sql("INSTALL httpfs")
-        self.backend.raw_sql("LOAD httpfs")
+        """Load the ``httpfs`` extension and give it the credentials."""
         access = store_access(options)
         secret = {"TYPE": "s3", "REGION": access.region or "us-east-1"}
         if access.key:
@@ -115,21 +86,11 @@ class DuckDB(Engine):
             secret |= {"ENDPOINT": access.endpoint.netloc, "URL_STYLE": "path"}
             secret |= {"USE_SSL": str(access.endpoint.scheme == "https").lower()}
         text = ", ".join(f"{name} '{value}'" for name, value in secret.items())
-        self.backend.raw_sql(f"CREATE OR REPLACE SECRET clm_s3 ({text})")
+        self.backend._secret = f"CREATE OR REPLACE SECRET clm_s3 ({text})"
+        open_httpfs(self.backend.con, self.backend._secret)
 
     def _dialect(self, query: exp.Expr) -> str:
-        for split in list(query.find_all(exp.RegexpSplit)):
-            if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
-                split.replace(exp.Split(this=split.this, expression=split.expression))
-        for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
-            if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
-                call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
-        for node in reversed(list(query.find_all(*_MAY_FAIL))):
-            if not node.meta.get("moment") and not node.find(exp.AggFunc, exp.Window, exp.Query):
-                made = exp.Anonymous(this="TRY", expressions=[node.copy()])
-                query = made if node is query else query
-                node.replace(made)
-        return _Lenient(dialect="duckdb", comments=False).generate(query)
+        return lenient_sql(query)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment."""
@@ -176,7 +137,15 @@ class DuckDB(Engine):
         return self.backend.read_csv(path, **options)
 
     def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
-        """Return a small table with columns of text as ENUM."""
+        """Return a small table whose texts in some columns cost no more than numbers: as ENUM.
+
+        What they are joined to is sorted and stored by number, in about half the time. What is too
+        much for a dictionary in a Parquet file stays text.
+
+        Args:
+            table: The rows.
+            columns: Those of its columns of text that are to be carried on.
+        """
         most = max(len(table[name].unique()) for name in columns)
         if not table.num_rows or most > MOST_CATEGORIES:
             return ibis.memtable(table)
@@ -192,9 +161,13 @@ class DuckDB(Engine):
         return self._typed(name, ibis.schema(table.schema))
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
-        """Evaluate an expression into a temporary table of this name, and return that."""
+        """Evaluate an expression into a temporary table of this name, and return that.
+
+        It is kept in memory, and beyond the memory limit in the spill folder, until :meth:`drop`;
+        categories stay what they are.
+        """
         with self._telling(data):
-            self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._compile(data)}')
+            self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.sql_of(data)}')
         return self._typed(name, data.schema())
 
     def drop(self, name: str) -> None:
@@ -209,7 +182,17 @@ class DuckDB(Engine):
         output: dict[str, dt.DataType],
         digest: str,
     ) -> ir.Table:
-        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
+        """Return the table with the columns that a vectorised Arrow function makes of some of its own.
+
+        Args:
+            table: Any table.
+            function: Takes the columns as Arrow arrays, each in one piece, and returns a struct
+                array with the fields of ``output``; a cluster's executors are sent it.
+            columns: The columns to read.
+            output: Names and types of the new columns.
+            digest: Of all that the result depends on beside the columns: it names the function, so
+                that equal expressions have equal names.
+        """
         signature = (tuple(table[name].type() for name in columns), dt.Struct(output))
         # Nulls of one column reach the function as well.
         apply = ibis.udf.scalar.pyarrow(
@@ -229,6 +212,34 @@ class DuckDB(Engine):
         joined = table.cross_join(self.materialize(unique_name("texts"), listed))
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
+
+    def functions_of(self, data: ir.Table) -> list[tuple[str, Callable, list[str], str]]:
+        """Return the functions of Python's in an expression, as DuckDB's ``create_function`` takes them."""
+        kinds = self.backend.compiler.type_mapper
+        return [
+            (
+                type(call).__name__,
+                call.__func__,
+                [kinds.to_string(argument.dtype) for argument in call.args],
+                kinds.to_string(call.dtype),
+            )
+            for call in data.op().find(ops.ScalarUDF)
+            if call.__input_type__ == InputType.PYARROW
+        ]
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of connections elsewhere that work for this one."""
+        return {"memory_limit": self._setting("memory_limit")}
+
+    @property
+    def secret(self) -> str | None:
+        """The statement that gives a connection the credentials of the store, if one is open."""
+        return getattr(self.backend, "_secret", None)
+
+    def parquet_options(self, data: ir.Table, quick: bool = False) -> str:
+        """Return how an expression is written, as DuckDB's ``COPY`` takes it; see :meth:`write_parquet`."""
+        options = {"format": "parquet"} | _parquet_options(data, quick)
+        return ", ".join(f"{name.upper()} {value!r}" for name, value in options.items())
 
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression into one file."""
@@ -257,7 +268,7 @@ class DuckDB(Engine):
 
     def digest_of(self, table: ir.Table) -> str:
         """Return a digest of a table's rows in any order."""
-        rows = self._compile(table)
+        rows = self.sql_of(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
         # All of it: DuckDB cannot replace a Python function while a result is still being read.
         with self._telling(table):
@@ -266,11 +277,11 @@ class DuckDB(Engine):
 
     def _row_estimate(self, data: ir.Table) -> int:
         """Return the most rows that a step of the plan is expected to give."""
-        explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self._compile(data)}")
+        explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self.sql_of(data)}")
         return max(_cardinalities(json.loads(explained.fetchone()[1])))
 
     def _telling(self, data: ir.Table) -> AbstractContextManager[None]:
-        return without_values((duckdb.Error,), _without_values, data)
+        return without_values((duckdb.Error,), message_without_values, data)
 
     def _setting(self, name: str) -> str:
         # On a cursor of its own: runs of several threads share the connection, and would take each
@@ -281,11 +292,6 @@ class DuckDB(Engine):
     def _typed(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table by name; Ibis, asked for its types, would parse all categories."""
         return ops.DatabaseTable(name=name, schema=schema, source=self.backend).to_expr()
-
-
-def _without_values(error: BaseException) -> str | None:
-    """Return the message of an error that quotes no value, without the query."""
-    return str(error).partition("\n\nLINE ")[0] if isinstance(error, _HARMLESS) else None
 
 
 @ibis.udf.scalar.builtin(name="timezone")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -49,6 +50,24 @@ def store_access(options: Mapping[str, Any]) -> StoreAccess:
         or os.environ.get("AWS_ENDPOINT_URL")
     )
     return StoreAccess(key or "", secret or "", token or "", region or "", urlsplit(endpoint or ""))
+
+
+def open_httpfs(connection: Any, secret: str) -> None:
+    """Let a connection of DuckDB's read and write ``s3://`` addresses.
+
+    The extension is taken from its package where that is installed, so that no network but the store's
+    is needed; DuckDB fetches it by itself elsewhere.
+
+    Args:
+        connection: The connection.
+        secret: The statement that gives it the credentials.
+    """
+    with suppress(ImportError):
+        from duckdb_extensions import import_extension
+
+        import_extension("httpfs", con=connection)
+    connection.execute("LOAD httpfs")
+    connection.execute(secret)
 
 
 def s3_buckets(places: Iterable[str]) -> set[str]:

@@ -1,11 +1,7 @@
 """Spark, the engine for data that is beyond one machine."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,14 +13,18 @@ import pyarrow as pa
 from ibis import BaseBackend
 from sqlglot import exp
 
-from clm_ler.engines.base import ORIGINS, Engine
+from clm_ler.engines.base import Engine
+from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.errors import guard, without_values
 from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-OLDEST_JAVA = 17
+BUCKETS = "spark.clm_ler.buckets"
+BYTES_PER_BUCKET = 64 * 2**20  # of the largest raw table, as it lies there: some 2 million events
+MOST_BUCKETS = 2**14  # where nobody knows how large a table is
+_WORD = 2**32 - 1
 
 
 class Spark(Engine):
@@ -32,7 +32,8 @@ class Spark(Engine):
 
     name = "pyspark"
     connection: ClassVar = {"backend": "pyspark"}
-    save_args: ClassVar = {"mode": "overwrite"}
+    tables: ClassVar = DuckDB.tables
+    save_args: ClassVar = DuckDB.save_args
     csv_as_text: ClassVar = {"inferSchema": False}
     distributed = True
 
@@ -40,6 +41,8 @@ class Spark(Engine):
         """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
         # What cannot be read becomes null, as on DuckDB, and is counted.
         self._session.conf.set("spark.sql.ansi.enabled", "false")
+        # Dates before 1582 are written as the days they are; what is no birth is counted later.
+        self._session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
         guard(self.backend, _errors(), _without_values)
         self.backend._register_in_memory_table = partial(_hand_over, self.backend)
@@ -119,67 +122,6 @@ class Spark(Engine):
             options["schema"] = ", ".join(f"`{name}` string" for name in names)
         return self._view(self._session.read.csv(path, **options))
 
-    def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
-        """Return the table as it is."""
-        return ibis.memtable(table)
-
-    def materialize(self, name: str, data: ir.Table) -> ir.Table:
-        """Return the expression, which is evaluated at each use."""
-        return data
-
-    def drop(self, name: str) -> None:
-        """Do nothing."""
-
-    def map_arrow(
-        self,
-        table: ir.Table,
-        function: Callable[..., pa.Array],
-        columns: Sequence[str],
-        output: dict[str, dt.DataType],
-        digest: str,
-    ) -> ir.Table:
-        """Return the table with the columns that a vectorised Arrow function makes of some of its own."""
-
-        def append(batch: pa.RecordBatch) -> list[pa.Array]:
-            made = function(*(batch[name] for name in columns))
-            return [*batch.columns, *(made.field(name) for name in output)]
-
-        return self._map_batches(table, append, ibis.schema(dict(table.schema()) | output))
-
-    def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
-        """Return the table with a column of lists of places in ``texts`` as lists of these texts."""
-
-        def replace(batch: pa.RecordBatch) -> list[pa.Array]:
-            places = batch[column]
-            lists = pa.ListArray.from_arrays(places.offsets, texts.take(places.values))
-            return [lists if name == column else batch[name] for name in batch.schema.names]
-
-        kinds = dict(table.schema()) | {column: dt.Array(dt.string)}
-        return self._map_batches(table, replace, ibis.schema(kinds))
-
-    def _map_batches(
-        self,
-        table: ir.Table,
-        function: Callable[[pa.RecordBatch], list[pa.Array]],
-        schema: ibis.Schema,
-    ) -> ir.Table:
-        """Return what a function makes of each batch of rows, evaluated on the executors.
-
-        Spark 4.0 calls its "Arrow" functions row by row; only mapInArrow hands over whole columns.
-        """
-        from ibis.backends.pyspark.datatypes import PySparkSchema
-
-        arrow = schema.to_pyarrow()
-
-        def apply(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            for batch in batches:
-                yield pa.RecordBatch.from_arrays(function(batch), arrow.names).cast(arrow)
-
-        frame = self._frame(table)
-        made = self._view(frame.mapInArrow(apply, PySparkSchema.from_ibis(schema)))
-        ORIGINS[made.op()] = table
-        return made
-
     def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
         """Evaluate an expression into a folder of files."""
         with without_values(_errors(), _without_values, data):
@@ -195,30 +137,51 @@ class Spark(Engine):
         quick: bool = False,
     ) -> None:
         """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder."""
-        frame = self._zoneless_frame(data).repartition(parts, column)
+        from pyspark.sql import functions as f
+
+        frame = self._zoneless_frame(data)
+        keys = f.array(*(f.lit(key) for key in _even_keys(parts)))
+        frame = frame.repartition(parts, f.get(keys, frame[column].cast("int")))
         # Spark sorts by the column anyway.
         frame = frame.sortWithinPartitions(column, *order_by)
         with without_values(_errors(), _without_values, data):
             frame.write.partitionBy(column).parquet(folder, compression="zstd")
 
-    def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
-        """Return the number of parts that Spark is set to shuffle rows into."""
-        return int(self._session.conf.get("spark.sql.shuffle.partitions"))
+    def each(self, do: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+        """Call a function with each part in a task of its own on the executors; yield what each gives.
 
-    def digest_of(self, table: ir.Table) -> str:
-        """Return a digest of a table's rows in any order."""
-        digest = "sum(CAST(xxhash64(*) AS DECIMAL(20, 0)))"
-        query = f"SELECT count(*), {digest} FROM ({self._compile(table)})"
-        with without_values(_errors(), _without_values, table):
-            count, total = self._session.sql(query).first()
-        return f"{count}-{int(total or 0):x}"
+        A failed task is done again, by Spark's own rule.
+        """
+
+        def apply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                made = [pickle.dumps(do(parts[number])) for number in batch["id"].to_pylist()]
+                yield pa.RecordBatch.from_arrays([pa.array(made, pa.binary())], ["made"])
+
+        if parts:
+            numbers = self._session.range(0, len(parts), 1, len(parts))
+            for row in numbers.mapInArrow(apply, "made binary").collect():
+                yield pickle.loads(row.made)
+
+    def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
+        """Return the number that is set, else one by the size of the tables that are read.
+
+        At least as many as there are cores, so that all have work.
+        """
+        if given := int(self._session.conf.get(BUCKETS, "0")):
+            return given
+        leaves = self._frame(data)._jdf.queryExecution().optimizedPlan().collectLeaves()
+        sizes = (leaves.apply(number).stats().sizeInBytes() for number in range(leaves.size()))
+        wanted = sum(int(str(size)) for size in sizes) // BYTES_PER_BUCKET
+        cores = self._session.sparkContext.defaultParallelism
+        return min(max(cores, wanted), MOST_BUCKETS)
 
     @property
     def _session(self) -> Any:
         return self.backend._session
 
     def _frame(self, data: ir.Table) -> "DataFrame":
-        return self._session.sql(self._compile(data))
+        return self._session.sql(self.sql_of(data))
 
     def _zoneless_frame(self, data: ir.Table) -> "DataFrame":
         """Return the rows with times as DuckDB writes them: without a time zone."""
@@ -265,6 +228,37 @@ def _one_frame(frames: list["DataFrame"]) -> "DataFrame":
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), texts)
 
 
+def _even_keys(parts: int) -> list[int]:
+    """Return for each part the number that Spark's hash sends there: every task has one part.
+
+    Spark hashes what it partitions by, with Murmur3 (x86, 32 bits, seed 42), and small numbers collide.
+    """
+    keys: dict[int, int] = {}
+    number = 0
+    while len(keys) < parts:
+        keys.setdefault(_murmur3(number) % parts, number)
+        number += 1
+    return [keys[part] for part in range(parts)]
+
+
+def _murmur3(number: int) -> int:
+    """Return Spark's hash of an ``int``, as a number without sign.
+
+    >>> _murmur3(0) == 933211791
+    True
+    """
+
+    def rotated(word: int, by: int) -> int:
+        return (word << by | word >> 32 - by) & _WORD
+
+    mixed = rotated(number * 0xCC9E2D51 & _WORD, 15) * 0x1B873593 & _WORD
+    mixed = rotated(42 ^ mixed, 13) * 5 + 0xE6546B64 & _WORD
+    mixed ^= 4  # bytes
+    mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & _WORD
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & _WORD
+    return mixed ^ mixed >> 16
+
+
 @ibis.udf.scalar.builtin(name="conv")
 def _conv(digits: str, from_base: int, to_base: int) -> str:
     """Spark's own function: a number's digits in another base."""
@@ -287,51 +281,3 @@ def _hand_over(backend: BaseBackend, table: ops.InMemoryTable) -> None:
     rows = table.data.to_pyarrow(table.schema)
     frame = backend._session.createDataFrame(rows, schema=PySparkSchema.from_ibis(table.schema))
     frame.createOrReplaceTempView(table.name)
-
-
-def start_session(options: Mapping[str, Any]) -> None:
-    """Open the Spark session that every connection of this process will use.
-
-    Its master and memory are fixed at the start, so it comes before the first connection.
-
-    Args:
-        options: Spark's settings. Those given to ``spark-submit`` come first.
-
-    Raises:
-        RuntimeError: If pyspark or a Java that it runs on is missing.
-    """
-    try:
-        from pyspark import SparkConf
-        from pyspark.sql import SparkSession
-    except ImportError as error:
-        raise RuntimeError(
-            "This environment runs on Spark: pip install 'clm-ler[spark]'"
-        ) from error
-    require_java()
-    # Those of spark-submit come first; elsewhere nothing is set yet.
-    given = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
-    options = {name: value for name, value in options.items() if not given.contains(name)}
-    if str(options.get("spark.master", "")).startswith("local"):
-        # Python functions run in this environment too, not in the first one on the PATH.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        options |= dict.fromkeys(("spark.driver.bindAddress", "spark.driver.host"), "127.0.0.1")
-    SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
-
-
-def require_java() -> None:
-    """Look at the Java that Spark would start.
-
-    Raises:
-        RuntimeError: If there is none, or an older one than Spark 4 runs on.
-    """
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=f"{home}/bin" if home else None)
-    if java is None:
-        place = f"in JAVA_HOME ({home})" if home else "on the PATH"
-        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, and no 'java' is {place}.")
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', answer)
-    if version is None or int(version[1]) < OLDEST_JAVA:
-        raise RuntimeError(
-            f"Spark needs Java {OLDEST_JAVA} or newer, not {answer.splitlines()[:1]}."
-        )

@@ -16,12 +16,14 @@ from kedro.pipeline.node import Node
 from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import Engine, engine, engine_of
+from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.s3 import check_bucket, s3_buckets
-from clm_ler.engines.spark import start_session
+from clm_ler.engines.session import start_session
 from clm_ler.files.atomic import sweep
 from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.files.locks import lock_folder
 from clm_ler.hooks.current import Run, current_run
+from clm_ler.storage.gather import let_work
 
 logger = logging.getLogger(__name__)
 _PREFIX = "CLM_AWS_"
@@ -43,7 +45,8 @@ class EngineHooks:
             start_session(options)
         if run := current_run():
             limits = run.settings["memory_limit"], int(run.settings["threads"])
-            _shared_engine(run).configure(*limits, str(run.settings["storage"]))
+            for shared in _shared_engines(run):
+                shared.configure(*limits, str(run.settings["storage"]))
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
@@ -99,15 +102,22 @@ def _take_credentials(s3: dict[str, Any]) -> None:
             os.environ[name.removeprefix("CLM_")] = value
 
 
-def _shared_engine(run: Run) -> Engine:
-    """Return the engine on the connection that all entries share."""
-    connection = engine(run.settings["engine"]).connection
-    return engine_of(FileDataset(filepath="any", connection=connection).connection)
+def _shared_engines(run: Run) -> list[Engine]:
+    """Return the engines on the connections that the entries share: of stored tables, of raw ones."""
+    chosen = engine(run.settings["engine"])
+    tables = DuckDB(FileDataset(filepath="any", connection=chosen.tables).connection)
+    if not chosen.distributed:
+        let_work(tables, None)
+        return [tables]
+    raw = engine_of(FileDataset(filepath="any", connection=chosen.connection).connection)
+    let_work(tables, raw)
+    return [tables, raw]
 
 
 def _open_store() -> None:
     if run := current_run():
-        _shared_engine(run).open_store(fsspec.config.conf.get("s3", {}))
+        for shared in _shared_engines(run):
+            shared.open_store(fsspec.config.conf.get("s3", {}))
 
 
 def _texts(conf: Any) -> Iterator[str]:

@@ -11,7 +11,8 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from fsspec.implementations.local import LocalFileSystem
 
-from clm_ler.engines import ORIGINS, Engine
+from clm_ler.engines import Engine
+from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
 
@@ -58,8 +59,15 @@ class Buckets:
         _OPEN[table.op()] = self
         return table
 
-    def read(self, engine: Engine, leaf: Any, bucket: int, of: int) -> ir.Table:
-        """Return the rows of one bucket out of ``of``, which is at least the table's own number.
+    def source(self, bucket: int) -> str:
+        """Return SQL of DuckDB's for the files that have the rows of a bucket, also of a larger number."""
+        files = self.files[bucket % len(self.files)]
+        if not files:  # any file has the columns
+            return f"FROM read_parquet({self.addresses()[:1]!r}, hive_partitioning = false) LIMIT 0"
+        return f"FROM read_parquet({list(files)!r}, hive_partitioning = false)"
+
+    def digest(self, engine: DuckDB, leaf: Any, bucket: int, of: int) -> str:
+        """Return what tells the rows of one bucket out of ``of`` from any others.
 
         Args:
             engine: Reads the files.
@@ -68,19 +76,13 @@ class Buckets:
             of: The number of buckets, a power of two.
         """
         files = self.files[bucket % len(self.files)]
-        if not files:
-            return leaf.to_expr().limit(0)
-        table = engine.read_parquet(files, f"{leaf.name}_bucket")
-        if of == len(self.files):
-            return table
-        return table.filter(person_bucket(table.person_id, of) == bucket)
-
-    def digest(self, engine: Engine, part: ir.Table, bucket: int, of: int) -> str:
-        """Return what tells the rows of one bucket, ``part``, from any others."""
-        if self.named_by_digest:
-            names = (PurePosixPath(file).name for file in self.files[bucket % len(self.files)])
+        # A cluster's tables are too large to be read for this; none has the names of another.
+        if self.named_by_digest or engine.cluster or not files:
+            names = (PurePosixPath(file).name for file in files)
             return f"{bucket} of {of}: {' '.join(names)}"
         if (bucket, of) not in self.digests:
+            rows = engine.read_parquet(files, f"{leaf.name}_rows")
+            part = rows.filter(person_bucket(rows.person_id, of) == bucket)
             self.digests[bucket, of] = engine.digest_of(part)
         return self.digests[bucket, of]
 
@@ -93,9 +95,7 @@ def stored_tables(expression: ir.Table) -> dict[ops.Relation, Buckets]:
     """Return the tables of an expression that are stored by person bucket, by their place in it."""
     found: dict[ops.Relation, Buckets] = {}
     for leaf in expression.op().find(ops.DatabaseTable):
-        if leaf in ORIGINS:
-            found |= stored_tables(ORIGINS[leaf])
-        elif leaf in _OPEN:
+        if leaf in _OPEN:
             found[leaf] = _OPEN[leaf]
     return found
 
@@ -119,6 +119,12 @@ class BucketFolder:
         """Return a path of the file system as an engine takes it."""
         return f"{self._scheme}://{path}" if self._scheme else path
 
+    def names(self, folder: str = "") -> set[str]:
+        """Return the files below the folder, or one within it, by their paths below the folder."""
+        self.filesystem.invalidate_cache()  # an engine may have written, not this file system
+        found = self.filesystem.find(f"{self.path}/{folder}".rstrip("/"))
+        return {path.removeprefix(f"{self.path}/") for path in found}
+
     def exists(self) -> bool:
         """Return whether a table was fully written here."""
         return bool(self.filesystem.exists(f"{self.path}/{MANIFEST}"))
@@ -139,7 +145,6 @@ class BucketFolder:
             sync(self.path)
         text = json.dumps({"buckets": len(files), "files": files}, indent=1)
         write_bytes(self.filesystem, f"{self.path}/{MANIFEST}", text.encode())
-        listed = {f"{self.path}/{name}" for names in files for name in names}
-        for file in self.filesystem.find(self.path):
-            if file not in listed and not file.endswith(MANIFEST):
-                self.filesystem.rm_file(file)
+        listed = {name for names in files for name in names} | {MANIFEST}
+        if old := sorted(self.names() - listed):
+            self.filesystem.rm([f"{self.path}/{name}" for name in old])

@@ -11,8 +11,6 @@ from typing import Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from clm_ler.engines import ORIGINS
-
 Column = tuple[ops.Relation, str]
 # Which rows a join keeps that match nothing, or one of several: of the left side only.
 _LEFT_ONLY = frozenset({"left", "any_left", "asof", "semi", "anti"})
@@ -55,13 +53,47 @@ def refuse(expression: ir.Table, tables: Mapping[ops.Relation, str]) -> None:
     _follow(expression.op(), tables)
 
 
+def sums_over_persons(
+    expression: ir.Table,
+    tables: Mapping[ops.Relation, str],
+    can_be_summed: Callable[[Any, Rows], bool],
+) -> dict[ops.Relation, Rows]:
+    """Return the aggregates and distinct rows over several persons, and the rows they are made of.
+
+    Below them, all looks at one person at a time. What is made of rows of several persons in another
+    way, and all above it, is left out.
+
+    Args:
+        expression: Any.
+        tables: The names of the tables that are stored by person bucket.
+        can_be_summed: Whether what each bucket gives of an aggregate can be put together.
+    """
+    sums: dict[ops.Relation, Rows] = {}
+    others: set[ops.Relation] = set()
+
+    def find(node: Any, found: Found, **_: Any) -> Rows | None:
+        if node in tables:
+            return Rows(frozenset({tables[node]}), frozenset({"person_id"}))
+        if not isinstance(node, ops.Relation) or not others.isdisjoint(node.find(ops.Relation)):
+            return None
+        try:
+            return _rows(node, found)
+        except NotPersonWise:
+            rows = found[node.parent] if isinstance(node, ops.Aggregate | ops.Distinct) else None
+            if rows and can_be_summed(node, rows):
+                sums[node] = rows
+            else:
+                others.add(node)
+            return None
+
+    expression.op().map(find)
+    return sums
+
+
 def _follow(top: ops.Relation, tables: Mapping[ops.Relation, str]) -> Rows | None:
     def find(node: Any, found: Found, **_: Any) -> Rows | None:
         if node in tables:
             return Rows(frozenset({tables[node]}), frozenset({"person_id"}))
-        if node in ORIGINS:
-            rows = _follow(ORIGINS[node].op(), tables)
-            return rows and replace(rows, columns=rows.columns & set(node.schema))
         return _rows(node, found) if isinstance(node, ops.Relation) else None
 
     return top.map(find)[top]

@@ -17,6 +17,14 @@ KEY_DIGITS = 15  # hexadecimal, of 4 bits each
 _WHOLE_NUMBER = r"^([+-]?[0-9]{1,19})(?:\.0*)?$"
 
 
+def with_keys(rows: ir.Table) -> ir.Table:
+    """Return selected rows with keys as ``person_id``, and the ids as ``own_id`` where they are texts."""
+    keys = {"person_id": person_key(rows.person_id)}
+    if rows.person_id.type().is_numeric():
+        return rows.mutate(keys)
+    return rows.mutate(keys, own_id=own_text(rows.person_id))
+
+
 def person_key(ids: ir.Column) -> ir.IntegerColumn:
     """Return the 64-bit key of each id, null where there is none.
 
@@ -42,14 +50,12 @@ def list_ids(patients: ir.Table) -> ir.Table:
     """Return ``person_id``, the key, and ``own_id``, the id in the data, where they differ.
 
     Args:
-        patients: Selected rows of ``patient``; those that pass the filter count.
+        patients: Rows of ``patient`` of :func:`with_keys`; those that pass the filter count.
     """
-    keys = person_key(patients.person_id)
-    rows = patients.filter(patients.passes_filter, keys.notnull())
-    texts = own_text(rows.person_id)
-    rows = rows.select(person_id=person_key(rows.person_id), own_id=texts)
-    if patients.person_id.type().is_numeric():
-        return rows.filter(ibis.literal(False))
+    rows = patients.filter(patients.passes_filter, patients.person_id.notnull())
+    if "own_id" not in rows.columns:
+        nobody = rows.filter(ibis.literal(False))
+        return nobody.select("person_id", own_id=nobody.person_id.cast("string"))
     own = rows.filter(rows.own_id != rows.person_id.cast("string"))
     return own.group_by("person_id").agg(own_id=_.own_id.min())
 
@@ -57,13 +63,15 @@ def list_ids(patients: ir.Table) -> ir.Table:
 def check_ids(patients: ir.Table) -> None:
     """Look whether two different ids have one key; whole numbers cannot.
 
+    Args:
+        patients: Rows of ``patient`` of :func:`with_keys`.
+
     Raises:
         ValueError: With the number of keys that several ids have.
     """
-    if patients.person_id.type().is_numeric():
+    if "own_id" not in patients.columns:
         return
     rows = patients.filter(patients.passes_filter)
-    rows = rows.select(person_id=person_key(rows.person_id), own_id=own_text(rows.person_id))
     by_key = rows.group_by("person_id").agg(ids=_.own_id.nunique())
     alike = int(by_key.filter(_.ids > 1).count().to_pyarrow().as_py())
     if alike:

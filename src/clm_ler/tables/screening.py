@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.engines.portable import sum_int64, trim, upper
 from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
-from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.systems import is_address, token_system, usual_name
@@ -53,7 +52,7 @@ def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
     texts = {name: _text(rows[name]) for name in ("gender", "race", "ethnicity", "region")}
     rows = rows.select(
         "passes_filter",
-        person_id=person_key(rows.person_id),
+        "person_id",
         birth_date=ibis.cases((birth.year().between(*years), birth)),
         blanked=(~birth.year().between(*years)).fill_null(False),
         **texts,
@@ -91,7 +90,6 @@ def screen_events(
     """
     born = demographics.select("birth_date", known_id="person_id")
     typed = rows.mutate(
-        person_id=person_key(rows.person_id),
         time=_as(rows.time, "timestamp"),
         system=_text(rows.system),
         code=_text(rows.code),
@@ -124,7 +122,7 @@ def name_codes(
     table. A row whose code is a placeholder is lost.
     """
     spelt = [name for name in ("system", "code", "unit", "text") if name in screened.columns]
-    engine = engine_of(screened)
+    engine = embedded(screened)
     found = engine.backend.to_pyarrow(screened.select(spelt).distinct())
     # Systems are few: they are named here, not by a long expression for each code.
     for name, of in (("usual", usual_name), ("named", partial(token_system, own=code_systems))):
@@ -250,7 +248,7 @@ def count_rows(*screened: ir.Table) -> ir.Table:
 def count_years(*screened: ir.Table) -> ir.Table:
     """Return the kept rows by table and year."""
     rows = [
-        table.filter(table.reason.isnull()).select("table", year=table.time.year())
+        table.filter(table.reason.isnull()).select("table", year=table.time.year().cast("int64"))
         for table in screened
     ]
     counts = ibis.union(*rows).group_by("table", "year").agg(rows=_.count())

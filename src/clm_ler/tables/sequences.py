@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
 from clm_ler.tables.labs.texts import text_rules, text_tokens
@@ -56,11 +56,11 @@ def build_sequences(
     histories = numbered.group_by("person_id").agg(events=event.collect())
     persons = histories.join(person_splits, "person_id").left_join(demographics, "person_id")
     columns = ["events", "birth_date", *BASELINE.values()]
-    made = engine_of(persons).map_arrow(
+    made = embedded(persons).map_arrow(
         persons, texts.build_sequences, columns, SEQUENCE, texts.digest
     )
     sequences = made.select("person_id", "split", *SEQUENCE)
-    return engine_of(sequences).look_up(sequences, "sorted_event_tokens", texts.texts)
+    return embedded(sequences).look_up(sequences, "sorted_event_tokens", texts.texts)
 
 
 def baseline_length(sequences: ir.Table) -> ir.IntegerColumn:

@@ -1,8 +1,10 @@
 """A small site with the published keys, and `split` and `preprocess` on it, stage by stage."""
 
 import uuid
-from functools import partial
+from functools import cache
+from tempfile import mkdtemp
 
+import ibis
 import yaml
 
 from clm_ler.corridor import nodes as corridor
@@ -12,6 +14,7 @@ from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
 from clm_ler.tables.labs.results import count_lab_values
+from clm_ler.tables.sources import RAW_TABLES
 
 # As in an existing CLM-LER configuration.
 PUBLISHED = yaml.safe_load("""
@@ -73,29 +76,55 @@ def listed(*names):
     return {name: PUBLISHED["tables"][name] for name in names}
 
 
+def handed_over(rows):
+    """Rows of a cluster's as it leaves them to DuckDB: written to Parquet."""
+    if not (engine := engine_of(rows)).distributed:
+        return rows
+    path = f"{mkdtemp()}/rows"
+    engine.write_parquet(rows, path)
+    return embedded().read_parquet(f"{path}/*.parquet")
+
+
+@cache
+def embedded():
+    """The connection on which tables of several engines meet."""
+    return ibis.duckdb.connect()
+
+
+def selected_rows(tables, options, names=tuple(RAW_TABLES)):
+    """The selected rows of raw tables, as they reach the nodes."""
+    return {
+        name: handed_over(corridor.select_rows(tables.get(name), options, name)) for name in names
+    }
+
+
 def preprocess(as_table, raw, options):
     """Return every table of the two pipelines; each stage is computed once."""
+    selected = selected_rows(
+        {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}, options
+    )
+    engine = engine_of(selected["patient"])
 
     def stored(table):
-        return as_table(table.to_pyarrow(), table.schema())
+        path = f"{mkdtemp()}/table.parquet"
+        engine.backend.to_parquet(table, path)
+        return engine.backend.read_parquet(path)
 
     def held(table):
         """As ``MaterializedDataset`` does."""
-        return engine_of(tables["patient"]).materialize(f"held_{uuid.uuid4().hex}", table)
+        return engine.materialize(f"held_{uuid.uuid4().hex}", table)
 
-    tables = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
-    raw_table = partial(dict.get, tables)
-    made = {"demographics": stored(corridor.select_demographics(tables["patient"], options))}
+    made = {"demographics": stored(corridor.select_demographics(selected["patient"], options))}
     births = made["demographics"]
     coded = corridor.screen_coded_events(
-        births, options, *(raw_table(name) for name in corridor.CODED_TABLES)
+        births, options, *(selected[name] for name in corridor.CODED_TABLES)
     )
-    labs = corridor.screen_lab_events(raw_table("lab"), births, options)
+    labs = corridor.screen_lab_events(selected["lab"], births, options)
     coded, labs = (held(corridor.name_events(rows, options)) for rows in (coded, labs))
     made["raw_row_counts"] = stored(
-        corridor.count_raw_rows(tables["patient"], coded, labs, options)
+        corridor.count_raw_rows(selected["patient"], coded, labs, options)
     )
-    made["person_ids"] = stored(corridor.list_person_ids(tables["patient"], options))
+    made["person_ids"] = stored(corridor.list_person_ids(selected["patient"]))
     made["person_splits"] = stored(
         assign_splits(births, None, None, made["person_ids"], SplitOptions())
     )

@@ -7,7 +7,14 @@ import pytest
 from clm_ler.corridor import nodes as corridor
 from clm_ler.pipelines.preprocess import nodes
 from tests.engines import both_engines
-from tests.pipelines.preprocess.site import SCHEMAS, listed, options, preprocess, rows
+from tests.pipelines.preprocess.site import (
+    SCHEMAS,
+    listed,
+    options,
+    preprocess,
+    rows,
+    selected_rows,
+)
 
 BIRTH = datetime(1980, 1, 1)
 # One person, every rule, worked out by hand.
@@ -175,11 +182,7 @@ def test_a_table_that_is_not_listed_is_not_read_although_it_is_there(as_table):
 def test_a_listed_table_that_is_not_there_is_named(as_table, name):
     raw = {table: as_table(rows, SCHEMAS[table]) for table, rows in RAW.items() if table != name}
     with pytest.raises(ValueError, match=f"^{name} is listed in preprocess.tables, and there is"):
-        births = corridor.select_demographics(raw.get("patient"), options())
-        corridor.screen_lab_events(raw.get("lab"), births, options())
-        corridor.screen_coded_events(
-            births, options(), raw.get("diagnosis"), raw.get("prescription"), None
-        )
+        selected_rows(raw, options())
 
 
 @pytest.mark.parametrize(

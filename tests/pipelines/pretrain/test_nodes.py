@@ -228,7 +228,7 @@ def test_a_preset_gives_what_is_not_set() -> None:
         with pytest.raises(ValidationError, match="is for model_type clm_ler; set mlm"):
             options(objective=objective, model_type=model_type)
     assert options(model_type="bert").objective == "mlm"
-    assert options(objective="mlm").pooling == "mean" and options().pooling == "query+mean+labs"
+    assert options(objective="mlm").pooling == "mean" and options().pooling == "query+labs"
     with pytest.raises(ValidationError, match="for an objective with a query"):
         options(objective="mlm", pooling="query")
     with pytest.raises(ValidationError, match="event_edges must be days that rise from 0"):

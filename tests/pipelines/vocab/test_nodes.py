@@ -15,7 +15,6 @@ from clm_ler.pipelines.vocab.nodes import (
     report_vocabulary,
 )
 from clm_ler.tokens import SPECIAL_TOKENS
-from tests.engines import both_engines
 
 SEQUENCES = {
     "person_id": "int64",
@@ -76,7 +75,6 @@ def words(tokenizer):
     return tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
 
 
-@both_engines
 def test_tokens_and_their_persons_are_counted_on_train(sequences):
     counts = count_tokens(sequences, VocabOptions()).to_pyarrow().to_pylist()
     assert [tuple(row.values()) for row in counts] == [
@@ -195,7 +193,6 @@ def test_the_saved_tokenizer_is_whole(sequences, lab_percentiles, tmp_path):
     assert Vocabulary.from_tokenizer(loaded).bins == 4
 
 
-@both_engines
 def test_encoded_sequences_decode_to_their_tokens(sequences, lab_percentiles):
     tokenizer = tokenizer_of(sequences, lab_percentiles)
     encoded = encode_sequences(sequences, tokenizer).order_by("person_id").to_pyarrow().to_pylist()
@@ -213,7 +210,6 @@ def test_encoded_sequences_decode_to_their_tokens(sequences, lab_percentiles):
     assert days == [40 * 365 + 7, 41 * 365 + 7, None, 90 * 365 + 7, 40 * 365 + 9]
 
 
-@both_engines
 def test_the_report_counts_what_is_covered(sequences, lab_percentiles):
     tokenizer = tokenizer_of(sequences, lab_percentiles)
     report = report_vocabulary(sequences, tokenizer, VocabOptions(min_persons=1, uncovered_codes=1))

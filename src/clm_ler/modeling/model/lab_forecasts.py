@@ -67,6 +67,16 @@ def softmax_by_group(scores: Tensor, counted: Tensor, group: Tensor, groups: int
     return raised / total.index_select(0, group).clamp(min=torch.finfo(raised.dtype).tiny)
 
 
+def forecasts_of(logits: Tensor, sequences: Tensor, labs: Tensor) -> Tensor:
+    """Return the logits of some pairs of a sequence and a lab, fp32 ``[pairs, B]``.
+
+    Labs are counted from 1; of lab 0, which training has not seen, nothing is said.
+    """
+    places = sequences * logits.shape[1] + (labs - 1).clamp(min=0)
+    told = logits.flatten(0, 1).index_select(0, places).float()
+    return told * (labs > 0)[:, None]
+
+
 def expected_places(logits: Tensor) -> Tensor:
     """Return the expected bin of each lab, ``[S, L]``: mean 0 and variance 1 over equal bins."""
     bins = logits.shape[-1]

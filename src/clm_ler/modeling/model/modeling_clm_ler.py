@@ -27,9 +27,11 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clm_ler.modeling.model.attention import attention_name, rotary_angles, rotate
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig, pooled_size
+from clm_ler.modeling.model.embeddings import ClmLerEmbeddings
 from clm_ler.modeling.model.event_head import EventHead
 from clm_ler.modeling.model.heads import ClmLerHead
 from clm_ler.modeling.model.lab_forecasts import LabForecasts, expected_places
+from clm_ler.modeling.model.pooling import pool, rank_in_sequence, sequence_of_token
 from clm_ler.modeling.model.read_out import MaskedCodesOutput, ReadOut, read_states
 
 
@@ -38,60 +40,6 @@ class EncoderOutput(BaseModelOutputWithPooling):
     """What the encoder makes of sequences; ``lab_logits`` are ``[sequences, labs, bins]``."""
 
     lab_logits: Tensor | None = None
-
-
-class ClmLerEmbeddings(nn.Module):
-    """Sum of the embeddings of code, lab bin, (by choice) the two together, and (by choice) day.
-
-    A bin that is only added to its code cannot say *which* lab was low once states are pooled; a row for
-    each (lab, bin) can. ``lab_of_code`` holds the number of each code among the labs, from 1; 0 for what is
-    no lab.
-    """
-
-    def __init__(self, config: ClmLerConfig) -> None:
-        super().__init__()
-        size = config.hidden_size
-        self.codes: nn.Module = nn.Embedding(
-            config.vocab_size, size, padding_idx=config.pad_token_id
-        )
-        self.lab_bins = nn.Embedding(config.num_lab_bins + 2, size, padding_idx=0)
-        self.num_lab_bins, self.has_lab_rows = config.num_lab_bins, config.lab_rows > 0
-        if self.has_lab_rows:
-            rows = 1 + config.lab_rows * config.num_lab_bins
-            self.lab_rows = nn.Embedding(rows, size, padding_idx=0)
-            self.lab_of_code: Tensor
-            self.register_buffer("lab_of_code", torch.zeros(config.vocab_size, dtype=torch.long))
-        if config.time_encoding == "day_embedding":
-            self.days = nn.Embedding(config.max_position_embeddings, size)
-        self.time_encoding = config.time_encoding
-        self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """Return ``[batch, length, hidden_size]``."""
-        embedded = self.codes(input_ids) + self.lab_bins(token_type_ids)
-        if self.has_lab_rows:
-            embedded = embedded + self.lab_rows(self.lab_row_of(input_ids, token_type_ids))
-        if self.time_encoding == "day_embedding":
-            embedded = embedded + self.days(position_ids)
-        return self.dropout(self.norm(embedded))
-
-    def number_labs(self, codes: Tensor) -> None:
-        """Give each lab code its rows, in the order of ``codes``, ``[lab_rows]``."""
-        self.lab_of_code.zero_()
-        self.lab_of_code[codes] = torch.arange(1, len(codes) + 1)
-
-    def lab_row_of(self, codes: Tensor, bins: Tensor) -> Tensor:
-        """Return the row of each (lab, bin); 0 for what is no lab, or has no bin to be seen."""
-        lab = self.lab_of(codes, bins)
-        return torch.where(lab > 0, (lab - 1) * self.num_lab_bins + bins, 0)
-
-    def lab_of(self, codes: Tensor, bins: Tensor) -> Tensor:
-        """Return the number of the lab whose result is seen, from 1; 0 where there is none."""
-        if not self.has_lab_rows:
-            return torch.zeros_like(codes)
-        known = (bins > 0) & (bins <= self.num_lab_bins)
-        return self.lab_of_code[codes] * known
 
 
 class ClmLerAttention(nn.Module):
@@ -282,44 +230,6 @@ class ClmLerModel(ClmLerPreTrainedModel):
             return None
         row = sequence_of_token(cu_seq_lens, hidden.shape[1])
         return (row[:, None] == row[None, :])[None, None]
-
-
-def sequence_of_token(cu_seq_lens: Tensor, tokens: int) -> Tensor:
-    """Return the number of the sequence that each packed token belongs to, ``[tokens]``."""
-    positions = torch.arange(tokens, device=cu_seq_lens.device, dtype=cu_seq_lens.dtype)
-    return torch.searchsorted(cu_seq_lens, positions, right=True) - 1
-
-
-def rank_in_sequence(input_ids: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
-    """Return the rank of each token in its sequence, counted from 0; the shape of the input."""
-    ranks = torch.arange(input_ids.shape[1], device=input_ids.device)
-    if cu_seq_lens is not None:
-        ranks = ranks - cu_seq_lens[sequence_of_token(cu_seq_lens, len(ranks))]
-    return ranks.expand_as(input_ids)
-
-
-def pool(
-    hidden: Tensor, pooling: str, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
-) -> Tensor:
-    """Return one vector per sequence, ``[sequences, pooled_size]``; see :class:`ClmLerConfig`.
-
-    The query token is the last of a sequence.
-    """
-    if pooling == "query+mean":
-        parts = (pool(hidden, name, attention_mask, cu_seq_lens) for name in ("query", "mean"))
-        return torch.cat(list(parts), dim=-1)
-    if cu_seq_lens is not None:
-        tokens = hidden.squeeze(0)
-        if pooling == "mean":
-            return torch.segment_reduce(tokens, "mean", lengths=cu_seq_lens.diff().long())
-        return tokens[cu_seq_lens[:-1] if pooling == "cls" else cu_seq_lens[1:] - 1]
-    if pooling == "cls":
-        return hidden[:, 0]
-    real = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask
-    lengths = real.sum(dim=1)
-    if pooling == "mean":
-        return (hidden * real.unsqueeze(-1)).sum(dim=1) / lengths.unsqueeze(-1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), lengths.long() - 1]
 
 
 class ClmLerForMaskedLM(ClmLerPreTrainedModel):

@@ -37,9 +37,7 @@ class ModelOptions:
     ] = True
     pooling: Annotated[
         Pooling | None,
-        doc(
-            "The embedding of a sequence; null: query+mean+labs, or mean where there is no query token"
-        ),
+        doc("The embedding of a sequence; null: query+labs, or mean where there is no query token"),
     ] = None
     position_embedding_type: Annotated[
         Literal["absolute"],

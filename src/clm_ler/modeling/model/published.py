@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
-from clm_ler.modeling.model.modeling_clm_ler import pool
+from clm_ler.modeling.model.pooling import pool
 from clm_ler.modeling.model.read_out import MaskedCodesOutput, ReadOut, read_states
 
 

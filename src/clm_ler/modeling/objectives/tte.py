@@ -37,6 +37,7 @@ from clm_ler.modeling.model.event_head import (
     expected_by_target,
     time_at_risk,
 )
+from clm_ler.modeling.model.lab_forecasts import forecasts_of
 from clm_ler.modeling.objectives.base import Sums, Targets
 from clm_ler.modeling.objectives.coming import (
     KINDS,
@@ -327,11 +328,8 @@ def _ratio(total: float, count: float) -> float:
 def next_bin_logits(model: Any, queries: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     """Return the logits of each lab's next bin, fp32 ``[F, B]``, given which lab."""
     if "lab_logits" in targets:
-        forecasts = targets["lab_logits"]
         labs = model.base_model.embeddings.lab_of_code[targets["bin_code"]]
-        places = targets["bin_query"] * forecasts.shape[1] + (labs - 1).clamp(min=0)
-        told: Tensor = forecasts.flatten(0, 1).index_select(0, places).float()
-        return told * (labs > 0)[:, None]  # of a lab that training has not seen it says nothing
+        return forecasts_of(targets["lab_logits"], targets["bin_query"], labs)
     if model.event_head.next_bin is None:  # labs are tokens of their own
         return queries.new_zeros(0, 1).float()
     labs = model.get_input_embeddings()(targets["bin_code"])

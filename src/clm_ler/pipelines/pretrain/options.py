@@ -62,7 +62,7 @@ class PretrainOptions(TrainingOptions, TteOptions, MlmOptions, WindowOptions, Mo
             ours = chosen.get("model_type", cls.model_type) == "clm_ler"
             chosen["objective"] = "mlm+tte" if ours else "mlm"
         if chosen.get("pooling") is None:
-            chosen["pooling"] = "mean" if chosen["objective"] == "mlm" else "query+mean+labs"
+            chosen["pooling"] = "mean" if chosen["objective"] == "mlm" else "query+labs"
         return chosen
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.nodes import select_demographics
-from clm_ler.corridor.wiring import OPTIONS, read_events
+from clm_ler.corridor.wiring import OPTIONS, read_events, select_rows
 from clm_ler.pipelines.transfer.nodes import adopt_model
 from clm_ler.tables.screening import count_codes
 
@@ -20,9 +20,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 outputs=["tokenizer", "pretrained_model"],
                 name="adopt_model",
             ),
+            select_rows("patient", "site_patient_rows"),
             Node(
                 select_demographics,
-                inputs=["patient", OPTIONS],
+                inputs=["site_patient_rows", OPTIONS],
                 outputs="site_demographics",
                 name="select_site_demographics",
             ),

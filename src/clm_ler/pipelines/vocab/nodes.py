@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import VocabOptions
-from clm_ler.engines import engine_of
+from clm_ler.engines import embedded
 from clm_ler.engines.portable import sum_int64
 from clm_ler.tables.encoding import (
     COUNTED,
@@ -49,7 +49,7 @@ def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
     fitted = sequences if options.fit_on == "all" else sequences.filter(_.split == "train")
     # First within each person, so that the memory it takes grows with the tokens, not the persons.
     lists = fitted.select("sorted_event_tokens")
-    counted = engine_of(lists).map_arrow(
+    counted = embedded(lists).map_arrow(
         lists, count_within, ["sorted_event_tokens"], COUNTED, digest="texts and codes"
     )
     counts = counted.select(own=_.counts.unnest()).group_by(token=_.own.token)
@@ -191,7 +191,7 @@ def _largest_uncovered(
 def _count_coverage(sequences: ir.Table, codec: TokenCodec) -> ir.Table:
     """Return tokens and persons, and the known among them, per split and system and over all."""
     lists = sequences.select("split", "sorted_event_tokens")
-    counted = engine_of(lists).map_arrow(
+    counted = embedded(lists).map_arrow(
         lists, codec.count_known, ["sorted_event_tokens"], COVERAGE, codec.digest
     )
     return (

@@ -1,0 +1,57 @@
+"""DuckDB's SQL in which a value that cannot be converted becomes null, and its errors without values."""
+
+import re
+
+import duckdb
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB as Dialect
+
+# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
+_PLAIN = re.compile(r"[\w :/,;-]+")
+# Errors about names, files and limits; any other may quote a value.
+_HARMLESS = (
+    *(
+        duckdb.BinderException,
+        duckdb.CatalogException,
+        duckdb.ParserException,
+        duckdb.HTTPException,
+    ),
+    *(duckdb.IOException, duckdb.OutOfMemoryException, duckdb.PermissionException),
+    *(duckdb.NotImplementedException, duckdb.InterruptException, duckdb.ConnectionException),
+)
+# What fails at a value, and has no form of its own that does not.
+_MAY_FAIL = (
+    *(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs, exp.Pow, exp.Exp, exp.Ln, exp.Log, exp.Sqrt),
+    *(exp.Chr, exp.Unhex, exp.Decode, exp.Pad, exp.JSONExtract, exp.JSONExtractScalar, exp.Round),
+    *(exp.DateAdd, exp.DateSub, exp.TsOrDsAdd, exp.TimestampAdd, exp.TimestampSub, exp.AddMonths),
+    *(exp.LastDay, exp.StrToUnix, exp.UnixToStr, exp.UnixToTime, exp.AtTimeZone, exp.FromTimeZone),
+    *(exp.DateFromParts, exp.Anonymous, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+)
+
+
+class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
+    """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
+
+    def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
+        return super().cast_sql(expression, safe_prefix="TRY_")
+
+
+def lenient_sql(query: exp.Expr) -> str:
+    """Return the text of a query; what fails at a value gives null there."""
+    for split in list(query.find_all(exp.RegexpSplit)):
+        if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
+            split.replace(exp.Split(this=split.this, expression=split.expression))
+    for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
+        if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
+            call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
+    for node in reversed(list(query.find_all(*_MAY_FAIL))):
+        if not node.meta.get("moment") and not node.find(exp.AggFunc, exp.Window, exp.Query):
+            made = exp.Anonymous(this="TRY", expressions=[node.copy()])
+            query = made if node is query else query
+            node.replace(made)
+    return _Lenient(dialect="duckdb", comments=False).generate(query)
+
+
+def message_without_values(error: BaseException) -> str | None:
+    """Return the message of an error that quotes no value, without the query."""
+    return str(error).partition("\n\nLINE ")[0] if isinstance(error, _HARMLESS) else None

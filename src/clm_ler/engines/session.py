@@ -1,0 +1,77 @@
+"""The Spark session of a process: started where it can be, refused in one line where it cannot."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+OLDEST_JAVA = 17
+OLDEST_SPARK = 4
+
+
+def start_session(options: Mapping[str, Any]) -> None:
+    """Open the Spark session that every connection of this process will use.
+
+    Its master and memory are fixed at the start, so it comes before the first connection.
+
+    Args:
+        options: Spark's settings. Those given to ``spark-submit`` come first.
+
+    Raises:
+        RuntimeError: If pyspark or a Java that it runs on is missing or too old.
+    """
+    try:
+        from pyspark import SparkConf
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise RuntimeError(
+            "This environment runs on Spark: pip install 'clm-ler[spark]'"
+        ) from error
+    require_spark()
+    require_java()
+    # Those of spark-submit come first; elsewhere nothing is set yet.
+    given = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
+    options = {name: value for name, value in options.items() if not given.contains(name)}
+    if str(options.get("spark.master", "")).startswith("local"):
+        # Python functions run in this environment too, not in the first one on the PATH.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        options |= dict.fromkeys(("spark.driver.bindAddress", "spark.driver.host"), "127.0.0.1")
+    SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
+
+
+def require_spark() -> None:
+    """Look at the version of pyspark.
+
+    Raises:
+        RuntimeError: If it is older than what the project runs on.
+    """
+    from pyspark import __version__ as version
+
+    if int(version.partition(".")[0]) < OLDEST_SPARK:
+        raise RuntimeError(
+            f"Spark {OLDEST_SPARK}.0 or newer is needed, and this is {version}: pip install "
+            "'clm-ler[spark]', or take a release of your platform that has it (docs/emr.md, "
+            "docs/databricks.md)."
+        )
+
+
+def require_java() -> None:
+    """Look at the Java that Spark would start.
+
+    Raises:
+        RuntimeError: If there is none, or an older one than Spark 4 runs on.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        place = f"in JAVA_HOME ({home})" if home else "on the PATH"
+        raise RuntimeError(f"Spark needs Java {OLDEST_JAVA} or newer, and no 'java' is {place}.")
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', answer)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise RuntimeError(
+            f"Spark needs Java {OLDEST_JAVA} or newer, not {answer.splitlines()[:1]}."
+        )

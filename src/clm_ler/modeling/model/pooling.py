@@ -1,0 +1,42 @@
+"""From the states of tokens to one vector for each sequence, padded or packed."""
+
+import torch
+from torch import Tensor
+
+
+def sequence_of_token(cu_seq_lens: Tensor, tokens: int) -> Tensor:
+    """Return the number of the sequence that each packed token belongs to, ``[tokens]``."""
+    positions = torch.arange(tokens, device=cu_seq_lens.device, dtype=cu_seq_lens.dtype)
+    return torch.searchsorted(cu_seq_lens, positions, right=True) - 1
+
+
+def rank_in_sequence(input_ids: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
+    """Return the rank of each token in its sequence, counted from 0; the shape of the input."""
+    ranks = torch.arange(input_ids.shape[1], device=input_ids.device)
+    if cu_seq_lens is not None:
+        ranks = ranks - cu_seq_lens[sequence_of_token(cu_seq_lens, len(ranks))]
+    return ranks.expand_as(input_ids)
+
+
+def pool(
+    hidden: Tensor, pooling: str, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
+) -> Tensor:
+    """Return one vector per sequence, ``[sequences, pooled_size]``; see :class:`ClmLerConfig`.
+
+    The query token is the last of a sequence.
+    """
+    if pooling == "query+mean":
+        parts = (pool(hidden, name, attention_mask, cu_seq_lens) for name in ("query", "mean"))
+        return torch.cat(list(parts), dim=-1)
+    if cu_seq_lens is not None:
+        tokens = hidden.squeeze(0)
+        if pooling == "mean":
+            return torch.segment_reduce(tokens, "mean", lengths=cu_seq_lens.diff().long())
+        return tokens[cu_seq_lens[:-1] if pooling == "cls" else cu_seq_lens[1:] - 1]
+    if pooling == "cls":
+        return hidden[:, 0]
+    real = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask
+    lengths = real.sum(dim=1)
+    if pooling == "mean":
+        return (hidden * real.unsqueeze(-1)).sum(dim=1) / lengths.unsqueeze(-1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), lengths.long() - 1]
