@@ -4,7 +4,7 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor import labels, nodes
+from clm_ler.corridor import nodes
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
@@ -118,32 +118,6 @@ def keep_events(whose: str, translations: str) -> Pipeline:
                 outputs=f"{whose}lab_events",
                 name=f"keep_{whose}lab_events",
             ),
-        ]
-    )
-
-
-def select_labels() -> Pipeline:
-    """Return the node that gives ``labels``, of a task or of a table.
-
-    It is part of ``label`` and of ``finetune``, and has a namespace of its own, so that a run of both
-    has it once.
-    """
-    return Pipeline(
-        [
-            Node(
-                labels.select_labels,
-                inputs=[
-                    "raw_labels",
-                    "task_candidates",
-                    "person_ids",
-                    "params:task",
-                    "params:finetune",
-                    OPTIONS,
-                ],
-                outputs="labels",
-                name="select_labels",
-                namespace="labels",
-            )
         ]
     )
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUCKETS = "spark.clm_ler.buckets"
 BYTES_PER_BUCKET = 64 * 2**20  # of the largest raw table, as it lies there: some 2 million events
+UNKNOWN_BYTES = 2**60  # Spark takes what it knows nothing of to be larger than anything
 MOST_BUCKETS = 2**14  # where nobody knows how large a table is
 _WORD = 2**32 - 1
 
@@ -172,7 +173,8 @@ class Spark(Engine):
             return given
         leaves = self._frame(data)._jdf.queryExecution().optimizedPlan().collectLeaves()
         sizes = (leaves.apply(number).stats().sizeInBytes() for number in range(leaves.size()))
-        wanted = sum(int(str(size)) for size in sizes) // BYTES_PER_BUCKET
+        known = (size for text in sizes if (size := int(str(text))) < UNKNOWN_BYTES)
+        wanted = sum(known) // BYTES_PER_BUCKET
         cores = self._session.sparkContext.defaultParallelism
         return min(max(cores, wanted), MOST_BUCKETS)
 

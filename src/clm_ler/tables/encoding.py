@@ -37,18 +37,21 @@ def count_within(column: pa.Array) -> pa.StructArray:
     Lab tokens that differ in their bin only have one code.
 
     >>> count_within(pa.array([["b", "a", "b"], []])).field("counts").to_pylist()
-    [[{'token': 'b', 'n': 2, 'leads': 1}, {'token': 'a', 'n': 1, 'leads': 1}], []]
+    [[{'token': 'a', 'n': 1, 'leads': 1}, {'token': 'b', 'n': 2, 'leads': 1}], []]
     """
     texts = column.flatten().dictionary_encode()
+    # In the order of texts: which is the first must not depend on who else is in the column.
+    order = pc.sort_indices(texts.dictionary).to_numpy()
+    known, kinds = texts.dictionary.take(order), max(len(order), 1)
+    places = np.argsort(order)[texts.indices.to_numpy()]
     rows = np.repeat(np.arange(len(column)), pc.list_value_length(column))
-    kinds = max(len(texts.dictionary), 1)
-    cells, counts = np.unique(rows * kinds + texts.indices.to_numpy(), return_counts=True)
-    labs = pc.struct_field(pc.extract_regex(texts.dictionary, LAB_TOKEN), "code")
-    codes = pc.coalesce(labs, texts.dictionary).dictionary_encode().indices.to_numpy()
+    cells, counts = np.unique(rows * kinds + places, return_counts=True)
+    labs = pc.struct_field(pc.extract_regex(known, LAB_TOKEN), "code")
+    codes = pc.coalesce(labs, known).dictionary_encode().indices.to_numpy()
     of_code = cells // kinds * kinds + codes[cells % kinds]
     leads = np.zeros(len(cells), np.int64)
     leads[np.unique(of_code, return_index=True)[1]] = 1
-    tokens = texts.dictionary.take(pa.array(cells % kinds))
+    tokens = known.take(pa.array(cells % kinds))
     fields = [tokens, pa.array(counts), pa.array(leads)]
     entries = pa.StructArray.from_arrays(fields, ["token", "n", "leads"])
     sizes = np.bincount(cells // kinds, minlength=len(column))

@@ -2,7 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.wiring import select_labels, sequences_at
+from clm_ler.corridor.labels import selected_labels
+from clm_ler.corridor.wiring import sequences_at
 from clm_ler.pipelines.finetune.figures import (
     plot_calibration,
     plot_decision_curve,
@@ -145,4 +146,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    return select_labels() + finetune + sequences_at("labels", "labelled_")
+    return selected_labels() + finetune + sequences_at("labels", "labelled_")

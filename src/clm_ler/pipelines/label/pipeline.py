@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.wiring import select_labels
+from clm_ler.corridor.labels import selected_labels
 from clm_ler.pipelines.label import nodes
 from clm_ler.pipelines.label.figures import plot_task
 
@@ -88,4 +88,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ]
     )
-    return label + select_labels()
+    return label + selected_labels()
