@@ -54,7 +54,8 @@ def on_spark(chain, storage, log, tmp_path_factory):
     shutil.copytree(storage / "01_raw", place / "01_raw")
     training = ",".join(f"pretrain.{name}={value}" for name, value in SMALL["pretrain"].items())
     run = ["-m", "kedro", "run", "--env=spark", "--pipelines=split,preprocess,vocab,pretrain"]
-    given = f"--params=storage={place},buckets=4,{training}"
+    few = f"vocab.min_persons={SMALL['vocab']['min_persons']}"
+    given = f"--params=storage={place},buckets=4,{few},{training}"
     environment = os.environ | {"SPARK_CONF_DIR": str(log)}
     subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True, env=environment)
     return place

@@ -49,12 +49,13 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
     def held(name, table):
         return backend.create_table(name, table)
 
-    made = {
-        "demographics": held("demographics", corridor.select_demographics(raw["patient"], READING))
-    }
+    selected = {name: corridor.select_rows(raw[name], READING, name) for name in READING.tables}
+    persons = corridor.select_demographics(selected["patient"], READING)
+    made = {"demographics": held("demographics", persons)}
     born = made["demographics"]
-    coded = corridor.screen_coded_events(born, READING, *(raw[n] for n in corridor.CODED_TABLES))
-    labs = corridor.screen_lab_events(raw["lab"], born, READING)
+    rows_of_codes = (selected[name] for name in corridor.CODED_TABLES)
+    coded = corridor.screen_coded_events(born, READING, *rows_of_codes)
+    labs = corridor.screen_lab_events(selected["lab"], born, READING)
     for name, rows, columns in (
         ("coded_events", coded, ()),
         ("lab_events", labs, ("value", "unit")),
