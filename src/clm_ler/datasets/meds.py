@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-import ibis
 import ibis.expr.types as ir
 
 from clm_ler.datasets.person_table import PersonTableDataset
+from clm_ler.storage.apart import CopyParquet, Write
 
 
 class MedsEventsDataset(PersonTableDataset):
@@ -30,6 +30,5 @@ class MedsEventsDataset(PersonTableDataset):
         """Return all events."""
         return self._engine.read_parquet(self._stored().addresses())
 
-    def _write(self, data: ir.Table, path: str) -> None:
-        order = [ibis.asc(name, nulls_first=True) for name in self.ORDER]
-        super()._write(data.order_by(order), path)
+    def _writer(self, data: ir.Table) -> Write:
+        return CopyParquet(self._engine.parquet_options(data), self.ORDER)

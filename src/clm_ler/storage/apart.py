@@ -118,10 +118,14 @@ class WriteFile:
 
 @dataclass(frozen=True)
 class CopyParquet:
-    """Writes rows as a Parquet file, with DuckDB's options."""
+    """Writes rows as a Parquet file, with DuckDB's options, in the order of columns where any are named."""
 
     options: str
+    order: tuple[str, ...] = ()
 
     def __call__(self, connection: Connection, sql: str, address: str) -> None:
-        """Write."""
+        """Write; nulls come first."""
+        if self.order:
+            columns = ", ".join(f'"{name}" ASC NULLS FIRST' for name in self.order)
+            sql = f"FROM ({sql}) ORDER BY {columns}"
         connection.execute(f"COPY ({sql}) TO '{address}' ({self.options})")
