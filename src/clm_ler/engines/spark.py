@@ -1,6 +1,5 @@
 """Spark, the engine for data that is beyond one machine."""
 
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -148,7 +147,9 @@ class Spark(Engine):
         with without_values(_errors(), _without_values, data):
             frame.write.partitionBy(column).parquet(folder, compression="zstd")
 
-    def each(self, do: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+    def each(
+        self, do: Callable[[Any], list[bytes | None]], parts: Sequence[Any]
+    ) -> Iterator[list[bytes | None]]:
         """Call a function with each part in a task of its own on the executors; yield what each gives.
 
         A failed task is done again, by Spark's own rule.
@@ -156,13 +157,14 @@ class Spark(Engine):
 
         def apply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                made = [pickle.dumps(do(parts[number])) for number in batch["id"].to_pylist()]
-                yield pa.RecordBatch.from_arrays([pa.array(made, pa.binary())], ["made"])
+                made = [do(parts[number]) for number in batch["id"].to_pylist()]
+                lists = pa.array(made, pa.list_(pa.binary()))
+                yield pa.RecordBatch.from_arrays([lists], ["made"])
 
         if parts:
             numbers = self._session.range(0, len(parts), 1, len(parts))
-            for row in numbers.mapInArrow(apply, "made binary").collect():
-                yield pickle.loads(row.made)
+            for row in numbers.mapInArrow(apply, "made array<binary>").collect():
+                yield [None if one is None else bytes(one) for one in row.made]
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return the number that is set, else one by the size of the tables that are read.

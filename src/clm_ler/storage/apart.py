@@ -46,8 +46,8 @@ class Part:
     path: str = ""
 
 
-Do = Callable[[Connection, str, Part], Any]
-"""What is done with the SQL of one bucket; what it returns can be pickled."""
+Do = Callable[[Connection, str, Part], bytes | None]
+"""What is done with the SQL of one bucket; it gives bytes, or nothing."""
 
 
 def show(connection: Connection, part: Part) -> None:
@@ -59,7 +59,7 @@ def show(connection: Connection, part: Part) -> None:
 
 def do_apart(
     queries: Sequence[Query], settings: Mapping[str, str], secret: str | None, do: Do, part: Part
-) -> list[Any]:
+) -> list[bytes | None]:
     """Do something with each query on a connection of this task's own; return what each gives.
 
     Args:
