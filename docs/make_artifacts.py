@@ -32,7 +32,7 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
-    "MemoryDataset": "of one run, not kept",
+    "passed_on.PassedOnDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",

@@ -142,7 +142,7 @@ def test_a_process_for_each_node_needs_what_is_kept_in_between(own, kedro_run):
             session.run(pipeline_names=["split", "preprocess"], **part)
             return session.load_context().catalog
 
-    named = ["named_coded_events", "named_lab_events"]
+    named = ["named_coded_events", "named_lab_events", "counted_patient_rows"]
     run({}, to_outputs=[*named, "person_splits"])
     with pytest.raises(DatasetError, match=r"there only in the run .*keep_intermediate=true"):
         run({}, from_inputs=named)

@@ -6,6 +6,7 @@ import ibis.expr.types as ir
 from kedro.io import DatasetError
 from kedro_datasets.ibis import TableDataset
 
+from clm_ler.datasets.passed_on import IN_FILES
 from clm_ler.engines.duckdb import DuckDB
 
 
@@ -31,8 +32,7 @@ class MaterializedDataset(TableDataset):
         """Return the table."""
         if self._table is None:
             raise DatasetError(
-                f"{self._table_name} is there only in the run that makes it: start from the node that "
-                "does, or keep it in files with --params=keep_intermediate=true from there on."
+                f"{self._table_name} is there only in the run that makes it: {IN_FILES}"
             )
         return self._table
 
