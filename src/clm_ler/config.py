@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from mimetypes import guess_type
 from threading import RLock
 from typing import Any, cast
@@ -35,18 +36,25 @@ class ConfigLoader(OmegaConfigLoader):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what Kedro's loader takes."""
+        self._once: dict[str, dict[str, Any]] = {}
         with _RESOLVERS:
             super().__init__(*args, **kwargs)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return the configuration of a kind, with the resolvers bound to this loader."""
+        """Return the configuration of a kind: read once, as Kedro and its hooks ask for it often."""
         with _RESOLVERS:
-            if key != "globals":
-                _bind("globals", self["globals"])
-            if key == "catalog":
-                _bind("param", self["parameters"])
-            found = super().__getitem__(key)
-            return self._parameters(found) if key == "parameters" else found
+            if key not in self._once:
+                self._once[key] = self._read(key)
+            return deepcopy(self._once[key])
+
+    def _read(self, key: str) -> dict[str, Any]:
+        """Return what the files say, with the resolvers bound to this loader."""
+        if key != "globals":
+            _bind("globals", self["globals"])
+        if key == "catalog":
+            _bind("param", self["parameters"])
+        found = super().__getitem__(key)
+        return self._parameters(found) if key == "parameters" else found
 
     def unread(self) -> list[str]:
         """Return what the command line sets and nothing in the configuration reads."""
