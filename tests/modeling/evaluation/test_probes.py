@@ -64,6 +64,27 @@ def test_a_standardised_regression_takes_its_scale_from_unlabelled_rows(
     np.testing.assert_allclose(probe.predict(test), expected, atol=1e-4)
 
 
+def test_parts_of_features_weigh_the_same_however_wide(
+    data: tuple[Data, Data, np.ndarray],
+) -> None:
+    """A part that is repeated has the weights of the part itself."""
+    train, valid, test = data
+
+    def widened(features: np.ndarray) -> np.ndarray:
+        return np.hstack([features[:, :2], *[features[:, 2:]] * 3])
+
+    width = train[0].shape[1]
+    wide = [(widened(features), labels) for features, labels in (train, valid)]
+    once = fit_probe("standardised", {"C": [1e-2]}, train, valid, 0, parts=[2, width - 2])
+    # As many columns in all have the variance of as many in all.
+    factor = wide[0][0].shape[1] / width
+    grid = {"C": [1e-2 / factor]}
+    repeated = fit_probe("standardised", grid, *wide, 0, parts=[2, 3 * (width - 2)])
+    np.testing.assert_allclose(repeated.predict(widened(test)), once.predict(test), atol=1e-4)
+    flat = fit_probe("standardised", grid, *wide, 0)
+    assert np.abs(flat.predict(widened(test)) - once.predict(test)).max() > 1e-2
+
+
 def test_sparse_features_are_scaled_and_not_centred(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, test = data
     sparse = [(sp.csr_matrix(features), labels) for features, labels in (train, valid)]

@@ -59,7 +59,7 @@ def features(sub_task: SubTask) -> Features:
     vectors[:, 0] += 0.8 * everyone["label"].to_numpy()
     table = pa.Table.from_pandas(everyone[["person_id", "prediction_time"]], preserve_index=False)
     embedding = pa.array(list(vectors), pa.list_(pa.float32()))
-    return embedding_features(ibis.memtable(table.append_column("embedding", embedding)))
+    return embedding_features(ibis.memtable(table.append_column("embedding", embedding)), [4, 2])
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ Predict = Callable[[Matrix], NDArray[np.float64]]
 Candidate = tuple[dict[str, Any], Predict]
 Estimator = Literal["logistic", "standardised", "gbm", "forest"]
 Grid = Mapping[str, Sequence[Any]]
+Scales = Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 SEARCH_ITERATIONS = 1000
 FINAL_ITERATIONS = 100  # the official refit drops the search's setting for scikit-learn's default
@@ -95,19 +96,23 @@ def fit_probe(
     validation: tuple[Matrix, Labels],
     seed: int,
     unlabelled: Matrix | None = None,
+    parts: Sequence[int] = (),
 ) -> Probe:
     """Return the classifier with the best validation AUROC, the first one where several are best.
 
     Args:
         estimator: ``logistic``: features divided by their largest absolute training value, L2;
             ``standardised``: features centred (where they are dense) and divided by their standard
-            deviation, L2; ``gbm``: LightGBM; ``forest``: random forest.
+            deviation, L2, every part of them with the same variance; ``gbm``: LightGBM; ``forest``:
+            random forest.
         grid: The values of each hyper-parameter, named as the libraries name them.
         train: Features and labels to fit on.
         validation: Features and labels to choose on.
         seed: Of the random forest.
         unlabelled: Features that ``standardised`` takes mean and deviation of; the training rows
             where there are no others.
+        parts: How many columns each part of the features has, where they are joined from several: the
+            penalty then costs each part the same, however many columns it has.
 
     Raises:
         ValueError: If the training rows have one class only.
@@ -116,7 +121,8 @@ def fit_probe(
         raise ValueError("The training rows have one class only.")
     best, best_auroc = None, -np.inf
     like = train[0] if unlabelled is None else unlabelled
-    for settings, predict in ESTIMATORS[estimator](train, grid, seed, like):
+    scales = partial(_scales, like, parts)
+    for settings, predict in ESTIMATORS[estimator](train, grid, seed, scales):
         auroc = auroc_of(validation[1], predict(validation[0]))
         if best is None or auroc > best_auroc:
             best, best_auroc = (settings, predict), auroc
@@ -129,7 +135,7 @@ def fit_probe(
 
 
 def _logistic_candidates(
-    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
     scaler = _scaler(train[0])
     for settings in ParameterGrid(grid):
@@ -147,11 +153,10 @@ def _logistic(
 
 
 def _standardised_candidates(
-    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
-    """Yield regressions on standardised features; what never varies has no weight."""
-    mean, deviation = _moments(like)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    """Yield regressions on standardised features."""
+    mean, scale = scales()
     if sp.issparse(train[0]):  # centred, it would be dense
         mean = np.zeros_like(mean)
         features = train[0] @ sp.diags(scale.astype(np.float32))
@@ -164,6 +169,19 @@ def _standardised_candidates(
             model.fit(features, train[1])
         weights = model.coef_[0] * scale
         yield settings, Linear(weights, float(model.intercept_[0] - weights @ mean))
+
+
+def _scales(like: Matrix, parts: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what is taken from each column, and what it is multiplied with: 0 if it never varies.
+
+    The variance of all columns together is their number, and the same of every part.
+    """
+    mean, deviation = _moments(like)
+    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    if parts:
+        share = len(scale) / len(parts)
+        scale *= np.concatenate([np.full(size, np.sqrt(share / size)) for size in parts])
+    return mean, scale
 
 
 def _moments(features: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -180,7 +198,7 @@ def _scaler(features: Matrix) -> MaxAbsScaler:
 
 
 def _gbm_candidates(
-    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
     """Yield LightGBM models on one binned copy of the rows: binning costs more than most fits.
 
@@ -217,7 +235,7 @@ def _varying_columns(features: Matrix) -> NDArray[np.intp]:
 
 
 def _forest_candidates(
-    train: tuple[Matrix, Labels], grid: Grid, seed: int, like: Matrix
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
     """Yield random forests; one of fewer trees is the beginning of one of more, grown once."""
     features, labels = train
@@ -240,7 +258,7 @@ def auroc_of(labels: Labels, scores: NDArray[np.float64]) -> float:
     return float(roc_auc_score(labels, scores)) if len(np.unique(labels)) == 2 else float("nan")
 
 
-ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int, Matrix], Iterable[Candidate]]] = {
+ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int, Scales], Iterable[Candidate]]] = {
     "logistic": _logistic_candidates,
     "standardised": _standardised_candidates,
     "gbm": _gbm_candidates,

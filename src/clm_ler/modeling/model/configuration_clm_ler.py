@@ -105,7 +105,11 @@ class ClmLerConfig(PreTrainedConfig):
 
 def pooled_size(config: PreTrainedConfig) -> int:
     """Return the length of the embedding of a sequence, for a model of any flavour."""
+    return sum(pooled_parts(config))
+
+
+def pooled_parts(config: PreTrainedConfig) -> list[int]:
+    """Return the lengths of what the embedding is joined from: states, then one forecast a lab."""
     parts = getattr(config, "pooling", "mean").split("+")
-    states = len(parts) - ("labs" in parts)
-    forecasts = config.lab_rows if "labs" in parts and config.forecasts_labs else 0
-    return int(config.hidden_size * states + forecasts)
+    forecasts = [config.lab_rows] if "labs" in parts and config.forecasts_labs else []
+    return [config.hidden_size] * (len(parts) - ("labs" in parts)) + forecasts

@@ -28,7 +28,7 @@ from clm_ler.tables.ehrshot.tasks import shot_rows
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of what a cell's file holds; raised when the same cell would hold something else
+VERSION = 3  # of what a cell's file holds; raised when the same cell would hold something else
 ROWS_PER_BATCH = 64  # cells that are read at a time
 ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
 UNLABELLED_ROWS = 1000  # samples that scales and ranks are taken from

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,17 @@ Fit = Callable[[HeadOptions, Data, Data, int, Any], Probe]
 
 
 def fit_head(
-    head: HeadOptions, train: Data, validation: Data, seed: int, unlabelled: Matrix | None
+    head: HeadOptions,
+    train: Data,
+    validation: Data,
+    seed: int,
+    unlabelled: Matrix | None,
+    parts: Sequence[int] = (),
 ) -> Probe:
     """Return the head's classifier on a matrix of features."""
     if head.estimator == "finetune":
         raise ValueError("A head that fine-tunes goes with the model clm_ler_finetuned only.")
-    return fit_probe(head.estimator, head.grid, train, validation, seed, unlabelled)
+    return fit_probe(head.estimator, head.grid, train, validation, seed, unlabelled, parts)
 
 
 @dataclass(frozen=True)
@@ -60,15 +66,16 @@ class Features:
     fit: Fit = fit_head
 
 
-def embedding_features(ehrshot_embeddings: ir.Table) -> Features:
-    """Return the vector of each person and prediction time."""
+def embedding_features(ehrshot_embeddings: ir.Table, parts: Sequence[int]) -> Features:
+    """Return the vector of each person and prediction time; ``parts`` are the lengths of its parts."""
     table = ehrshot_embeddings.to_pyarrow()
     moments = table.select(["person_id", "prediction_time"]).to_pandas()
     vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(moments), -1)
     instants, ordered = by_instant(moments, vectors)
     return Features(
         lambda samples: ordered[instants.first_not_before(*keys_of(samples))],
-        digest(instants.keys, ordered),
+        digest(instants.keys, ordered, list(parts)),
+        partial(fit_head, parts=parts),
     )
 
 

@@ -19,6 +19,7 @@ from clm_ler.corridor import samples as corridor
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
+from clm_ler.modeling.model.configuration_clm_ler import pooled_parts
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
 from clm_ler.pipelines.ehrshot_eval.cells import (
     CELL,
@@ -135,14 +136,17 @@ def fit_cells(
     not finished lie below ``workspace``, a local folder.
     """
     seen = ehrshot_seen.order_by(MOMENT).to_pandas()
-    frozen = embedding_features(ehrshot_embeddings)
+    joined = pooled_parts(pretrained_model.config)
+    frozen = embedding_features(ehrshot_embeddings, joined)
     model = (ehrshot_encoded, tokenizer, pretrained_model, workspace)
     ages = age_features(seen, ehrshot_count_tokens)
     features = {
         "clm_ler": frozen,
         **fine_tuned_features(seen, frozen.digest, *model, options),
         **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, ages, options),
-        **simple_features(ehrshot_untrained_embeddings, ehrshot_demographics, ages, options),
+        **simple_features(
+            ehrshot_untrained_embeddings, joined, ehrshot_demographics, ages, options
+        ),
         **windowed_beside(
             frozen, seen, ehrshot_valued_events, ehrshot_samples, ages, options, workspace
         ),

@@ -1,5 +1,6 @@
 """What the model has to beat beside the counts, and what it makes together with them."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -29,12 +30,16 @@ BASELINE = ["gender", "race", "ethnicity"]
 
 
 def simple_features(
-    untrained_embeddings: ir.Table, demographics: ir.Table, ages: Features, options: EhrshotOptions
+    untrained_embeddings: ir.Table,
+    parts: Sequence[int],
+    demographics: ir.Table,
+    ages: Features,
+    options: EhrshotOptions,
 ) -> dict[str, Features]:
     """Return what the least opponents see, as far as they are wanted."""
     made = {}
     if options.models.get("untrained"):
-        made["untrained"] = embedding_features(untrained_embeddings)
+        made["untrained"] = embedding_features(untrained_embeddings, parts)
     if options.models.get("demographics"):
         made["demographics"] = demographic_features(demographics, ages)
     return made
