@@ -36,13 +36,32 @@ SMALL = {
     "finetune.num_train_epochs": "1",
     "ehrshot_eval.bootstraps": "10",
 }
-RUNS = [
+HERE = [
     command
     for command in COMMANDS
     if command.startswith("kedro run")
     and command not in ("kedro run", "kedro run --traceback")  # the fixture `chain`; an option
     and not any(part in command for part in ELSEWHERE)
 ]
+
+
+def asks_for(command):
+    """The environment of a command, its pipelines, and the names of its parameters."""
+    words = dict(word.split("=", 1) for word in shlex.split(command)[2:])
+    pairs = filter(None, words.get("--params", "").split(","))
+    names = frozenset(pair.split("=")[0] for pair in pairs) - {"storage"}
+    return words.get("--env"), frozenset(words["--pipelines"].split(",")), names
+
+
+def is_part_of(command, other):
+    """Whether the other one runs all that this one runs, and more."""
+    if not all("--pipelines" in one and "--to-nodes" not in one for one in (command, other)):
+        return False
+    (env, pipelines, names), (of_env, of_pipelines, of_names) = map(asks_for, (command, other))
+    return env == of_env and pipelines < of_pipelines and names <= of_names
+
+
+RUNS = [one for one in HERE if not any(is_part_of(one, other) for other in HERE)]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,12 @@ def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, ke
     cohort = {"persons": 150, "ehrshot": {"persons": 60}}
     # Of so few patients there are no eight with each label.
     models = {"clm_ler": ["lr_lbfgs"], **dict.fromkeys(OPPONENTS, ())}
-    local["ehrshot_eval"] |= {"shots": [-1], "bootstraps": 10, "models": models}
+    local["ehrshot_eval"] |= {
+        "tasks": ["guo_los"],
+        "shots": [-1],
+        "bootstraps": 10,
+        "models": models,
+    }
     catalog = kedro_run(f"s3://{BUCKET}/site", cohort=cohort, **local)
     assert catalog.load("sequences").count().to_pyarrow().as_py() > 0
     assert catalog.load("encoded_sequences").num_rows > 0

@@ -144,11 +144,15 @@ def options(tmp_path: Path, **changes: Any) -> EhrshotOptions:
     return EhrshotOptions.model_validate(settings | changes)
 
 
-def features_of(
-    events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
-) -> dict[str, Any]:
-    """The tables that cells are fitted on."""
-    tables = read_site(events, site) | fitted | {"params:ehrshot_eval": chosen}
+@pytest.fixture(scope="module")
+def seen(site: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+    """What the site's events make a model see."""
+    return seen_of(site["events"], site, fitted)
+
+
+def seen_of(events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+    """The tables that cells are fitted on, but for embeddings."""
+    tables = read_site(events, site) | fitted | {"params:ehrshot_eval": options(Path())}
     found = evaluated(tables, "ehrshot_seen", "ehrshot_sequences", "ehrshot_demographics")
     found["ehrshot_count_tokens"] = site_nodes.collect_count_tokens(
         tables["ehrshot_timeline"], tables["unit_conversions"], tables["lab_percentiles"]
@@ -157,21 +161,31 @@ def features_of(
         tables["ehrshot_timeline"], tables["unit_conversions"]
     )
     encoded = encode_sequences(found["ehrshot_sequences"], fitted["tokenizer"])
-    found["ehrshot_encoded"] = encoded.order_by("person_id").to_pyarrow()
+    encoded = encoded.order_by("person_id").to_pyarrow()
+    found = {name: in_memory(table) for name, table in found.items()}
+    return found | {"ehrshot_encoded": encoded, "ehrshot_samples": tables["ehrshot_samples"]}
+
+
+def in_memory(table: ibis.Table) -> ibis.Table:
+    return ibis.memtable(table.to_pyarrow())
+
+
+def embedded(
+    found: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
+) -> dict[str, Any]:
+    """The tables with the embeddings of the model, and those of an untrained one."""
+    read = (found["ehrshot_encoded"], found["ehrshot_seen"])
     model = (fitted["tokenizer"], fitted["pretrained_model"])
-    found["ehrshot_embeddings"] = nodes.embed_samples(
-        found["ehrshot_encoded"], found["ehrshot_seen"], *model, chosen
-    )
-    found["ehrshot_untrained_embeddings"] = nodes.embed_untrained(
-        found["ehrshot_encoded"], found["ehrshot_seen"], *model, chosen, 1
-    )
-    return found | {"ehrshot_samples": tables["ehrshot_samples"]}
+    return found | {
+        "ehrshot_embeddings": nodes.embed_samples(*read, *model, chosen),
+        "ehrshot_untrained_embeddings": nodes.embed_untrained(*read, *model, chosen, 1),
+    }
 
 
 def cells_of(
-    events: pd.DataFrame, site: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
+    seen: dict[str, Any], fitted: dict[str, Any], chosen: EhrshotOptions
 ) -> dict[str, Any]:
-    found = features_of(events, site, fitted, chosen)
+    found = embedded(seen, fitted, chosen)
     rows = found["ehrshot_samples"].to_pandas()
     draw = {}
     for ours, theirs in (("train", "train"), ("valid", "val")):
@@ -210,16 +224,16 @@ def changed_future(site: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_nothing_after_the_prediction_time_changes_a_prediction(
-    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+    site: dict[str, Any], fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
 ) -> None:
     chosen = options(tmp_path)
     before, after = (
         {
             (row["model"], row["head"]): row["probability"]
-            for compute in cells_of(events, site, fitted, chosen).values()
+            for compute in cells_of(read, fitted, chosen).values()
             for row in compute().to_pylist()
         }
-        for events in (site["events"], changed_future(site))
+        for read in (seen, seen_of(changed_future(site), site, fitted))
     )
     assert set(before) == PAIRS
     for name, probability in before.items():
@@ -227,35 +241,33 @@ def test_nothing_after_the_prediction_time_changes_a_prediction(
 
 
 def test_events_at_the_prediction_time_are_seen(
-    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+    site: dict[str, Any], fitted: dict[str, Any], seen: dict[str, Any]
 ) -> None:
     without = site["events"][site["events"]["code"] != "SNOMED/333"]
-    seen, unseen = (
-        features_of(events, site, fitted, options(tmp_path))["ehrshot_seen"].to_pandas()
-        for events in (site["events"], without)
-    )
-    both = seen.merge(unseen, on=["person_id", "prediction_time"])
+    tables = read_site(without, site) | fitted | {"params:ehrshot_eval": options(Path())}
+    unseen = evaluated(tables, "ehrshot_seen")["ehrshot_seen"].to_pandas()
+    both = seen["ehrshot_seen"].to_pandas().merge(unseen, on=["person_id", "prediction_time"])
     assert (both["n_positions_x"] - both["n_positions_y"] == 1).all()
     assert (both["prediction_day_x"] == 31).all()
 
 
 def test_another_models_tokenizer_is_refused(
-    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+    fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
 ) -> None:
     other = ClmLerForMaskedLM(ClmLerConfig(**fitted["pretrained_model"].config.to_dict()))
     other.config.vocabulary_digest = "that of another"
     with pytest.raises(ValueError, match="is not the one that the model"):
-        features_of(site["events"], site, fitted | {"pretrained_model": other}, options(tmp_path))
+        embedded(seen, fitted | {"pretrained_model": other}, options(tmp_path))
 
 
 def test_cells_give_results_predictions_and_figures(
-    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+    fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
 ) -> None:
     chosen = options(tmp_path)
     connection = {"backend": "duckdb"}
     cells = CellsDataset(filepath=str(tmp_path / "cells"), connection=connection)
-    cells.save(cells_of(site["events"], site, fitted, chosen))
-    samples = read_site(site["events"], site)["ehrshot_samples"]
+    cells.save(cells_of(seen, fitted, chosen))
+    samples = seen["ehrshot_samples"]
     choices = ChunkedTableDataset(filepath=str(tmp_path / "choices"), connection=connection)
     choices.save(nodes.choose_classifiers(cells.load(), samples, chosen))
     both = (cells.load(), choices.load())
@@ -287,7 +299,7 @@ def test_cells_give_results_predictions_and_figures(
 
 
 def test_the_model_itself_is_fine_tuned(
-    site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
+    fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
 ) -> None:
     grid = {"learning_rate": (0.003,), "num_train_epochs": (2,), "probe_first": (False,)}
     chosen = options(
@@ -295,7 +307,7 @@ def test_the_model_itself_is_fine_tuned(
         heads={"full": {"estimator": "finetune", "grid": grid}},
         models={"clm_ler_finetuned": ("full",)},
     )
-    cells = cells_of(site["events"], site, fitted, chosen)
+    cells = cells_of(seen, fitted, chosen)
     row = next(iter(cells.values()))().to_pylist()[0]
     assert row["model_hparams"].startswith('{"learning_rate": 0.003')
     assert len(row["probability"]) == 9
@@ -303,8 +315,8 @@ def test_the_model_itself_is_fine_tuned(
 
 
 def test_a_killed_fine_tuning_of_another_model_is_not_taken_up(
-    site: dict[str, Any],
     fitted: dict[str, Any],
+    seen: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -319,7 +331,7 @@ def test_a_killed_fine_tuning_of_another_model_is_not_taken_up(
 
     def tune(model: Any, checkpoints: str) -> list[float]:
         where = chosen.model_copy(update={"checkpoints": str(tmp_path / checkpoints)})
-        cells = cells_of(site["events"], site, fitted | {"pretrained_model": model}, where)
+        cells = cells_of(seen, fitted | {"pretrained_model": model}, where)
         return next(iter(cells.values()))().to_pylist()[0]["probability"]
 
     with monkeypatch.context() as patch:
@@ -353,5 +365,6 @@ def test_the_ledger_counts_what_reaches_the_model(
 def test_tasks_without_labels_are_named(
     site: dict[str, Any], fitted: dict[str, Any], tmp_path: Path
 ) -> None:
+    chosen = {"params:ehrshot_eval": options(tmp_path, tasks=("guo_los", "guo_icu"))}
     with pytest.raises(ValueError, match="no file for guo_icu"):
-        features_of(site["events"], site, fitted, options(tmp_path, tasks=("guo_los", "guo_icu")))
+        evaluated(read_site(site["events"], site) | fitted | chosen, "ehrshot_seen")
