@@ -31,7 +31,13 @@ from clm_ler.modeling.model.embeddings import ClmLerEmbeddings
 from clm_ler.modeling.model.event_head import EventHead
 from clm_ler.modeling.model.heads import ClmLerHead
 from clm_ler.modeling.model.lab_forecasts import LabForecasts, expected_places
-from clm_ler.modeling.model.pooling import pool, rank_in_sequence, sequence_of_token
+from clm_ler.modeling.model.pooling import (
+    days_before_query,
+    pool,
+    rank_in_sequence,
+    sequence_of_token,
+    sequences_of,
+)
 from clm_ler.modeling.model.read_out import MaskedCodesOutput, ReadOut, read_states
 
 
@@ -181,14 +187,43 @@ class ClmLerModel(ClmLerPreTrainedModel):
         order = rank_in_sequence(input_ids, cu_seq_lens)
         days = order if position_ids is None else position_ids
         bins = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        hidden = self.embeddings(input_ids, bins, days)
+        return self.encode(
+            self.embeddings(input_ids, bins, days),
+            self.angles_of(days, order),
+            self.embeddings.lab_of(input_ids, bins),
+            days_before_query(days, attention_mask, cu_seq_lens),
+            attention_mask,
+            cu_seq_lens,
+            max_seq_len,
+        )
+
+    def encode(
+        self,
+        hidden: Tensor,
+        angles: tuple[Tensor, Tensor] | None,
+        labs: Tensor,
+        before: Tensor,
+        attention_mask: Tensor | None = None,
+        cu_seq_lens: Tensor | None = None,
+        max_seq_len: int | None = None,
+    ) -> EncoderOutput:
+        """Encode tokens that are embedded already.
+
+        Args:
+            hidden: Their embeddings, shaped as the input plus ``hidden_size``.
+            angles: From :meth:`angles_of`.
+            labs: The lab whose result a token is, from 1; 0 for any other token.
+            before: Days from the token to the query.
+            attention_mask: As the next two, see :meth:`forward`.
+            cu_seq_lens: Borders of packed sequences.
+            max_seq_len: The longest packed sequence.
+        """
         mask = self._mask(hidden, attention_mask, cu_seq_lens)
-        angles = self._angles(days, order)
         for layer in self.layers:
             hidden = layer(hidden, angles, mask, cu_seq_lens, max_seq_len)
         hidden = self.norm(hidden)
         borders = attention_mask, cu_seq_lens
-        forecasts = self._forecast(hidden, self.embeddings.lab_of(input_ids, bins), days, *borders)
+        forecasts = self._forecast(hidden, labs, before, *borders)
         pooled = pool(hidden, self.config.pooling.removesuffix("+labs"), *borders)
         if forecasts is not None and self.config.pooling.endswith("+labs"):
             pooled = torch.cat([pooled, expected_places(forecasts).to(pooled.dtype)], dim=-1)
@@ -198,23 +233,19 @@ class ClmLerModel(ClmLerPreTrainedModel):
         self,
         hidden: Tensor,
         labs: Tensor,
-        days: Tensor,
+        before: Tensor,
         attention_mask: Tensor | None,
         cu_seq_lens: Tensor | None,
     ) -> Tensor | None:
         if self.lab_forecasts is None:
             return None
         queries = pool(hidden, "query", attention_mask, cu_seq_lens)
-        asked = pool(days.unsqueeze(-1), "query", attention_mask, cu_seq_lens).squeeze(-1)
-        if cu_seq_lens is None:
-            sequences = torch.arange(len(hidden), device=hidden.device)[:, None].expand_as(days)
-        else:
-            sequences = sequence_of_token(cu_seq_lens, hidden.shape[1])
-        flat = sequences.flatten()
-        before = (asked.index_select(0, flat) - days.flatten()).clamp(min=0)
-        return self.lab_forecasts(hidden.flatten(0, 1), labs.flatten(), before, flat, queries)
+        sequences = sequences_of(labs, cu_seq_lens).flatten()
+        states, read, ago = hidden.flatten(0, 1), labs.flatten(), before.flatten()
+        return self.lab_forecasts(states, read, ago, sequences, queries)
 
-    def _angles(self, days: Tensor, order: Tensor) -> tuple[Tensor, Tensor] | None:
+    def angles_of(self, days: Tensor, order: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return how far attention turns each token, by its day or its rank; see ``time_encoding``."""
         if self.config.time_encoding == "day_embedding":
             return None
         positions = days if self.config.time_encoding == "rope_days" else order

@@ -18,6 +18,22 @@ def rank_in_sequence(input_ids: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
     return ranks.expand_as(input_ids)
 
 
+def sequences_of(tokens: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
+    """Return the number of the sequence of each token, padded or packed; the shape of the input."""
+    if cu_seq_lens is None:
+        return torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(tokens)
+    return sequence_of_token(cu_seq_lens, tokens.shape[1])[None]
+
+
+def days_before_query(
+    days: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
+) -> Tensor:
+    """Return the days from each token to the query of its sequence, 0 at least; the shape of the input."""
+    asked = pool(days.unsqueeze(-1), "query", attention_mask, cu_seq_lens).squeeze(-1)
+    sequences = sequences_of(days, cu_seq_lens)
+    return (asked.index_select(0, sequences.flatten()).view_as(days) - days).clamp(min=0)
+
+
 def pool(
     hidden: Tensor, pooling: str, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
 ) -> Tensor:
