@@ -24,6 +24,7 @@ ELSEWHERE = {
     "preset=bert_base": "a GPU",
     "task=new_diabetes": "test_ready_tasks; too few persons have it here",
     "embed_at": "a table of times of one's own",
+    "explain.person": "test_explain",
 }
 SMALL = {
     "cohort.persons": "300",
@@ -35,6 +36,8 @@ SMALL = {
     "pretrain.tokens_per_batch": "1024",
     "finetune.num_train_epochs": "1",
     "ehrshot_eval.bootstraps": "10",
+    "explain.samples": "8",
+    "explain.checked": "2",
 }
 HERE = [
     command

@@ -33,6 +33,7 @@ PIPELINES = {
 OTHERS = {
     "embed",
     "embed_at",
+    "explain",
     "ehrshot_native",
     "fhir_read",
     "label",

@@ -1,8 +1,8 @@
 """A trained model on samples: one vector each, or the probability of each class."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ Integers = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
 TOKENS_PER_BATCH = 8192
+Result = TypeVar("Result")
 
 
 def embed(
@@ -106,18 +107,37 @@ def _apply(
     vocabulary: Vocabulary,
     tokens_per_batch: int,
 ) -> Iterator[tuple[Integers, Any]]:
-    """Yield which windows make a batch, and what the model makes of it.
+    """Yield which windows make a batch, and what the model makes of it."""
+
+    @torch.inference_mode()
+    def run(index: Integers) -> Any:
+        batch = collate(cut(store, windows[index], vocabulary), vocabulary)
+        return model(**{name: values.to(model.device) for name, values in batch.items()})
+
+    yield from by_batch(model, windows.lengths, tokens_per_batch, run)
+
+
+def by_batch(
+    model: PreTrainedModel,
+    lengths: NDArray[np.integer],
+    tokens_per_batch: int,
+    work: Callable[[Integers], Result],
+) -> Iterator[tuple[Integers, Result]]:
+    """Yield which windows make a batch, and what the work makes of them; the longest come first.
 
     The batches depend on the windows' lengths only. On a CPU each is the work of one thread: small
     matrices are not worth sharing, and the numbers do not depend on how many cores there are.
-    """
-    plan = plan_batches(windows.lengths, tokens_per_batch)
 
-    @torch.inference_mode()
-    def run(number: int) -> tuple[Integers, Any]:
-        index = plan[number]
-        batch = collate(cut(store, windows[index], vocabulary), vocabulary)
-        return index, model(**{name: values.to(model.device) for name, values in batch.items()})
+    Args:
+        model: That the work needs; it is set to evaluate.
+        lengths: Tokens of each window, ``[n]``.
+        tokens_per_batch: The most positions of a batch, padding included.
+        work: Takes the numbers of the windows of a batch.
+    """
+    plan = plan_batches(lengths, tokens_per_batch)
+
+    def run(number: int) -> tuple[Integers, Result]:
+        return plan[number], work(plan[number])
 
     model.eval()
     if model.device.type != "cpu":

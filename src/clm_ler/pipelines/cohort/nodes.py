@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from clm_ler.files.progress import Progress
-from clm_ler.simulation import deaths, ehrshot_site, hospital, labels
+from clm_ler.simulation import causes, deaths, ehrshot_site, hospital, labels
 from clm_ler.simulation.ehrshot_tasks import draw_benchmark
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.simulation.umls_site import miniature_umls
@@ -56,6 +56,16 @@ def simulate_labels(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
 def simulate_truth(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
     """Return the probability of every label but 0, given the hidden state."""
     return _stream(lambda *chunk: labels.truth(labels.draw_labels(*chunk)), options, seed)
+
+
+def simulate_causes() -> pa.Table:
+    """Return the tokens that drive each outcome."""
+    return causes.causes()
+
+
+def simulate_code_names() -> pa.Table:
+    """Return what the codes are called."""
+    return causes.code_names()
 
 
 def simulate_ehrshot_events(options: CohortOptions, seed: int) -> pa.RecordBatchReader:

@@ -24,6 +24,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(nodes.simulate_deaths, parameters, "death", name="simulate_deaths"),
             Node(nodes.simulate_labels, parameters, "raw_labels", name="simulate_labels"),
             Node(nodes.simulate_truth, parameters, "cohort_truth", name="simulate_truth"),
+            Node(nodes.simulate_causes, None, "cohort_causes", name="simulate_causes"),
+            Node(nodes.simulate_code_names, None, "code_names", name="simulate_code_names"),
             Node(
                 nodes.simulate_ehrshot_events,
                 parameters,

@@ -6,6 +6,7 @@ from clm_ler.pipelines.report.nodes import write_report
 
 # What the page tells of, where it was made.
 TABLES = (
+    "contribution_summary",
     "cutflow",
     "ehrshot_verdict",
     "loss_ledger",
@@ -13,8 +14,16 @@ TABLES = (
     "task_prevalence",
     "unit_conversions",
 )
-DOCUMENTS = ("finetune_metrics", "leakage_report", "pretrain_metrics", "vocabulary_report")
+DOCUMENTS = (
+    "explanation_checks",
+    "finetune_metrics",
+    "leakage_report",
+    "pretrain_metrics",
+    "vocabulary_report",
+)
 FIGURES = (
+    "contribution_figure",
+    "counterfactual_figure",
     "ehrshot_figure_differences",
     "ehrshot_figure_groups",
     "ehrshot_figure_tasks",

@@ -21,7 +21,13 @@ METRICS = {
     "expected_to_observed": "expected over observed outcomes (1 is right)",
     "ece": "expected calibration error",
 }
+CHECKS = {
+    "deletion": "log-odds while what raises them is taken away, below a random order by",
+    "insertion": "log-odds while it is put back, above a random order by",
+    "occlusion": "rank correlation with taking away one token at a time",
+}
 MOST_REASONS = 12
+MOST_TOKENS = 20
 
 
 @dataclass
@@ -55,6 +61,7 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("unit_conversions", _units),
         ("pretrain_metrics", _pretraining),
         ("finetune_metrics", _results),
+        ("contribution_summary", _explanations),
         ("ehrshot_verdict", _benchmark),
         ("leakage_report", _leakage),
     ]
@@ -251,6 +258,34 @@ def _subgroups(data: Artifacts, task: str) -> list[dict[str, Any]]:
 
 def _large(row: dict[str, Any], numbers: Numbers) -> bool:
     return min(row["positives"], row["n"] - row["positives"]) >= numbers.min_persons
+
+
+def _explanations(data: Artifacts, numbers: Numbers) -> Section:
+    ordered = sorted(enumerate(data["contribution_summary"]), key=lambda item: -item[1]["weight"])
+    told = [(n, row) for n, row in ordered if row["persons"] >= numbers.min_persons]
+    rows: list[Row] = [
+        [
+            escape(row["name"]),
+            *(
+                numbers.value(f"contribution_summary/{n}/{name}", form)
+                for name, form in (("weight", ".3f"), ("raises", "+.3f"), ("persons", ","))
+            ),
+        ]
+        for n, row in told[:MOST_TOKENS]
+    ]
+    head = ["", "mean absolute contribution", "mean where it occurs", "persons"]
+    tables = [Table("What weighs most, in log-odds", head, rows)]
+    checks = data.get("explanation_checks") or {}
+    checked: list[Row] = [
+        [said, numbers.estimate(f"explanation_checks/{name}")]
+        for name, said in CHECKS.items()
+        if checks.get(name) and checks["samples"] >= numbers.min_persons
+    ]
+    if checked:
+        tables.append(Table("How far this can be trusted (above 0 is right)", ["", ""], checked))
+    few = len(told) < len(ordered)
+    figures = [] if few else ["contribution_figure", "counterfactual_figure"]
+    return Section("What the predictions rest on", tables=tables, figures=figures)
 
 
 def _benchmark(data: Artifacts, numbers: Numbers) -> Section:

@@ -1,0 +1,1 @@
+"""Why a fine-tuned model says what it says of a person."""
