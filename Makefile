@@ -1,6 +1,6 @@
 # make run    set up and run the whole chain on the simulated hospital
 # make study  what pre-training is worth: the tables of docs/study.md
-# make attack SECONDS=3600   kill it, fault it, feed it hostile SQL: see docs/trust.md
+# make attack SECONDS=3600 RUNS=200   kill it, fault it, feed it hostile SQL: see docs/trust.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
 # make sbom   the pinned dependencies as CycloneDX, sbom.json; make audit: is a weakness known of any?
 PYTHON ?= python3
@@ -16,6 +16,7 @@ TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dir
 SHARED := --numprocesses=2 --dist=loadgroup
 
 SECONDS := 3600
+RUNS := 200
 
 # Tools that the project does not import have an environment of their own.
 TOOLS := $(VENV)-tools
@@ -37,6 +38,7 @@ test-fast: $(VENV)/.installed-dev
 attack: $(VENV)/.installed-dev
 	ATTACK_SECONDS=$(SECONDS) $(BIN)/pytest tests/attack
 	$(BIN)/python -m tests.attack.crash $(SECONDS)
+	$(BIN)/python -m tests.attack.soak $(RUNS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
