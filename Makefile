@@ -1,7 +1,8 @@
 # make run    set up and run the whole chain on the simulated hospital
 # make study  what pre-training is worth: the tables of docs/study.md
-# make attack SECONDS=3600   kill it, fault it, feed it hostile SQL: see docs/trust.md
+# make attack SECONDS=3600 RUNS=200   kill it, fault it, feed it hostile SQL: see docs/trust.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
+# make sbom   the pinned dependencies as CycloneDX, sbom.json; make audit: is a weakness known of any?
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,8 +16,12 @@ TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dir
 SHARED := --numprocesses=2 --dist=loadgroup
 
 SECONDS := 3600
+RUNS := 200
 
-.PHONY: run study attack test test-fast lint clean
+# Tools that the project does not import have an environment of their own.
+TOOLS := $(VENV)-tools
+
+.PHONY: run study attack test test-fast lint sbom audit clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
@@ -33,12 +38,25 @@ test-fast: $(VENV)/.installed-dev
 attack: $(VENV)/.installed-dev
 	ATTACK_SECONDS=$(SECONDS) $(BIN)/pytest tests/attack
 	$(BIN)/python -m tests.attack.crash $(SECONDS)
+	$(BIN)/python -m tests.attack.soak $(RUNS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sbom: $(TOOLS)/.installed
+	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file sbom.json
+
+audit: $(TOOLS)/.installed
+	$(TOOLS)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+$(TOOLS)/.installed: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	touch $@
 
 $(VENV)/constraints.txt: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,4 +75,4 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TOOLS) sbom.json build dist .mypy_cache .ruff_cache .pytest_cache

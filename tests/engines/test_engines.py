@@ -47,6 +47,14 @@ def test_categories_are_texts_to_whoever_reads_them(backend, as_table):
     assert sorted(joined.to_pyarrow().to_pylist(), key=str) == sorted(names.to_pylist(), key=str)
 
 
+def test_categories_may_have_no_text_at_all(as_table):
+    names = pa.table({"n": [1, 2], "code": ["b", "a"], "text": pa.array([None, None], pa.string())})
+    rows = engine_of(as_table([(1,)], {"n": "int64"})).with_categories(names, ["code", "text"])
+    found = as_table([(1,), (2,)], {"n": "int64"}).join(rows, "n")
+    counts = found.group_by("text", "code").agg(rows=found.n.count()).order_by("text", "code")
+    assert counts.to_pyarrow()["code"].to_pylist() == ["a", "b"]
+
+
 def test_lists_of_places_become_lists_of_texts(backend, as_table):
     lists = [[2, 0, 2], [], [1]]
     rows = as_table(list(enumerate(lists)), {"n": "int64", "places": "array<int32>"})

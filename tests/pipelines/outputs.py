@@ -12,8 +12,10 @@ def outputs_of(pipeline: Pipeline, inputs: dict[str, Any], *wanted: str) -> dict
     found = {}
     for name in wanted:
         part = pipeline.to_outputs(name)
-        catalog = DataCatalog(
-            {entry: MemoryDataset(inputs[entry], copy_mode="assign") for entry in part.inputs()}
-        )
-        found[name] = SequentialRunner().run(part, catalog)[name].load()
+        entries = {
+            entry: MemoryDataset(inputs[entry], copy_mode="assign") for entry in part.inputs()
+        }
+        catalog = DataCatalog(entries | {name: MemoryDataset(copy_mode="assign")})
+        SequentialRunner().run(part, catalog)
+        found[name] = catalog[name].load()
     return found

@@ -146,8 +146,10 @@ class DuckDB(Engine):
             table: The rows.
             columns: Those of its columns of text that are to be carried on.
         """
-        most = max(len(table[name].unique()) for name in columns)
-        if not table.num_rows or most > MOST_CATEGORIES:
+        # A type without any value cannot be sorted by.
+        columns = [name for name in columns if table[name].null_count < table.num_rows]
+        most = max((len(table[name].unique()) for name in columns), default=0)
+        if not columns or most > MOST_CATEGORIES:
             return ibis.memtable(table)
         name = unique_name("categories")
         self.backend.con.register(f"{name}_rows", table)

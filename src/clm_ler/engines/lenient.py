@@ -6,6 +6,8 @@ import duckdb
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB as Dialect
 
+from clm_ler.engines.numbers import WHOLE_KINDS, WHOLE_NUMBER
+
 # A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
 _PLAIN = re.compile(r"[\w :/,;-]+")
 # Errors about names, files and limits; any other may quote a value.
@@ -29,10 +31,23 @@ _MAY_FAIL = (
 )
 
 
+# What stands behind the point is cut, where DuckDB would round. The type of a column is known when the
+# query is bound: the branches of other types cost nothing.
+_WHOLE = (
+    "CASE WHEN typeof({x}) = 'VARCHAR' "
+    f"THEN TRY_CAST(regexp_extract(CAST({{x}} AS VARCHAR), '{WHOLE_NUMBER}', 1) AS {{to}}) "
+    "WHEN typeof({x}) LIKE 'DECIMAL%' THEN TRY_CAST(split_part(CAST({x} AS VARCHAR), '.', 1) AS {to}) "
+    "WHEN typeof({x}) IN ('DOUBLE', 'FLOAT') THEN TRY_CAST(trunc(TRY_CAST({x} AS DOUBLE)) AS {to}) "
+    "ELSE TRY_CAST({x} AS {to}) END"
+)
+
+
 class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
     """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
 
     def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
+        if expression.to.is_type(*WHOLE_KINDS):
+            return _WHOLE.format(x=self.sql(expression, "this"), to=self.sql(expression, "to"))
         return super().cast_sql(expression, safe_prefix="TRY_")
 
 

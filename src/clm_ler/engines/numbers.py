@@ -1,7 +1,8 @@
-"""Texts that are compared with numbers in SQL of users: as numbers, where they are some.
+"""Numbers in SQL of users: what a text is, beside a number and as a whole number.
 
 Engines convert in ways of their own: Spark cuts 3.7 to 3 where the other side is 3, DuckDB gives up at the
-first text that is no number. Here such a text is a floating-point number, and null where it is none.
+first text that is no number. Here such a text is a floating-point number, and null where it is none. A CAST to a whole number cuts
+what stands behind the point, of a text too; Spark gives none for such a text, and DuckDB would round.
 """
 
 from sqlglot import exp
@@ -12,6 +13,9 @@ _COMPARISONS = (
     *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ),
     *(exp.In, exp.Between),
 )
+
+WHOLE_KINDS = ("tinyint", "smallint", "int", "bigint")
+WHOLE_NUMBER = "^ *([+-]?[0-9]+)([.][0-9]*)? *$"  # the first group, of a text
 
 
 def compare_numbers(query: exp.Expr, kind_of: KindOf) -> exp.Expr:

@@ -162,13 +162,13 @@ def _words(text: ir.StringColumn, results: ResultOptions | None) -> ir.StringCol
 
 
 def _warn_of_addresses(systems: pa.ChunkedArray) -> None:
-    unknown = sorted(name for name in systems.unique().to_pylist() if name and is_address(name))
-    if unknown:
+    unknown = sum(is_address(name) for name in systems.unique().to_pylist() if name)
+    if unknown:  # none is named: it may be one person's
         logger.warning(
-            "%d code systems are addresses that have no name yet: %s. Give them one in preprocess: "
-            "code_systems, or their tokens are those of a system of its own.",
-            len(unknown),
-            ", ".join(unknown[:5]),
+            "%d code systems are addresses that have no name yet: see vocabulary_report, "
+            "tokens_per_system. Give them one in preprocess: code_systems, or their tokens are those "
+            "of a system of its own.",
+            unknown,
         )
 
 

@@ -185,36 +185,6 @@ def predict(trained, samples, encoded):
     return ibis.duckdb.connect().create_table("p", predictions.to_pyarrow())
 
 
-@pytest.mark.parametrize("change", ["change", "add", "delete"])
-def test_nothing_after_the_prediction_time_changes_a_bit(trained, change):
-    """One second after it is after it: times decide, not days."""
-    rows, rng = simulate(), np.random.default_rng(7)
-    when = {person: time for person, time, *_ in rows["raw_labels"]}
-    for name, value in (
-        ("coded_events", lambda: str(rng.choice(CODES))),
-        ("lab_events", lambda: 0.9),
-    ):
-        past = [row for row in rows[name] if row[1] <= when[row[0]]]
-        future = [row for row in rows[name] if row[1] > when[row[0]]]
-        assert past and future
-        if change == "change":
-            future = [
-                (*row[:4], value(), *row[5:]) if name == "lab_events" else (*row[:3], value())
-                for row in future
-            ]
-        if change == "add":
-            template = {row[0]: row for row in rows[name]}
-            future += [(p, when[p] + timedelta(seconds=1), *row[2:]) for p, row in template.items()]
-        rows[name] = past + (future if change != "delete" else [])
-    data = tables(rows)
-    labels = select_labels(
-        data["raw_labels"], None, data["person_ids"], None, trained["options"], READING
-    )
-    _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
-    before = predict(trained, trained["samples"], trained["encoded"]).to_pyarrow()
-    assert predict(trained, samples, encoded).to_pyarrow().equals(before)
-
-
 def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]

@@ -8,7 +8,7 @@ import ibis
 import yaml
 
 from clm_ler.corridor import nodes as corridor
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
@@ -163,6 +163,7 @@ def preprocess(as_table, raw, options):
         made["person_spans"],
         made["sequences"],
         options,
+        VocabOptions(min_persons=1),
     )
     return made
 

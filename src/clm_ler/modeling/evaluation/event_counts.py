@@ -112,17 +112,17 @@ class EventCounts:
 def count_events(batches: Iterable[pa.RecordBatch], instants: Instants) -> EventCounts:
     """Return the counts of a stream of events, in any order: person_id, time, token.
 
-    Events of other persons, and those after a person's last instant, are left out.
+    Events of other persons, and those after a person's last instant, are left out: they make no column.
     """
     columns: dict[str, int] = {}
     counts = sp.csr_matrix((len(instants), 0), dtype=np.float32)
     for batch in batches:
         times = batch["time"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
         rows = instants.first_not_before(batch["person_id"].to_numpy(), times)
-        tokens = batch["token"].dictionary_encode()
-        numbers = [columns.setdefault(name, len(columns)) for name in tokens.dictionary.to_pylist()]
         seen = rows >= 0
-        column = np.array(numbers, np.int64)[tokens.indices.to_numpy()[seen]]
+        tokens = batch["token"].filter(pa.array(seen)).dictionary_encode()
+        numbers = [columns.setdefault(name, len(columns)) for name in tokens.dictionary.to_pylist()]
+        column = np.array(numbers, np.int64)[tokens.indices.to_numpy()]
         ones = np.ones(len(column), np.float32)
         shape = (len(instants), len(columns))
         counts.resize(shape)

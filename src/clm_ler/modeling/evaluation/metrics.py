@@ -242,6 +242,9 @@ def calibration_curve(
     }
 
 
+SMALL_GROUPS = "(groups of few persons)"
+
+
 def subgroup_metrics(
     labels: Array,
     probabilities: Array,
@@ -252,23 +255,24 @@ def subgroup_metrics(
 ) -> list[dict[str, Any]]:
     """Return one row per group of each attribute: counts, AUROC, AUPRC and Brier with intervals.
 
-    A group with fewer than ``smallest_cell`` persons in a class is suppressed: neither counts nor
-    metrics. Where the suppressed groups of an attribute together could be had by subtraction, its
-    smallest shown group is suppressed too.
+    Groups with fewer than ``smallest_cell`` persons in a class are suppressed: one row for all of an
+    attribute's, without counts, metrics and names, which may be one person's. Where they could be had
+    by subtraction together, the smallest shown group is suppressed too.
     """
     rows = []
     for attribute, values in groups.items():
         masks = {str(group): values == group for group in np.unique(values)}
         hidden = _hidden_groups(labels, person_ids, masks, smallest_cell)
         for group, mask in masks.items():
-            row: dict[str, Any] = {"attribute": attribute, "group": group}
             if group in hidden:
-                rows.append(row | {"suppressed": True})
                 continue
+            row: dict[str, Any] = {"attribute": attribute, "group": group}
             counts = {"n": int(mask.sum()), "positives": int(labels[mask].sum())}
             drawn = PatientWeights(weights.counts, weights.patient[mask])
             metrics = binary_metrics(labels[mask], probabilities[mask], drawn, weighted_metrics)
             rows.append(row | {"suppressed": False} | counts | metrics)
+        if hidden:
+            rows.append({"attribute": attribute, "group": SMALL_GROUPS, "suppressed": True})
     return rows
 
 

@@ -164,7 +164,7 @@ def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int]
 def age_features(times: pd.DataFrame, tokens: ir.Table) -> Features:
     """Return the official age: years of 365 days since the person's first event, standardised.
 
-    Mean and standard deviation are those over all prediction times, as in the official featurizer.
+    Before the first event it is 0. Mean and standard deviation are those over all prediction times, as in the official featurizer.
 
     Args:
         times: Every person_id and prediction_time.
@@ -177,7 +177,8 @@ def age_features(times: pd.DataFrame, tokens: ir.Table) -> Features:
         began = first.reindex(samples["person_id"]).to_numpy()
         lived = samples["prediction_time"].to_numpy() - began
         # Whole days, as the official featurizer counts them.
-        return np.nan_to_num(np.floor(lived / np.timedelta64(1, "D")) / DAYS_PER_YEAR)
+        days = np.floor(lived / np.timedelta64(1, "D"))
+        return np.nan_to_num(days / DAYS_PER_YEAR).clip(min=0)
 
     everyone = years(times)
     mean, deviation = everyone.mean(), everyone.std() or 1.0

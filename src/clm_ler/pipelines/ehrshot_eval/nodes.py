@@ -51,17 +51,23 @@ def find_seen_events(
 ) -> ir.Table:
     """Return what each person's sequence shows at each prediction time of the wanted tasks.
 
-    Only events that start at the prediction time or before are seen.
+    Only events that start at the prediction time or before are seen. Of a person without any, nothing
+    is: the baseline would tell the age at the first event, which is yet to come.
 
     Returns:
         person_id, prediction_time, n_positions (how many leading positions are seen) and
-        prediction_day (in the sequence's own count; null for a person without a sequence).
+        prediction_day (in the sequence's own count; null where nothing is seen).
     """
     found = ehrshot_samples.select("task").distinct().to_pyarrow()["task"].to_pylist()
     tasks.check_present(found, options.tasks)
     moments = ehrshot_samples.filter(_.task.isin(options.tasks)).select(MOMENT).distinct()
     seen = label_samples(moments, ehrshot_sequences)
-    return seen.select(*MOMENT, "prediction_day", n_positions=_.n_positions.fill_null(0))
+    known = (seen.n_events > 0).fill_null(False)
+    return seen.select(
+        *MOMENT,
+        prediction_day=ibis.cases((known, seen.prediction_day)),
+        n_positions=known.ifelse(seen.n_positions, 0),
+    )
 
 
 def embed_samples(
@@ -145,7 +151,7 @@ def fit_cells(
         **fine_tuned_features(seen, frozen.digest, *model, options),
         **counted_features(seen, ehrshot_count_tokens, ehrshot_token_ancestors, ages, options),
         **simple_features(
-            ehrshot_untrained_embeddings, joined, ehrshot_demographics, ages, options
+            seen, ehrshot_untrained_embeddings, joined, ehrshot_demographics, ages, options
         ),
         **windowed_beside(
             frozen, seen, ehrshot_valued_events, ehrshot_samples, ages, options, workspace

@@ -30,6 +30,7 @@ BASELINE = ["gender", "race", "ethnicity"]
 
 
 def simple_features(
+    seen: pd.DataFrame,
     untrained_embeddings: ir.Table,
     parts: Sequence[int],
     demographics: ir.Table,
@@ -41,7 +42,7 @@ def simple_features(
     if options.models.get("untrained"):
         made["untrained"] = embedding_features(untrained_embeddings, parts)
     if options.models.get("demographics"):
-        made["demographics"] = demographic_features(demographics, ages)
+        made["demographics"] = demographic_features(seen, demographics, ages)
     return made
 
 
@@ -64,16 +65,26 @@ def windowed_beside(
     return {"windowed": windowed, "clm_ler_windowed": beside(frozen, windowed)}
 
 
-def demographic_features(demographics: ir.Table, ages: Features) -> Features:
-    """Return the age at the prediction, and a column for each gender, race and ethnicity."""
+def demographic_features(seen: pd.DataFrame, demographics: ir.Table, ages: Features) -> Features:
+    """Return the age at the prediction, and a column for each gender, race and ethnicity.
+
+    Of a person without any event until then they are not known: they may have been told later.
+
+    Args:
+        seen: ``person_id``, ``prediction_time`` and ``n_positions`` of all prediction times.
+        demographics: What is known of each person.
+        ages: The age.
+    """
     who = demographics.select("person_id", *BASELINE).to_pandas().set_index("person_id")
     known = pd.get_dummies(who.sort_index(), columns=BASELINE, dtype=np.float32)
+    instants, visible = by_instant(seen, seen["n_positions"].to_numpy() > 0)
 
     def rows(samples: pd.DataFrame) -> NDArray[np.float32]:
-        described = known.reindex(samples["person_id"], fill_value=0.0).to_numpy()
+        described = known.reindex(samples["person_id"], fill_value=0.0).to_numpy(copy=True)
+        described *= visible[instants.first_not_before(*keys_of(samples)), None]
         return np.hstack([ages.rows(samples), described], dtype=np.float32)
 
-    parts = (known.index.to_numpy(), list(known.columns), known.to_numpy(), ages.digest)
+    parts = (known.index.to_numpy(), list(known.columns), known.to_numpy(), visible, ages.digest)
     return Features(rows, digest(*parts))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from ibis import _
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from clm_ler.corridor.samples import (
     to_samples,
     wide_samples,
 )
-from clm_ler.modeling.data.samples import UNKNOWN
+from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import counts_and_age
@@ -46,10 +47,14 @@ def report_leakage(
     Returns:
         ``persons_in_two_splits``, by pair of splits; ``pretrained_on``, persons of the valid and test
         samples among the persons that pre-training learned from; ``fitted_outside_train``, artifacts
-        that were; ``labels``, those without events, before the first event and on its day;
+        that were; ``labels``, those without events, before the first event, on its day, and of samples
+        that see a day after their prediction's;
         ``time_shift_probe``, how well a logistic regression on counts predicts the test labels from
         histories that end some days before the prediction time; and ``warnings`` in words.
     """
+    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
+    part = to_samples(frame, store)
+    later = part.ends > positions_until(store, part.rows, part.days)
     report = {
         "persons_in_two_splits": _persons_in_two_splits(samples),
         "pretrained_on": _pretrained_on(samples, sequences),
@@ -61,8 +66,8 @@ def report_leakage(
             }.items()
             if fit_on != "train"
         ],
-        "labels": _label_times(sample_candidates),
-        "time_shift_probe": _probe_shifts(samples, labelled_encoded, tokenizer, options, seed),
+        "labels": _label_times(sample_candidates) | {"that_see_later_days": int(later.sum())},
+        "time_shift_probe": _probe_shifts(frame, store, part, tokenizer, options, seed),
     }
     return report | {"warnings": _warnings(report)}
 
@@ -104,15 +109,15 @@ def _label_times(candidates: ir.Table) -> dict[str, int]:
 
 
 def _probe_shifts(
-    samples: ir.Table,
-    labelled_encoded: pa.Table,
+    frame: pd.DataFrame,
+    store: TokenStore,
+    part: Samples,
     tokenizer: PreTrainedTokenizerFast,
     options: FinetuneOptions,
     seed: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the probe's test AUROC by task and shift (classes above 0 against class 0)."""
-    frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
-    part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
     split = frame["split"].to_numpy()
     found: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks_of(frame)}
     for shift in options.probe_shifts:
@@ -155,6 +160,8 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         found.append("Persons are in more than one split.")
     if any(report["pretrained_on"].values()):
         found.append("The model was pre-trained on persons of the valid or test samples.")
+    if later := report["labels"]["that_see_later_days"]:
+        found.append(f"{later} samples see days after their prediction.")
     if report["fitted_outside_train"]:
         found.append(
             f"Fitted outside the train split: {', '.join(report['fitted_outside_train'])}."

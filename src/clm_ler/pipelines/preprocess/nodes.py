@@ -4,7 +4,7 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
 
-from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import fit_lab_percentiles
@@ -73,8 +73,9 @@ def account_for_rows(
     person_spans: ir.Table,
     sequences: ir.Table,
     options: PreprocessOptions,
+    vocab: VocabOptions,
 ) -> tuple[ir.Table, ir.Table, go.Figure]:
-    """Return the loss ledger, the cutflow and the figure of both.
+    """Return the loss ledger, the cutflow and the figure of both, which may be shared.
 
     Raises:
         ValueError: If a step loses more than ``max_loss`` allows, or no person is left.
@@ -88,4 +89,5 @@ def account_for_rows(
     )
     flow.check_losses(losses, options.max_loss)
     flow.check_anyone_left(losses, rows)
-    return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)
+    figure = flow.plot_flow(losses, rows, vocab.min_persons)
+    return flow.build_ledger(losses), flow.number_steps(rows), figure

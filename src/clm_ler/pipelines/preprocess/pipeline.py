@@ -73,6 +73,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "person_spans",
                     "sequences",
                     OPTIONS,
+                    "params:vocab",
                 ],
                 outputs=["loss_ledger", "cutflow", "loss_figure"],
                 name="account_for_rows",
