@@ -4,6 +4,7 @@ from clm_ler.hooks.absent import AbsentInputHooks
 from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
+from clm_ler.hooks.functions import FunctionHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.simulation import SimulationGuard
 from clm_ler.hooks.summary import SummaryHooks
@@ -17,6 +18,7 @@ PROJECT_HOOKS = (
     SimulationGuard(),
     ContractHooks(),
     ParameterHooks(),
+    FunctionHooks(),
     EngineHooks(),
     RunHooks(),
 )

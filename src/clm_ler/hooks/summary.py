@@ -1,12 +1,13 @@
 """Say at the end of a run where its results are and what they come to."""
 
+from __future__ import annotations
+
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
-import pandas as pd
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -14,6 +15,9 @@ from kedro.pipeline import Pipeline
 from clm_ler.files.location import dataset_location
 from clm_ler.tables.cutflow import ADVICE, describe_reasons
 from clm_ler.tables.screening import NO_PERSON
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 

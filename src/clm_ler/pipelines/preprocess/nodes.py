@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import fit_lab_percentiles
@@ -88,4 +89,4 @@ def account_for_rows(
     )
     flow.check_losses(losses, options.max_loss)
     flow.check_anyone_left(losses, rows)
-    return flow.build_ledger(losses), flow.number_steps(rows), flow.plot_flow(losses, rows)
+    return flow.build_ledger(losses), flow.number_steps(rows), plot_flow(losses, rows)
