@@ -17,6 +17,7 @@ from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from clm_ler.engines.errors import EngineError
 from clm_ler.files.interrupts import INTERRUPTED, MESSAGE, prompt_interrupts
@@ -61,12 +62,13 @@ class StorageInUse(click.ClickException):
 
 
 class ClearRun(click.Command):
-    """The run command; ``--traceback`` shows where an error came from, as does the log's DEBUG."""
+    """The run command, with few lines and clear errors: ``--verbose`` and ``--traceback`` show more."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn an error that explains itself into its message and exit code 1."""
         show_traceback = ctx.params.pop("traceback")
-        with prompt_interrupts():
+        choose_lines(ctx.params.pop("verbose"))
+        with prompt_interrupts(), logging_redirect_tqdm():
             try:
                 complete(ctx.params)
                 return super().invoke(ctx)
@@ -81,6 +83,12 @@ class ClearRun(click.Command):
                 in_use = isinstance(list(_causes(error))[-1], LockedFolderError)
                 refuse = StorageInUse if in_use else click.ClickException
                 raise refuse(f"{text}\n(kedro run --traceback shows more.)") from error
+
+
+def choose_lines(verbose: bool) -> None:
+    """Let through what a reader waits for: pipelines, tables, results; or every node and detail, too."""
+    logging.getLogger("kedro").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def complete(options: dict[str, Any]) -> None:
@@ -183,6 +191,7 @@ run = ClearRun(
     callback=kedro_run.callback,
     params=[
         *kedro_run.params,
+        click.Option(["--verbose"], is_flag=True, help="Log every node and detail."),
         click.Option(["--traceback"], is_flag=True, help="Show where an error came from."),
     ],
     help=kedro_run.help,

@@ -7,6 +7,7 @@ from clm_ler.hooks.engine import EngineHooks
 from clm_ler.hooks.functions import FunctionHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.simulation import SimulationGuard
+from clm_ler.hooks.steps import StepHooks
 from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.wandb import WandbHooks
 
@@ -14,6 +15,7 @@ from clm_ler.hooks.wandb import WandbHooks
 PROJECT_HOOKS = (
     AbsentInputHooks(),
     SummaryHooks(),
+    StepHooks(),
     WandbHooks(),
     SimulationGuard(),
     ContractHooks(),

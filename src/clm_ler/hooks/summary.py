@@ -38,6 +38,10 @@ class SummaryHooks:
             lines += describe_losses(*(catalog.load(name) for name in LOSSES))
         if "rows_by_year" in written:
             warn_of_early_ends(catalog.load("rows_by_year"))
+        if "report" in written:
+            lines.append(f"all of it on one page  ({_place(catalog['report'])})")
+        elif lines:
+            lines.append("kedro run --pipelines=report makes one page of all of it")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
 
@@ -71,7 +75,7 @@ def describe_pretraining(metrics: dict[str, Any]) -> str:
 
 
 def describe_finetuning(metrics: dict[str, Any]) -> str:
-    """Return each task's AUROC, beside the best that is reachable where that is known."""
+    """Return each task's AUROC beside that of the best baseline, and the verdict."""
     return "; ".join(_describe_task(name, task) for name, task in metrics["tasks"].items())
 
 
@@ -79,9 +83,12 @@ def _describe_task(name: str, task: dict[str, Any]) -> str:
     text = f"{name}: fine-tuned AUROC {_interval(task['auroc'])}"
     if hybrid := task.get("hybrid"):
         text += f", hybrid {_interval(hybrid['auroc'])}"
+    if baselines := task.get("baselines"):
+        name = max(baselines, key=lambda name: baselines[name]["auroc"]["value"])
+        text += f", best baseline {name} {_interval(baselines[name]['auroc'])}"
     if best := task.get("best_reachable_auroc"):
         text += f", best reachable {_interval(best)}"
-    return text
+    return f"{text}. {task['verdict']}" if "verdict" in task else text
 
 
 def _interval(measured: dict[str, float]) -> str:
