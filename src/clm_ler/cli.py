@@ -228,12 +228,10 @@ def _findings(
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     chain = chain_of(env, conf_source, params)
     made = {output for name in chain for output in pipelines[name].all_outputs()}
-    given = {"env": env, "conf_source": conf_source, "runtime_params": params}
-    with KedroSession.create(project, **given) as session:
-        context = session.load_context()
-        loader = context.config_loader
-        yield from check_machine(loader["globals"] | params, project)
-        yield from check_tables(context.catalog, context.params["preprocess"], made)
+    session = KedroSession.create(project, env=env, conf_source=conf_source, runtime_params=params)
+    context = session.load_context()
+    yield from check_machine(context.config_loader["globals"] | params, project)
+    yield from check_tables(context.catalog, context.params["preprocess"], made)
 
 
 doctor = click.Command("doctor", callback=examine, params=_PROJECT_OPTIONS, help=examine.__doc__)
