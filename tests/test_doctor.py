@@ -12,7 +12,8 @@ from tests.pipelines.preprocess.site import options as site_options
 
 SECRET = "a-value-of-a-patient"
 PERSONS = ibis.duckdb.connect().create_table(
-    "patient", ibis.memtable({"pid": [SECRET], "born": ["1950-01-01"], "sex": ["F"], "note_nr": [1]})
+    "patient",
+    ibis.memtable({"pid": [SECRET], "born": ["1950-01-01"], "sex": ["F"], "note_nr": [1]}),
 )
 SELECTED = ["pid AS person_id", "born AS px_birth_date"]
 

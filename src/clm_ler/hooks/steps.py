@@ -36,14 +36,14 @@ class StepHooks:
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Count the nodes."""
         if run := current_run():
-            run.steps = Steps(Counter(map(_pipeline, pipeline.nodes)))
-            names = ", ".join(dict.fromkeys(map(_pipeline, pipeline.nodes)))
+            run.steps = Steps(Counter(map(pipeline_of, pipeline.nodes)))
+            names = ", ".join(dict.fromkeys(map(pipeline_of, pipeline.nodes)))
             logger.info("%d steps of %s", len(pipeline.nodes), names)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Turn to the node."""
-        _turn_to(_pipeline(node))
+        _turn_to(pipeline_of(node))
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -65,7 +65,8 @@ def _turn_to(name: str | None) -> None:
     steps.running = None if name is None else (name, now)
 
 
-def _pipeline(node: Node) -> str:
+def pipeline_of(node: Node) -> str:
+    """Return the name of the pipeline that a node is part of."""
     return node.namespace or node.name
 
 

@@ -16,7 +16,13 @@ TABLES = (
     "task_prevalence",
     "unit_conversions",
 )
-DOCUMENTS = ("finetune_metrics", "leakage_report", "pretrain_metrics", "vocabulary_report")
+DOCUMENTS = (
+    "finetune_metrics",
+    "leakage_report",
+    "pretrain_metrics",
+    "run_record",
+    "vocabulary_report",
+)
 FIGURES = (
     "ehrshot_figure_differences",
     "ehrshot_figure_groups",

@@ -57,6 +57,7 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("finetune_metrics", _results),
         ("ehrshot_verdict", _benchmark),
         ("leakage_report", _leakage),
+        ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
     return [Section("What was found", find_out(data, numbers)), *made]
@@ -296,3 +297,21 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
     ]
     said: list[Markup | str] = list(report["warnings"]) or ["No warnings."]
     return Section("Leakage audit", said, [Table("Looked for", ["what", "found"], rows)])
+
+
+def _runs(data: Artifacts, numbers: Numbers) -> Section:
+    rows: list[Row] = [
+        [
+            name,
+            numbers.text(f"run_record/{name}/run"),
+            numbers.text(f"run_record/{name}/state"),
+            numbers.value(f"run_record/{name}/seed", "d"),
+        ]
+        for name in sorted(data["run_record"])
+    ]
+    said: list[Markup | str] = [
+        "run.json beside the results has the parameters and versions of each, and fingerprints of what "
+        "went in and came out."
+    ]
+    head = ["pipeline", "run", "state", "seed"]
+    return Section("Runs that made it", said, [Table("Last of each pipeline", head, rows)])
