@@ -84,8 +84,8 @@ def test_a_storage_that_cannot_be_written_is_wrong(tmp_path, monkeypatch):
 def test_packages_that_do_not_fit_are_named(monkeypatch):
     assert [found.level for found in doctor.check_packages()] == [OK]
     versions = {"kedro": "0.19.0", "torch": None}
-    installed = doctor._installed
-    monkeypatch.setattr(doctor, "_installed", lambda name: versions.get(name, installed(name)))
+    installed = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda name: versions.get(name, installed(name)))
     old, missing = sorted(found.text for found in doctor.check_packages())
     assert old.startswith("kedro is 0.19.0, kedro[pydantic]") and "torch is missing" in missing
 

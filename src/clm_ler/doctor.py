@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from pathlib import Path
 from platform import python_version
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from clm_ler.engines import engine
 from clm_ler.engines.errors import EngineError
 from clm_ler.engines.s3 import check_bucket, s3_buckets
 from clm_ler.files.location import dataset_location, is_remote, local_folder
+from clm_ler.files.versions import installed
 
 OK, LOOK, WRONG = "ok", "look", "wrong"
 GB = 1e9
@@ -69,7 +70,7 @@ def check_packages() -> Iterator[Finding]:
     told = "pip install -c constraints.txt -e . mends it"
     unfit = 0
     for one in wanted:
-        found = _installed(one.name)
+        found = installed(one.name)
         if found is None or not one.specifier.contains(found, prereleases=True):
             unfit += 1
             yield Finding(
@@ -166,13 +167,6 @@ def _look(name: str, kind: dt.DataType) -> str:
         return " (a date)"
     found = (look for look, pattern in _LOOKS.items() if re.search(pattern, name, re.I))
     return f" ({look})" if (look := next(found, None)) else ""
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _memory() -> float:

@@ -31,7 +31,7 @@ class Progress:
         self._began = self._told = time.monotonic()
         self._tenths = done * LINES // max(total, 1)
         live = {"desc": name, "total": total, "initial": done, "unit": f" {unit}", "leave": False}
-        self._bar = tqdm(**live) if sys.stderr.isatty() else None
+        self._bar = tqdm(**live) if done < total and sys.stderr.isatty() else None
 
     def step(self, count: int = 1) -> None:
         """Count steps that are done."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -13,6 +12,7 @@ from kedro.pipeline.node import Node
 
 from clm_ler.files.fingerprints import fingerprint
 from clm_ler.files.location import dataset_location
+from clm_ler.files.versions import installed
 from clm_ler.hooks.current import Run, current_run
 from clm_ler.hooks.steps import pipeline_of
 
@@ -81,7 +81,7 @@ def _began(
         "state": "running",
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "goes_on_from": before["run"] if before and left else None,
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: installed(name) for name in PACKAGES},
         "seed": run.parameters["seed"],
         "parameters": {name: run.parameters.get(name) for name in read},
     }

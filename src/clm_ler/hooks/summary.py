@@ -84,8 +84,8 @@ def _describe_task(name: str, task: dict[str, Any]) -> str:
     if hybrid := task.get("hybrid"):
         text += f", hybrid {_interval(hybrid['auroc'])}"
     if baselines := task.get("baselines"):
-        name = max(baselines, key=lambda name: baselines[name]["auroc"]["value"])
-        text += f", best baseline {name} {_interval(baselines[name]['auroc'])}"
+        strongest = max(baselines, key=lambda one: baselines[one]["auroc"]["value"])
+        text += f", best baseline {strongest} {_interval(baselines[strongest]['auroc'])}"
     if best := task.get("best_reachable_auroc"):
         text += f", best reachable {_interval(best)}"
     return f"{text}. {task['verdict']}" if "verdict" in task else text
