@@ -52,6 +52,9 @@ def parameter_models() -> dict[str, type]:
     """Return the class of each ``params:KEY`` input, as the node functions annotate it."""
     from kedro.framework.project import pipelines
 
+    from clm_ler.corridor.deferred import import_functions
+
+    import_functions(pipelines.values())
     models: dict[str, type] = {}
     others = [pipelines[name] for name in sorted(pipelines) if name != "__default__"]
     for node in (

@@ -73,7 +73,7 @@ def test_a_pipeline_that_is_not_there_is_named():
 
 def test_the_run_command_takes_everything_that_kedros_takes():
     names = {option.name for option in cli.run.params}
-    assert {option.name for option in cli.kedro_run.params} | {"traceback"} == names
+    assert {option.name for option in cli.kedro_run.params} | {"traceback", "verbose"} == names
     assert isinstance(cli.cli, click.Group)
 
 

@@ -98,6 +98,22 @@ def test_pipelines_open_no_files():
     assert places((ast.Call,), opens, rooms={"pipelines", "corridor"}) == []
 
 
+def test_functions_are_named_from_rooms_that_a_pipeline_may_enter():
+    named = [
+        (path.parent.name, node.args[0].value.split(".")[1:3])
+        for path in SRC.glob("pipelines/*/pipeline.py")
+        for node in nodes_of(path, ast.Call)
+        if getattr(node.func, "id", None) == "Functions"
+    ]
+    assert named
+    shared = ("corridor", "tables", "terminology")
+    assert [
+        (pipeline, place)
+        for pipeline, place in named
+        if place[0] not in shared and place != ["pipelines", pipeline]
+    ] == []
+
+
 # A pattern or a split that takes a token apart.
 TOKEN_SYNTAX = re.compile(r"AGE:|GENDER:|RACE:|ETHNICITY:|REGION:|\[0-9\.\]\+-\[0-9")
 

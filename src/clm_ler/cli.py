@@ -13,11 +13,14 @@ import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import pipelines, settings
+from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
+from tqdm.contrib.logging import logging_redirect_tqdm
 
+from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
 from clm_ler.engines.errors import EngineError
 from clm_ler.files.interrupts import INTERRUPTED, MESSAGE, prompt_interrupts
 from clm_ler.files.locks import LockedFolderError
@@ -61,12 +64,13 @@ class StorageInUse(click.ClickException):
 
 
 class ClearRun(click.Command):
-    """The run command; ``--traceback`` shows where an error came from, as does the log's DEBUG."""
+    """The run command, with few lines and clear errors: ``--verbose`` and ``--traceback`` show more."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn an error that explains itself into its message and exit code 1."""
         show_traceback = ctx.params.pop("traceback")
-        with prompt_interrupts():
+        choose_lines(ctx.params.pop("verbose"))
+        with prompt_interrupts(), logging_redirect_tqdm():
             try:
                 complete(ctx.params)
                 return super().invoke(ctx)
@@ -81,6 +85,12 @@ class ClearRun(click.Command):
                 in_use = isinstance(list(_causes(error))[-1], LockedFolderError)
                 refuse = StorageInUse if in_use else click.ClickException
                 raise refuse(f"{text}\n(kedro run --traceback shows more.)") from error
+
+
+def choose_lines(verbose: bool) -> None:
+    """Let through what a reader waits for: pipelines, tables, results; or every node and detail, too."""
+    logging.getLogger("kedro").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def complete(options: dict[str, Any]) -> None:
@@ -183,12 +193,50 @@ run = ClearRun(
     callback=kedro_run.callback,
     params=[
         *kedro_run.params,
+        click.Option(["--verbose"], is_flag=True, help="Log every node and detail."),
         click.Option(["--traceback"], is_flag=True, help="Show where an error came from."),
     ],
     help=kedro_run.help,
 )
 
 
-@click.group(commands={"run": run})
+_PROJECT_OPTIONS = [one for one in kedro_run.params if one.name in ("env", "conf_source", "params")]
+
+
+def examine(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Look at the machine, the storage and your tables before a run.
+
+    One line each: ok; look: a run may do; wrong: it cannot, and what to do. Exit code 1 where
+    something is wrong. Only names and types of columns are read.
+    """
+    choose_lines(False)
+    try:
+        findings = list(_findings(env, conf_source, params))
+    except Exception as error:
+        if (text := explanation(error)) is None:
+            raise
+        findings = [Finding(WRONG, "configuration", text)]
+    for finding in findings:
+        click.echo(f"{finding.level:<6}{finding.subject}: {finding.text}")
+    if any(finding.level == WRONG for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _findings(
+    env: str | None, conf_source: str | None, params: dict[str, Any]
+) -> Iterator[Finding]:
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    chain = chain_of(env, conf_source, params)
+    made = {output for name in chain for output in pipelines[name].all_outputs()}
+    session = KedroSession.create(project, env=env, conf_source=conf_source, runtime_params=params)
+    context = session.load_context()
+    yield from check_machine(context.config_loader["globals"] | params, project)
+    yield from check_tables(context.catalog, context.params["preprocess"], made)
+
+
+doctor = click.Command("doctor", callback=examine, params=_PROJECT_OPTIONS, help=examine.__doc__)
+
+
+@click.group(commands={"run": run, "doctor": doctor})
 def cli() -> None:
     """Commands of this project."""

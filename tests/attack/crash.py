@@ -35,7 +35,7 @@ SMALL = {
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EMFILE": errno.EMFILE}
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 _NAMES = re.compile(r"rows_[0-9a-f]{32}|/[0-9a-f]{32}(?=\.)")
-_IGNORED = re.compile(r"(^|/)(tmp/|\.lock|\.[^/]*simulated\.json$)")
+_IGNORED = re.compile(r"(^|/)(tmp/|\.lock|08_reporting/run\.json$|\.[^/]*simulated\.json$)")
 _LEFT = re.compile(r"\.(part|old)(/|$)|(^|/)tmp_|_temporary")
 
 

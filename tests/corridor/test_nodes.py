@@ -13,6 +13,7 @@ from clm_ler.tables.screening import (
     translate_codes,
     translate_demographics,
 )
+from clm_ler.tables.sources import CODED_TABLES
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import handed_over, listed, options, rows, selected_rows
 
@@ -119,7 +120,7 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
         nodes.screen_coded_events(
             persons,
             options(tables=listed("diagnosis")),
-            *(raw[name] for name in nodes.CODED_TABLES),
+            *(raw[name] for name in CODED_TABLES),
         ),
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )

@@ -16,7 +16,7 @@ def parquet(path):
 
 
 def test_what_is_not_there_is_none_and_one_line_says_where(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "clm_ler")
     entry = OptionalDataset(dataset=parquet(tmp_path / "lab.parquet"))
     assert not entry.exists()
     assert entry.load() is None

@@ -27,6 +27,14 @@ def test_tables_are_in_the_catalog_and_not_empty(chain, name):
     assert chain.load(name).count().execute() > 0
 
 
+def test_the_record_has_each_pipeline_with_what_went_in_and_came_out(chain):
+    record = chain.load("run_record")
+    assert {*DATA_PIPELINES, "pretrain", "finetune", "ehrshot_eval"} <= {*record}
+    assert {part["state"] for part in record.values()} == {"done"}
+    assert record["vocab"]["inputs"]["sequences"] == record["preprocess"]["outputs"]["sequences"]
+    assert record["pretrain"]["parameters"]["pretrain"]["preset"]
+
+
 def test_encoded_sequences_are_read_in_place(chain):
     encoded = chain.load("encoded_sequences")
     sequences = chain.load("sequences")

@@ -54,6 +54,7 @@ def test_your_own_tables_in_ten_minutes(project):
         else:
             assert language == "sh"
             printed += sh(text, project)
+    assert "ok    patient: found" in printed  # by the doctor
     assert "filter_expr" in printed  # in the ledger
     assert "converted" in printed  # the unit of a fifth of the results
     assert (project / "data" / "mine" / "06_models" / "pretrained_model").is_dir()

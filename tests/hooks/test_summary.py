@@ -79,6 +79,14 @@ def test_a_hybrid_is_told_beside_the_model():
     assert told == "t: fine-tuned AUROC 0.800 [0.700, 0.900], hybrid 0.850 [0.700, 0.900]"
 
 
+def test_the_best_baseline_and_the_verdict_stand_beside_the_model():
+    interval = {"value": 0.8, "lower": 0.7, "upper": 0.9}
+    baselines = {name: {"auroc": interval | {"value": v}} for name, v in (("a", 0.6), ("b", 0.82))}
+    task = {"auroc": interval, "baselines": baselines, "verdict": "It does NOT clearly beat b."}
+    told = describe_finetuning({"tasks": {"t": task}})
+    assert told.endswith(", best baseline b 0.820 [0.700, 0.900]. It does NOT clearly beat b.")
+
+
 LEDGER = {"step": "string", "table": "string", "reason": "string", "rows": "int64"}
 
 

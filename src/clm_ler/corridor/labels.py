@@ -1,40 +1,13 @@
-"""Labels, of a task or of a user's own table. Apart from the other wiring, because their options need torch."""
+"""Labels, of a task or of a user's own table."""
 
 import ibis.expr.types as ir
 from ibis import _
-from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.persons import with_own_ids
 from clm_ler.tables.tasks.definition import TaskOptions
-
-
-def selected_labels() -> Pipeline:
-    """Return the node that gives ``labels``, of a task or of a table.
-
-    It is part of ``label`` and of ``finetune``, and has a namespace of its own, so that a run of both
-    has it once.
-    """
-    return Pipeline(
-        [
-            Node(
-                select_labels,
-                inputs=[
-                    "raw_labels",
-                    "task_candidates",
-                    "person_ids",
-                    "params:task",
-                    "params:finetune",
-                    "params:preprocess",
-                ],
-                outputs="labels",
-                name="select_labels",
-                namespace="labels",
-            )
-        ]
-    )
 
 
 def select_labels(

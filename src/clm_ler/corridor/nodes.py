@@ -27,16 +27,11 @@ from clm_ler.tables.screening import (
     translate_demographics,
 )
 from clm_ler.tables.sequences import baseline_length, measure_spans
-from clm_ler.tables.sources import RAW_TABLES
+from clm_ler.tables.sources import CODED_TABLES
 from clm_ler.tokens import AGE, prefix
 
 logger = logging.getLogger(__name__)
 
-CODED_TABLES = tuple(
-    name
-    for name, columns in RAW_TABLES.items()
-    if not {"birth_date", "value"} & {*columns.values()}
-)
 NO_ROWS = ibis.schema({"person_id": "int64"})
 NO_CODED_EVENTS = ibis.schema(
     {

@@ -4,7 +4,11 @@ from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor import nodes
+from clm_ler.corridor.deferred import Functions
+from clm_ler.tables.sources import CODED_TABLES
+
+nodes = Functions("clm_ler.corridor.nodes")
+labels = Functions("clm_ler.corridor.labels")
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
@@ -48,11 +52,11 @@ def select_persons(whose: str = "") -> Pipeline:
 def read_events(whose: str = "") -> Pipeline:
     """Return the nodes from raw tables to ``coded_events`` and ``lab_events``."""
     demographics = f"{whose}demographics"
-    coded = [f"{whose}{table}_rows" for table in nodes.CODED_TABLES]
+    coded = [f"{whose}{table}_rows" for table in CODED_TABLES]
     labs, patients = f"{whose}lab_rows", f"{whose}counted_patient_rows"
     read = Pipeline(
         [
-            *map(select_rows, nodes.CODED_TABLES, coded),
+            *map(select_rows, CODED_TABLES, coded),
             select_rows("lab", labs),
             select_rows("patient", patients),
             Node(
@@ -171,6 +175,32 @@ def encode(whose: str = "", tokenizer: str = "tokenizer") -> Pipeline:
                 inputs=[f"{whose}sequences", tokenizer],
                 outputs=f"{whose}encoded" if whose else "encoded_sequences",
                 name=f"encode_{whose}sequences",
+            )
+        ]
+    )
+
+
+def selected_labels() -> Pipeline:
+    """Return the node that gives ``labels``, of a task or of a table.
+
+    It is part of ``label`` and of ``finetune``, and has a namespace of its own, so that a run of both
+    has it once.
+    """
+    return Pipeline(
+        [
+            Node(
+                labels.select_labels,
+                inputs=[
+                    "raw_labels",
+                    "task_candidates",
+                    "person_ids",
+                    "params:task",
+                    "params:finetune",
+                    "params:preprocess",
+                ],
+                outputs="labels",
+                name="select_labels",
+                namespace="labels",
             )
         ]
     )

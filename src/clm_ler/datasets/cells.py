@@ -64,7 +64,10 @@ class CellsDataset(FileDataset):
             path.rpartition("/")[2] for path in self._files.glob(f"{self._folder}/*.parquet")
         }
         missing = [name for name in data if f"{name}.parquet" not in present]
-        logger.info("%s: %d of %d cells to compute", self._name, len(missing), len(data))
+        if len(missing) < len(data):
+            logger.info(
+                "%s: %d of %d cells are there", self._name, len(data) - len(missing), len(data)
+            )
         self._compute({name: data[name] for name in missing})
         self._publish(sorted(data))
 

@@ -61,7 +61,7 @@ class OptionalDataset(AbstractDataset[Any, Any]):
             return self.wrapped.load()
         if self._required:
             raise DatasetError(f"There is nothing at {dataset_location(self)}.")
-        logger.info("There is nothing at %s: going on without.", dataset_location(self))
+        logger.debug("There is nothing at %s: going on without.", dataset_location(self))
         return None
 
     def save(self, data: Any) -> None:

@@ -25,8 +25,7 @@ class PersonTableDataset(FileDataset):
     ``load`` gives the whole table, lazily. ``save`` takes an expression over other stored person
     tables that looks at one person at a time (any other is refused), and evaluates it on DuckDB
     bucket by bucket: the node that made the expression knows nothing of it. Tables without buckets
-    (units, percentiles) are read whole each time. An expression over raw tables is evaluated once
-    and partitioned.
+    (units, percentiles) are read whole each time. What raw tables give is evaluated as a whole.
 
     Readers follow a manifest that is written last: they see the old table or the new one. A bucket
     that the same expression has already written from the same rows is kept, so that a run that was
@@ -67,16 +66,18 @@ class PersonTableDataset(FileDataset):
             NotPersonWise: If the expression looks at several persons at once.
         """
         started, stored = time.monotonic(), stored_tables(data)
-        by_bucket = self._is_by_bucket(data, stored)
-        if by_bucket:
-            place = self._engine, self._folder, self.SUFFIX
-            files = evaluate_by_bucket(data, stored, *place, self._writer(data))
+        if self._is_by_bucket(data, stored):
+            place = self._engine, self._folder, self.SUFFIX, self._writer(data)
+            files = evaluate_by_bucket(data, stored, *place)
         else:
             files = self._partition(data)
         self._folder.publish(files)
-        how = "by bucket" if by_bucket else "as a whole"
-        seconds = time.monotonic() - started
-        logger.info("%s: evaluated %s, written in %.1f s", self._folder.name, how, seconds)
+        if not self._transient:
+            told = self._folder.name, self._size(), time.monotonic() - started
+            logger.info("%s: %s in %.1f s", *told)
+
+    def _size(self) -> str:
+        return f"{self.load().count().to_pyarrow().as_py():,} rows"
 
     def _is_by_bucket(self, data: ir.Table, stored: Mapping[Relation, Buckets]) -> bool:
         """Return whether to evaluate by bucket; on a cluster raw rows are in buckets, too."""

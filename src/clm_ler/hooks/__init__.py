@@ -4,8 +4,11 @@ from clm_ler.hooks.absent import AbsentInputHooks
 from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
+from clm_ler.hooks.functions import FunctionHooks
 from clm_ler.hooks.parameters import ParameterHooks
+from clm_ler.hooks.record import RecordHooks
 from clm_ler.hooks.simulation import SimulationGuard
+from clm_ler.hooks.steps import StepHooks
 from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.wandb import WandbHooks
 
@@ -13,10 +16,13 @@ from clm_ler.hooks.wandb import WandbHooks
 PROJECT_HOOKS = (
     AbsentInputHooks(),
     SummaryHooks(),
+    RecordHooks(),
+    StepHooks(),
     WandbHooks(),
     SimulationGuard(),
     ContractHooks(),
     ParameterHooks(),
+    FunctionHooks(),
     EngineHooks(),
     RunHooks(),
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
     from clm_ler.hooks.simulation import Simulation
+    from clm_ler.hooks.steps import Steps
     from clm_ler.hooks.wandb import Tracking
 
 
@@ -33,6 +34,7 @@ class Run:
         simulation: What the simulated hospital writes, where it does.
         tracking: The W&B run, where there is one.
         lock: That of a local storage, while the pipeline runs.
+        steps: How far the pipelines are.
     """
 
     context: KedroContext
@@ -42,6 +44,7 @@ class Run:
     simulation: Simulation | None = None
     tracking: Tracking | None = None
     lock: FileLock | None = None
+    steps: Steps | None = None
 
 
 _RUN: ContextVar[Run | None] = ContextVar("run", default=None)

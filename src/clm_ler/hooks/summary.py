@@ -1,12 +1,13 @@
 """Say at the end of a run where its results are and what they come to."""
 
+from __future__ import annotations
+
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
-import pandas as pd
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -14,6 +15,9 @@ from kedro.pipeline import Pipeline
 from clm_ler.files.location import dataset_location
 from clm_ler.tables.cutflow import ADVICE, describe_reasons
 from clm_ler.tables.screening import NO_PERSON
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,10 @@ class SummaryHooks:
             lines += describe_losses(*(catalog.load(name) for name in LOSSES))
         if "rows_by_year" in written:
             warn_of_early_ends(catalog.load("rows_by_year"))
+        if "report" in written:
+            lines.append(f"all of it on one page  ({_place(catalog['report'])})")
+        elif lines:
+            lines.append("kedro run --pipelines=report makes one page of all of it")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
 
@@ -67,7 +75,7 @@ def describe_pretraining(metrics: dict[str, Any]) -> str:
 
 
 def describe_finetuning(metrics: dict[str, Any]) -> str:
-    """Return each task's AUROC, beside the best that is reachable where that is known."""
+    """Return each task's AUROC beside that of the best baseline, and the verdict."""
     return "; ".join(_describe_task(name, task) for name, task in metrics["tasks"].items())
 
 
@@ -75,9 +83,12 @@ def _describe_task(name: str, task: dict[str, Any]) -> str:
     text = f"{name}: fine-tuned AUROC {_interval(task['auroc'])}"
     if hybrid := task.get("hybrid"):
         text += f", hybrid {_interval(hybrid['auroc'])}"
+    if baselines := task.get("baselines"):
+        strongest = max(baselines, key=lambda one: baselines[one]["auroc"]["value"])
+        text += f", best baseline {strongest} {_interval(baselines[strongest]['auroc'])}"
     if best := task.get("best_reachable_auroc"):
         text += f", best reachable {_interval(best)}"
-    return text
+    return f"{text}. {task['verdict']}" if "verdict" in task else text
 
 
 def _interval(measured: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import (
@@ -19,6 +20,7 @@ from clm_ler.modeling.model.modeling_clm_ler import (
 
 __all__ = ["AutoModelForMaskedLM"]  # for catalog entries: by this name it knows our models
 
+disable_progress_bar()  # a line of their own for each model saved or loaded
 AutoConfig.register(ClmLerConfig.model_type, ClmLerConfig, exist_ok=True)
 AutoModel.register(ClmLerConfig, ClmLerModel, exist_ok=True)
 AutoModelForMaskedLM.register(ClmLerConfig, ClmLerForMaskedLM, exist_ok=True)

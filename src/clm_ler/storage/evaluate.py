@@ -48,8 +48,7 @@ def evaluate_by_bucket(
         files.append([file])
         if file not in there:
             parts.append(replace(part, path=f"{folder.path}/{file}"))
-    progress = Progress(folder.name, len(files), "buckets")
-    progress.step(len(files) - len(parts))
+    progress = Progress(folder.name, len(files), "buckets", done=len(files) - len(parts))
     do = WriteFile(write, folder.filesystem, folder.address(""))
     for _nothing in do_by_bucket([data], stored, engine, do, parts):
         progress.step()

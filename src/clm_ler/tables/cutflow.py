@@ -1,4 +1,4 @@
-"""What every step leaves and what it loses, as tables and as a figure."""
+"""What every step leaves and what it loses."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.engines.portable import small_table, sum_int64
@@ -293,48 +292,3 @@ def number_steps(rows: list[Row]) -> ir.Table:
     """Return the cutflow with its rows numbered in the order of the steps."""
     ordered = sorted(rows, key=lambda row: (STEPS.index(row["step"]), row["table"]))
     return small_table([{"number": n} | row for n, row in enumerate(ordered)], CUTFLOW)
-
-
-def _of_enough(by_reason: Mapping[str, Counter[str]], min_persons: int) -> dict[str, Counter[str]]:
-    """Return rows and persons by reason; reasons of few persons are one, ``other reasons``."""
-    other: Counter[str] = Counter()
-    told = sorted(by_reason.items(), key=lambda item: item[1]["persons"], reverse=True)
-    while told and (told[-1][1]["persons"] < min_persons or 0 < other["persons"] < min_persons):
-        other += told.pop()[1]
-    return dict(told) | ({"other reasons": other} if other["persons"] >= min_persons else {})
-
-
-def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> go.Figure:
-    """Return the rows' way from the raw tables to the tokens of ``sequences`` as a flow figure.
-
-    It may be shared: what fewer than ``min_persons`` persons have lost goes to other reasons, together with
-    the next one where these are too few as well.
-    """
-    kept = {(row["step"], row["table"]): row["rows"] for row in cutflow}
-    flows = [
-        (table, "lab results" if table == "lab" else "events", rows)
-        for (step, table), rows in kept.items()
-        if step == "read" and table != "patient"
-    ]
-    flows.append(("lab results", "events", kept["lab_tokens", "lab"]))
-    flows.append(("events", "sequences", kept["once_a_day", "events"]))
-    sources = {"read": "{table}", "lab_tokens": "lab results"}
-    lost: dict[str, dict[str, Counter[str]]] = {}
-    for row in loss_ledger:
-        if row["step"] != "blank_values" and row["table"] != "patient":
-            source = sources.get(row["step"], "events").format(**row)
-            counts = lost.setdefault(source, {}).setdefault(row["reason"], Counter())
-            counts.update({name: row[name] for name in ("rows", "persons")})
-    flows += [
-        (source, f"lost: {reason}", counts["rows"])
-        for source, by_reason in sorted(lost.items())
-        for reason, counts in sorted(_of_enough(by_reason, min_persons).items())
-    ]
-    names = list(dict.fromkeys(name for flow in flows for name in flow[:2]))
-    link = {
-        "source": [names.index(source) for source, _target, _rows in flows],
-        "target": [names.index(target) for _source, target, _rows in flows],
-        "value": [rows for _source, _target, rows in flows],
-    }
-    figure = go.Figure(go.Sankey(node={"label": names}, link=link))
-    return figure.update_layout(title="Rows from the raw tables to the sequences")

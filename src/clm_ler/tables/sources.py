@@ -39,6 +39,11 @@ RAW_TABLES = {
         "lx_result_unit": "unit",
     },
 }
+CODED_TABLES = tuple(
+    name
+    for name, columns in RAW_TABLES.items()
+    if not {"birth_date", "value"} & {*columns.values()}
+)
 
 
 class TableSource(BaseModel):

@@ -20,6 +20,7 @@ from clm_ler.pipelines.ehrshot_eval.cells import (
     cell_name,
     fit_cell,
     list_cells,
+    warn_of_gaps,
 )
 from clm_ler.pipelines.ehrshot_eval.features import Features, embedding_features
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
@@ -165,8 +166,10 @@ def test_cells_are_shots_times_heads(sub_task: SubTask, caplog: pytest.LogCaptur
         for k, replicate in ((2, 0), (2, 1), (-1, 0))
         for model, head in (("clm_ler", "a"), ("clm_ler", "b"), ("count", "a"))
     )
-    assert "[(1, 0), (1, 1)]" in caplog.text
-    assert "one class: no AUROC" not in caplog.text
     negative = sub_task.by_split["test"].assign(label=0)
-    list_cells(replace(sub_task, by_split={**sub_task.by_split, "test": negative}), shots, options)
-    assert "one class: no AUROC" in caplog.text
+    other = replace(sub_task, name="b", by_split={**sub_task.by_split, "test": negative})
+    again = [replace(cells[0], k=1, replicate=replicate) for replicate in (0, 1)]
+    warn_of_gaps([(sub_task, cells), (other, [*cells, *again])], options)
+    few, blind = caplog.messages
+    assert few.startswith("1 of 2 sub-tasks") and few.endswith(f"({sub_task.name}).")
+    assert blind == "1 of 2 sub-tasks have test samples of one class: no AUROC (b)."

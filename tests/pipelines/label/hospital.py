@@ -11,6 +11,7 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.pipelines.label import nodes
 from clm_ler.simulation import deaths, hospital
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.tables.sources import CODED_TABLES
 from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -53,7 +54,7 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
     persons = corridor.select_demographics(selected["patient"], READING)
     made = {"demographics": held("demographics", persons)}
     born = made["demographics"]
-    rows_of_codes = (selected[name] for name in corridor.CODED_TABLES)
+    rows_of_codes = (selected[name] for name in CODED_TABLES)
     coded = corridor.screen_coded_events(born, READING, *rows_of_codes)
     labs = corridor.screen_lab_events(selected["lab"], born, READING)
     for name, rows, columns in (

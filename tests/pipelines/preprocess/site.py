@@ -14,7 +14,7 @@ from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
 from clm_ler.tables.labs.results import count_lab_values
-from clm_ler.tables.sources import RAW_TABLES
+from clm_ler.tables.sources import CODED_TABLES, RAW_TABLES
 
 # As in an existing CLM-LER configuration.
 PUBLISHED = yaml.safe_load("""
@@ -117,7 +117,7 @@ def preprocess(as_table, raw, options):
     made = {"demographics": stored(corridor.select_demographics(selected["patient"], options))}
     births = made["demographics"]
     coded = corridor.screen_coded_events(
-        births, options, *(selected[name] for name in corridor.CODED_TABLES)
+        births, options, *(selected[name] for name in CODED_TABLES)
     )
     labs = corridor.screen_lab_events(selected["lab"], births, options)
     coded, labs = (held(corridor.name_events(rows, options)) for rows in (coded, labs))

@@ -99,6 +99,7 @@ def everything():
         **finetuned(t=task(UNCLEAR), rare=task(UNCLEAR, positives=9)),
         **LEAKAGE,
         "pretrain_metrics": {"valid": {"persons": 70, "loss": 4.2}},
+        "run_record": {"split": {"run": "run-one", "state": "done", "seed": 42}},
         "pretrain_curves": figure,
         "loss_figure": figure,
     }

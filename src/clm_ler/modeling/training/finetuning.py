@@ -15,7 +15,6 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedModel, TrainingArguments
-from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.files.atomic import read_json, replace_folder, write_json
 from clm_ler.files.digests import digest
@@ -77,7 +76,6 @@ def fine_tune(
     of the same model, data and settings is not repeated, and goes on where it was killed; one of
     others is replaced.
     """
-    disable_progress_bar()  # a line of their own for each model saved
     fingerprint = describe_run(pretrained, data, settings)
     changed = read_json(directory / FINGERPRINT) not in (None, fingerprint)
     open_run(directory, fingerprint, overwrite=changed)

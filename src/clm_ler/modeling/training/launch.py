@@ -1,5 +1,6 @@
 """One process for each GPU."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ def launch(train: Callable[[Any], None], task: Any, ranks: int = 0) -> None:
 
 
 def _rank(train: Callable[[Any], None], task: Any) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # a new process has no log yet
     try:
         train(task)
     finally:

@@ -22,7 +22,6 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_pt_utils import get_parameter_names
-from transformers.utils.logging import disable_progress_bar
 
 from clm_ler.files.arrow import map_files, mapped_files
 from clm_ler.files.atomic import replace_folder, write_json
@@ -93,7 +92,6 @@ def pretrain(task: PretrainingTask) -> None:
 
     The first rank then writes ``result/``: the best model, and the history and speed of training.
     """
-    disable_progress_bar()  # a line of their own for each model saved
     arguments = training_arguments(task)
     trainer = build_trainer(task, arguments)
     trainer.train(resume_from_checkpoint=last_checkpoint(task.directory))

@@ -1,15 +1,14 @@
 """How fast training goes, and the line that says so."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from clm_ler.files.progress import Progress
 
 
 class Speed:
@@ -57,50 +56,43 @@ class Speed:
 
 
 class ProgressLine(TrainerCallback):
-    """One line: steps done and left, time left, loss, tokens per second."""
+    """Steps done and left, time left, loss, tokens per second."""
 
     def __init__(self, speed: Speed) -> None:
         self._speed = speed
-        self._bar: tqdm[Any] | None = None
+        self._progress: Progress | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Open the line, at the step that training goes on from, and start the clock."""
+        """Begin to count, at the step that training goes on from, and start the clock."""
         self._speed.start()
         if state.is_world_process_zero:
-            self._bar = tqdm(
-                total=state.max_steps,
-                initial=state.global_step,
-                desc="pretrain",
-                unit="step",
-                mininterval=0.5 if sys.stderr.isatty() else 15,
-            )
+            self._progress = Progress("pretrain", state.max_steps, "steps", state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Move on by a step."""
         self._speed.steps += 1
-        if self._bar is not None:
-            self._bar.update()
+        if self._progress is not None:
+            self._progress.step()
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Show the latest losses and the rate."""
-        if self._bar is None:
+        if self._progress is None:
             return
         latest = {name: value for entry in state.log_history for name, value in entry.items()}
         rate = self._speed.tokens * args.world_size / self._speed.seconds
-        shown = {"tokens/s": f"{rate:,.0f}"}
-        shown |= {n: f"{latest[n]:.3f}" for n in ("loss", "eval_loss") if n in latest}
-        self._bar.set_postfix(shown, refresh=False)
+        losses = [f"{n} {latest[n]:.3f}" for n in ("loss", "eval_loss") if n in latest]
+        self._progress.note(", ".join([*losses, f"{rate:,.0f} tokens a second"]))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Stop the clock and close the line."""
+        """Stop the clock and end the line."""
         self._speed.stop()
-        if self._bar is not None:
-            self._bar.close()
+        if self._progress is not None:
+            self._progress.close()

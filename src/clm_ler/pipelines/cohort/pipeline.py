@@ -2,7 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.cohort import nodes
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.cohort.nodes")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:

@@ -1,7 +1,7 @@
 """The cells of the benchmark: one fitted classifier each, its predictions and its metrics."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -96,28 +96,41 @@ def split_samples(samples: pd.DataFrame) -> SubTask:
 
 
 def list_cells(sub_task: SubTask, shots: Mapping[str, Any], options: EhrshotOptions) -> list[Cell]:
-    """Return the cells of a sub-task; a draw whose training rows have one class is left out, said so."""
-    cells, lost = [], []
+    """Return the cells of a sub-task; a draw whose training rows have one class is left out."""
+    cells = []
     for k in options.shots:
         for replicate in range(options.replicates if k > 0 else 1):
             rows = shot_rows(shots, sub_task.name, k, replicate, sub_task.by_split)
             if rows is None or sub_task.by_split["train"]["label"][rows[0]].nunique() < 2:
-                lost.append((k, replicate))
                 continue
             cells += [
                 Cell(sub_task, model, head, k, replicate, *rows)
                 for model, heads in options.models.items()
                 for head in heads
             ]
-    if lost:
-        logger.warning(
-            "%s: no draw, or one class only, for (k, replicate) %s. Means over tasks leave out this k.",
-            sub_task.name,
-            lost,
-        )
-    if sub_task.by_split["test"]["label"].nunique() < 2:
-        logger.warning("%s: the test samples have one class: no AUROC.", sub_task.name)
     return cells
+
+
+def warn_of_gaps(found: Sequence[tuple[SubTask, list[Cell]]], options: EhrshotOptions) -> None:
+    """Name in one line each the sub-tasks that lack draws, and those that have no AUROC at all."""
+    wanted = sum(options.replicates if k > 0 else 1 for k in options.shots)
+    gaps = {
+        "draws without samples of both classes: means over tasks leave out that number of labels": [
+            sub_task.name
+            for sub_task, cells in found
+            if len({(cell.k, cell.replicate) for cell in cells}) < wanted
+        ],
+        "test samples of one class: no AUROC": [
+            sub_task.name
+            for sub_task, _cells in found
+            if sub_task.by_split["test"]["label"].nunique() < 2
+        ],
+    }
+    for what, names in gaps.items():
+        if names:
+            logger.warning(
+                "%d of %d sub-tasks have %s (%s).", len(names), len(found), what, ", ".join(names)
+            )
 
 
 def cell_name(cell: Cell, features: Features, head: HeadOptions, bootstraps: int) -> str:

@@ -23,10 +23,13 @@ from clm_ler.modeling.model.configuration_clm_ler import pooled_parts
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
 from clm_ler.pipelines.ehrshot_eval.cells import (
     CELL,
+    Cell,
+    SubTask,
     cell_name,
     fit_cell,
     list_cells,
     split_samples,
+    warn_of_gaps,
 )
 from clm_ler.pipelines.ehrshot_eval.choices import choose_rows
 from clm_ler.pipelines.ehrshot_eval.features import (
@@ -159,14 +162,17 @@ def fit_cells(
     }
     shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made: dict[str, Callable[[], pa.Table]] = {}
+    found: list[tuple[SubTask, list[Cell]]] = []
     for task in options.tasks:
         draws = shots[task]()
         rows = ehrshot_samples.filter(ehrshot_samples.task == task).to_pandas()
         for name in rows["sub_task"].unique():
             samples = split_samples(rows[rows["sub_task"] == name])
-            for cell in list_cells(samples, draws, options):
+            found.append((samples, list_cells(samples, draws, options)))
+            for cell in found[-1][1]:
                 parts = (cell, features[cell.model], options.heads[cell.head], options.bootstraps)
                 made[cell_name(*parts)] = partial(fit_cell, *parts)
+    warn_of_gaps(found, options)
     return made
 
 

@@ -2,10 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.nodes import count_lab_tokens, extend_units, measure_persons
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import OPTIONS, encode, keep_events, named_events, sequences_of
-from clm_ler.pipelines.ehrshot_eval import nodes, site
-from clm_ler.terminology.ancestors import token_ancestors
+
+corridor = Functions("clm_ler.corridor.nodes")
+nodes = Functions("clm_ler.pipelines.ehrshot_eval.nodes")
+site = Functions("clm_ler.pipelines.ehrshot_eval.site")
+ancestors = Functions("clm_ler.terminology.ancestors")
 
 FITTED = ("extended_unit_conversions", "lab_percentiles")
 EVENTS = ("ehrshot_coded_events", "ehrshot_lab_events")
@@ -48,7 +51,7 @@ def _read_persons() -> Pipeline:
                 name="screen_ehrshot_lab_events",
             ),
             Node(
-                extend_units,
+                corridor.extend_units,
                 inputs=["unit_conversions", "ehrshot_lab_events", OPTIONS],
                 outputs="extended_unit_conversions",
                 name="extend_ehrshot_units",
@@ -68,13 +71,13 @@ def _account() -> Pipeline:
                 name="count_ehrshot_raw_rows",
             ),
             Node(
-                count_lab_tokens,
+                corridor.count_lab_tokens,
                 inputs=["ehrshot_lab_events", *FITTED],
                 outputs="ehrshot_lab_token_counts",
                 name="count_ehrshot_lab_tokens",
             ),
             Node(
-                measure_persons,
+                corridor.measure_persons,
                 inputs=[
                     *EVENTS,
                     *FITTED,
@@ -158,7 +161,7 @@ def _make_features() -> Pipeline:
                 name="collect_valued_events",
             ),
             Node(
-                token_ancestors,
+                ancestors.token_ancestors,
                 inputs=["ehrshot_count_tokens", "omop_concept", "omop_concept_ancestor"],
                 outputs="ehrshot_token_ancestors",
                 name="find_token_ancestors",

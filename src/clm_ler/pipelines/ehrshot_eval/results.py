@@ -1,11 +1,13 @@
 """Cells to tables: the official results, means over tasks and groups, paired differences."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clm_ler.modeling.evaluation.bootstrap import (
     OFFICIAL_METRICS,
@@ -46,12 +48,20 @@ def official_rows(cells: pd.DataFrame) -> pd.DataFrame:
             values = np.asarray(cell[f"{score}_bootstrap"])
             lower, upper = percentile_interval(values)
             row = {name: cell[name] for name in [*KEY, "model_hparams"]}
+            mean, std = mean_and_std(values)
             rows.append(
                 row
                 | {"score": score, "value": cell[score], "lower": lower, "upper": upper}
-                | {"mean": np.nanmean(values), "std": np.nanstd(values, ddof=1)}
+                | {"mean": mean, "std": std}
             )
     return pd.DataFrame(rows, columns=OFFICIAL_COLUMNS)
+
+
+def mean_and_std(values: NDArray[np.float64], axis: int | None = None) -> tuple[Any, Any]:
+    """Return both of the values that there are, NaN where there are none: of one class, no mistake."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(values, axis=axis), np.nanstd(values, axis=axis, ddof=1)
 
 
 def mean_over_draws(cells: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +197,7 @@ def _with_spread(rows: pd.DataFrame) -> pd.DataFrame:
     else:  # all rows at once
         lower, upper = np.percentile(replicates, [2.5, 97.5], axis=1)
     return rows.drop(columns="bootstrap").assign(
-        std=np.nanstd(replicates, axis=1, ddof=1), lower=lower, upper=upper
+        std=mean_and_std(replicates, axis=1)[1], lower=lower, upper=upper
     )
 
 

@@ -6,20 +6,24 @@ own train split, in its own codes, so that visits and care sites are kept.
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.ehrshot_native.nodes import adopt_splits, keep_codes
-from clm_ler.tables.ehrshot.events import coded_rows, lab_rows, patient_rows
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.ehrshot_native.nodes")
+events = Functions("clm_ler.tables.ehrshot.events")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
     return Pipeline(
         [
-            Node(patient_rows, "ehrshot_timeline", "patient", name="take_patients"),
-            Node(coded_rows, "ehrshot_timeline", "diagnosis", name="take_codes"),
-            Node(lab_rows, "ehrshot_timeline", "lab", name="take_labs"),
-            Node(adopt_splits, "ehrshot_person_splits", "predefined_splits", name="take_splits"),
+            Node(events.patient_rows, "ehrshot_timeline", "patient", name="take_patients"),
+            Node(events.coded_rows, "ehrshot_timeline", "diagnosis", name="take_codes"),
+            Node(events.lab_rows, "ehrshot_timeline", "lab", name="take_labs"),
             Node(
-                keep_codes,
+                nodes.adopt_splits, "ehrshot_person_splits", "predefined_splits", name="take_splits"
+            ),
+            Node(
+                nodes.keep_codes,
                 inputs=["source_codes", "params:preprocess"],
                 outputs="code_translations",
                 name="keep_codes",

@@ -2,8 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.ehrshot_read.nodes import read_samples, read_splits
-from clm_ler.tables.ehrshot.events import count_source_codes, read_events
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.ehrshot_read.nodes")
+events = Functions("clm_ler.tables.ehrshot.events")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -11,25 +13,25 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                read_events,
+                events.read_events,
                 inputs="ehrshot_events",
                 outputs="ehrshot_timeline",
                 name="read_ehrshot_events",
             ),
             Node(
-                read_splits,
+                nodes.read_splits,
                 inputs="ehrshot_splits",
                 outputs="ehrshot_person_splits",
                 name="read_ehrshot_splits",
             ),
             Node(
-                read_samples,
+                nodes.read_samples,
                 inputs=["ehrshot_labels", "ehrshot_splits"],
                 outputs="ehrshot_samples",
                 name="read_ehrshot_samples",
             ),
             Node(
-                count_source_codes,
+                events.count_source_codes,
                 inputs="ehrshot_timeline",
                 outputs="source_codes",
                 name="count_source_codes",

@@ -2,7 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.samples import export_embeddings
+from clm_ler.corridor.deferred import Functions
+
+samples = Functions("clm_ler.corridor.samples")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -10,7 +12,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                export_embeddings,
+                samples.export_embeddings,
                 inputs=[
                     "samples",
                     "labelled_encoded",

@@ -2,10 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor import nodes
-from clm_ler.corridor.samples import export_embeddings
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import OPTIONS, sequences_at
-from clm_ler.tables.labels import label_samples
+
+corridor = Functions("clm_ler.corridor.nodes")
+samples = Functions("clm_ler.corridor.samples")
+labels = Functions("clm_ler.tables.labels")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -13,25 +15,25 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     embed = Pipeline(
         [
             Node(
-                nodes.select_prediction_times,
+                corridor.select_prediction_times,
                 inputs=["prediction_times", "person_ids", OPTIONS],
                 outputs="timed_persons",
                 name="select_prediction_times",
             ),
             Node(
-                label_samples,
+                labels.label_samples,
                 inputs=["timed_persons", "timed_sequences"],
                 outputs="timed_candidates",
                 name="look_at_times",
             ),
             Node(
-                nodes.visible_times,
+                corridor.visible_times,
                 inputs="timed_candidates",
                 outputs="timed_samples",
                 name="select_visible_times",
             ),
             Node(
-                export_embeddings,
+                samples.export_embeddings,
                 inputs=[
                     "timed_samples",
                     "timed_encoded",

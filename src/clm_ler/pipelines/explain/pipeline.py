@@ -2,7 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.explain import figures, nodes, person
+from clm_ler.corridor.deferred import Functions
+
+figures = Functions("clm_ler.pipelines.explain.figures")
+nodes = Functions("clm_ler.pipelines.explain.nodes")
+person = Functions("clm_ler.pipelines.explain.person")
 
 READ = ["samples", "labelled_encoded", "tokenizer", "finetuned_model"]
 OPTIONS = "params:explain"

@@ -2,7 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.tables import fhir
+from clm_ler.corridor.deferred import Functions
+
+fhir = Functions("clm_ler.tables.fhir")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:

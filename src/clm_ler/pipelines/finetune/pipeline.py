@@ -2,25 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.labels import selected_labels
-from clm_ler.corridor.wiring import sequences_at
-from clm_ler.pipelines.finetune.figures import (
-    plot_calibration,
-    plot_decision_curve,
-    plot_precision_recall,
-    plot_roc,
-    plot_subgroups,
-)
-from clm_ler.pipelines.finetune.leakage import report_leakage
-from clm_ler.pipelines.finetune.nodes import (
-    predict_baselines,
-    predict_samples,
-    train_classifier,
-    train_hybrid,
-    usable_samples,
-)
-from clm_ler.pipelines.finetune.report import evaluate_predictions
-from clm_ler.tables.labels import label_samples
+from clm_ler.corridor.deferred import Functions
+from clm_ler.corridor.wiring import selected_labels, sequences_at
+
+figures = Functions("clm_ler.pipelines.finetune.figures")
+leakage = Functions("clm_ler.pipelines.finetune.leakage")
+nodes = Functions("clm_ler.pipelines.finetune.nodes")
+report = Functions("clm_ler.pipelines.finetune.report")
+labels = Functions("clm_ler.tables.labels")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -28,19 +17,19 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     finetune = Pipeline(
         [
             Node(
-                label_samples,
+                labels.label_samples,
                 inputs=["labels", "labelled_sequences"],
                 outputs="sample_candidates",
                 name="label_samples",
             ),
             Node(
-                usable_samples,
+                nodes.usable_samples,
                 inputs=["sample_candidates", "params:finetune"],
                 outputs="samples",
                 name="usable_samples",
             ),
             Node(
-                train_classifier,
+                nodes.train_classifier,
                 inputs=[
                     "samples",
                     "labelled_encoded",
@@ -54,13 +43,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="train_classifier",
             ),
             Node(
-                predict_samples,
+                nodes.predict_samples,
                 inputs=["samples", "labelled_encoded", "tokenizer", "finetuned_model"],
                 outputs="finetune_predictions",
                 name="predict_samples",
             ),
             Node(
-                predict_baselines,
+                nodes.predict_baselines,
                 inputs=[
                     "samples",
                     "labelled_encoded",
@@ -72,7 +61,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="predict_baselines",
             ),
             Node(
-                train_hybrid,
+                nodes.train_hybrid,
                 inputs=[
                     "samples",
                     "labelled_encoded",
@@ -85,7 +74,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="train_hybrid",
             ),
             Node(
-                evaluate_predictions,
+                report.evaluate_predictions,
                 inputs=[
                     "finetune_predictions",
                     "baseline_predictions",
@@ -99,7 +88,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="evaluate_predictions",
             ),
             Node(
-                report_leakage,
+                leakage.report_leakage,
                 inputs=[
                     "sample_candidates",
                     "samples",
@@ -115,31 +104,31 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="report_leakage",
             ),
             Node(
-                plot_roc,
+                figures.plot_roc,
                 inputs=["finetune_predictions", "baseline_predictions"],
                 outputs="finetune_roc",
                 name="plot_roc",
             ),
             Node(
-                plot_precision_recall,
+                figures.plot_precision_recall,
                 inputs=["finetune_predictions", "baseline_predictions"],
                 outputs="finetune_precision_recall",
                 name="plot_precision_recall",
             ),
             Node(
-                plot_calibration,
+                figures.plot_calibration,
                 inputs="finetune_metrics",
                 outputs="finetune_calibration",
                 name="plot_calibration",
             ),
             Node(
-                plot_decision_curve,
+                figures.plot_decision_curve,
                 inputs="finetune_metrics",
                 outputs="finetune_decision_curve",
                 name="plot_decision_curve",
             ),
             Node(
-                plot_subgroups,
+                figures.plot_subgroups,
                 inputs="finetune_metrics",
                 outputs="finetune_subgroups",
                 name="plot_subgroups",

@@ -2,9 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.labels import selected_labels
-from clm_ler.pipelines.label import nodes
-from clm_ler.pipelines.label.figures import plot_task
+from clm_ler.corridor.deferred import Functions
+from clm_ler.corridor.wiring import selected_labels
+
+figures = Functions("clm_ler.pipelines.label.figures")
+nodes = Functions("clm_ler.pipelines.label.nodes")
 
 TASK, OPTIONS, READING = "params:task", "params:label", "params:preprocess"
 EVENTS = ["coded_events", "lab_events"]
@@ -81,7 +83,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="describe_labels",
             ),
             Node(
-                plot_task,
+                figures.plot_task,
                 inputs=["task_attrition", "task_prevalence"],
                 outputs="task_figure",
                 name="plot_task",

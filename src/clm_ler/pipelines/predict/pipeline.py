@@ -2,9 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.nodes import extend_units
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import OPTIONS, encode, read_events, select_persons, sequences_of
-from clm_ler.pipelines.predict.nodes import mark_new, predict_hybrid, predict_persons
+
+corridor = Functions("clm_ler.corridor.nodes")
+nodes = Functions("clm_ler.pipelines.predict.nodes")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -12,14 +14,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     predict = Pipeline(
         [
             Node(
-                extend_units,
+                corridor.extend_units,
                 inputs=["trained_unit_conversions", "new_lab_events", OPTIONS],
                 outputs="new_unit_conversions",
                 name="convert_new_units",
             ),
-            Node(mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
+            Node(nodes.mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
             Node(
-                predict_persons,
+                nodes.predict_persons,
                 inputs=[
                     "new_encoded",
                     "new_sequences",
@@ -33,7 +35,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="predict_persons",
             ),
             Node(
-                predict_hybrid,
+                nodes.predict_hybrid,
                 inputs=[
                     "new_encoded",
                     "new_sequences",

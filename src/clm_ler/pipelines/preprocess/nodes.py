@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
+from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import fit_lab_percentiles
@@ -89,5 +90,5 @@ def account_for_rows(
     )
     flow.check_losses(losses, options.max_loss)
     flow.check_anyone_left(losses, rows)
-    figure = flow.plot_flow(losses, rows, vocab.min_persons)
+    figure = plot_flow(losses, rows, vocab.min_persons)
     return flow.build_ledger(losses), flow.number_steps(rows), figure

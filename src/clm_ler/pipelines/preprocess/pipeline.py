@@ -2,11 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.nodes import count_lab_tokens, measure_persons
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import OPTIONS, named_events, read_events
-from clm_ler.pipelines.preprocess import nodes
-from clm_ler.tables.labs.results import count_lab_values
-from clm_ler.tables.screening import count_years
+
+corridor = Functions("clm_ler.corridor.nodes")
+nodes = Functions("clm_ler.pipelines.preprocess.nodes")
+results = Functions("clm_ler.tables.labs.results")
+screening = Functions("clm_ler.tables.screening")
 
 EVENTS = ["coded_events", "lab_events"]
 FITTED = ["unit_conversions", "lab_percentiles"]
@@ -17,13 +19,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     fit_and_build = Pipeline(
         [
             Node(
-                count_years,
+                screening.count_years,
                 inputs=named_events(""),
                 outputs="rows_by_year",
                 name="count_years",
             ),
             Node(
-                count_lab_values,
+                results.count_lab_values,
                 inputs=["lab_events", "person_splits", OPTIONS],
                 outputs="lab_value_counts",
                 name="count_lab_values",
@@ -48,13 +50,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="provide_lab_percentiles",
             ),
             Node(
-                count_lab_tokens,
+                corridor.count_lab_tokens,
                 inputs=["lab_events", *FITTED],
                 outputs="lab_token_counts",
                 name="count_lab_tokens",
             ),
             Node(
-                measure_persons,
+                corridor.measure_persons,
                 inputs=[*EVENTS, *FITTED, "lab_token_counts", "person_splits", OPTIONS],
                 outputs="person_spans",
                 name="measure_persons",

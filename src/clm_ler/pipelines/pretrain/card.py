@@ -41,6 +41,9 @@ Of {split_persons:,} persons of the `{split}` split, who were not trained on. {r
 |---|---|
 {options}
 
+The seed, versions, times and fingerprints of its inputs are under `pretrain` in `08_reporting/run.json` of the
+storage that it was made in.
+
 ## Intended use
 
 Research on structured health records: a starting point for fine-tuning, or embeddings of persons.

@@ -2,13 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.pretrain.nodes import (
-    fit_targets,
-    measure_model,
-    publish_model,
-    train_model,
-)
-from clm_ler.pipelines.pretrain.report import plot_curves
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.pretrain.nodes")
+report = Functions("clm_ler.pipelines.pretrain.report")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -16,13 +13,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                fit_targets,
+                nodes.fit_targets,
                 inputs=["encoded_sequences", "tokenizer", "params:pretrain"],
                 outputs="pretrain_targets",
                 name="fit_targets",
             ),
             Node(
-                train_model,
+                nodes.train_model,
                 inputs=[
                     "encoded_sequences",
                     "tokenizer",
@@ -37,7 +34,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="train_model",
             ),
             Node(
-                measure_model,
+                nodes.measure_model,
                 inputs=[
                     "trained_model",
                     "training_speed",
@@ -51,7 +48,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="measure_model",
             ),
             Node(
-                publish_model,
+                nodes.publish_model,
                 inputs=[
                     "trained_model",
                     "tokenizer",
@@ -63,7 +60,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="publish_model",
             ),
             Node(
-                plot_curves,
+                report.plot_curves,
                 inputs=["pretrain_history", "pretrain_metrics", "params:pretrain"],
                 outputs="pretrain_curves",
                 name="plot_curves",

@@ -2,7 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.report.nodes import write_report
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.report.nodes")
+
 
 # What the page tells of, where it was made.
 TABLES = (
@@ -19,6 +22,7 @@ DOCUMENTS = (
     "finetune_metrics",
     "leakage_report",
     "pretrain_metrics",
+    "run_record",
     "vocabulary_report",
 )
 FIGURES = (
@@ -46,7 +50,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                write_report,
+                nodes.write_report,
                 inputs=settings | inputs,
                 outputs="report",
                 name="write_report",

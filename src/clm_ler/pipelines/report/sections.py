@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from clm_ler.pipelines.report.explanations import explanations
 from clm_ler.pipelines.report.finding import find_out
 from clm_ler.pipelines.report.numbers import DASH, Artifacts, Numbers, as_data, told_tasks
+from clm_ler.pipelines.report.parts import Row, Section, Table
 
-Row = list[Markup | str]
 METRICS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -21,32 +21,7 @@ METRICS = {
     "expected_to_observed": "expected over observed outcomes (1 is right)",
     "ece": "expected calibration error",
 }
-CHECKS = {
-    "deletion": "log-odds while what raises them is taken away, below a random order by",
-    "insertion": "log-odds while it is put back, above a random order by",
-    "occlusion": "rank correlation with taking away one token at a time",
-}
 MOST_REASONS = 12
-MOST_TOKENS = 20
-
-
-@dataclass
-class Table:
-    """A table of the page."""
-
-    caption: str
-    head: list[str]
-    rows: list[Row]
-
-
-@dataclass
-class Section:
-    """A part of the page."""
-
-    title: str
-    said: list[Markup | str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    figures: list[str] = field(default_factory=list)  # names of artifacts
 
 
 def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
@@ -61,9 +36,10 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("unit_conversions", _units),
         ("pretrain_metrics", _pretraining),
         ("finetune_metrics", _results),
-        ("contribution_summary", _explanations),
+        ("contribution_summary", explanations),
         ("ehrshot_verdict", _benchmark),
         ("leakage_report", _leakage),
+        ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
     return [Section("What was found", find_out(data, numbers)), *made]
@@ -260,34 +236,6 @@ def _large(row: dict[str, Any], numbers: Numbers) -> bool:
     return min(row["positives"], row["n"] - row["positives"]) >= numbers.min_persons
 
 
-def _explanations(data: Artifacts, numbers: Numbers) -> Section:
-    ordered = sorted(enumerate(data["contribution_summary"]), key=lambda item: -item[1]["weight"])
-    told = [(n, row) for n, row in ordered if row["persons"] >= numbers.min_persons]
-    rows: list[Row] = [
-        [
-            escape(row["name"]),
-            *(
-                numbers.value(f"contribution_summary/{n}/{name}", form)
-                for name, form in (("weight", ".3f"), ("raises", "+.3f"), ("persons", ","))
-            ),
-        ]
-        for n, row in told[:MOST_TOKENS]
-    ]
-    head = ["", "mean absolute contribution", "mean where it occurs", "persons"]
-    tables = [Table("What weighs most, in log-odds", head, rows)]
-    checks = data.get("explanation_checks") or {}
-    checked: list[Row] = [
-        [said, numbers.estimate(f"explanation_checks/{name}")]
-        for name, said in CHECKS.items()
-        if checks.get(name) and checks["samples"] >= numbers.min_persons
-    ]
-    if checked:
-        tables.append(Table("How far this can be trusted (above 0 is right)", ["", ""], checked))
-    few = len(told) < len(ordered)
-    figures = [] if few else ["contribution_figure", "counterfactual_figure"]
-    return Section("What the predictions rest on", tables=tables, figures=figures)
-
-
 def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
     rows: list[Row] = [
         [
@@ -331,3 +279,21 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
     ]
     said: list[Markup | str] = list(report["warnings"]) or ["No warnings."]
     return Section("Leakage audit", said, [Table("Looked for", ["what", "found"], rows)])
+
+
+def _runs(data: Artifacts, numbers: Numbers) -> Section:
+    rows: list[Row] = [
+        [
+            name,
+            numbers.text(f"run_record/{name}/run"),
+            numbers.text(f"run_record/{name}/state"),
+            numbers.value(f"run_record/{name}/seed", "d"),
+        ]
+        for name in sorted(data["run_record"])
+    ]
+    said: list[Markup | str] = [
+        "run.json beside the results has the parameters and versions of each, and fingerprints of what "
+        "went in and came out."
+    ]
+    head = ["pipeline", "run", "state", "seed"]
+    return Section("Runs that made it", said, [Table("Last of each pipeline", head, rows)])

@@ -2,8 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import select_persons
-from clm_ler.pipelines.split.nodes import assign_splits
+
+nodes = Functions("clm_ler.pipelines.split.nodes")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -11,7 +13,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     assign = Pipeline(
         [
             Node(
-                assign_splits,
+                nodes.assign_splits,
                 inputs=[
                     "demographics",
                     "predefined_splits",

@@ -2,10 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.corridor.nodes import select_demographics
+from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import OPTIONS, read_events, select_rows
-from clm_ler.pipelines.transfer.nodes import adopt_model
-from clm_ler.tables.screening import count_codes
+
+corridor = Functions("clm_ler.corridor.nodes")
+nodes = Functions("clm_ler.pipelines.transfer.nodes")
+screening = Functions("clm_ler.tables.screening")
 
 SCREENED = ("site_screened_coded_events", "site_screened_lab_events")
 
@@ -15,20 +17,20 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     read_codes = Pipeline(
         [
             Node(
-                adopt_model,
+                nodes.adopt_model,
                 inputs=["trained_tokenizer", "trained_pretrained_model"],
                 outputs=["tokenizer", "pretrained_model"],
                 name="adopt_model",
             ),
             select_rows("patient", "site_patient_rows"),
             Node(
-                select_demographics,
+                corridor.select_demographics,
                 inputs=["site_patient_rows", OPTIONS],
                 outputs="site_demographics",
                 name="select_site_demographics",
             ),
             Node(
-                count_codes,
+                screening.count_codes,
                 inputs=["site_demographics", *SCREENED],
                 outputs="source_codes",
                 name="count_site_codes",

@@ -2,8 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from clm_ler.pipelines.umls_mapping import nodes
-from clm_ler.terminology.icd_maps import read_icd_maps
+from clm_ler.corridor.deferred import Functions
+
+nodes = Functions("clm_ler.pipelines.umls_mapping.nodes")
+icd_maps = Functions("clm_ler.terminology.icd_maps")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -29,7 +31,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="extract_links",
             ),
             Node(
-                read_icd_maps,
+                icd_maps.read_icd_maps,
                 inputs=None,
                 outputs="icd_maps",
                 name="read_icd_maps",

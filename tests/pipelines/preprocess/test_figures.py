@@ -2,7 +2,7 @@
 
 import pytest
 
-from clm_ler.tables.cutflow import plot_flow
+from clm_ler.pipelines.preprocess.figures import plot_flow
 
 KEPT = {("read", "diagnosis"): 90, ("lab_tokens", "lab"): 0, ("once_a_day", "events"): 80}
 CUTFLOW = [{"step": step, "table": table, "rows": n} for (step, table), n in KEPT.items()]

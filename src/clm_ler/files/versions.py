@@ -1,0 +1,11 @@
+"""Which packages there are."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def installed(name: str) -> str | None:
+    """Return the version of a package, None where it is not installed, as on a path without one."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

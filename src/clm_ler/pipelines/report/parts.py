@@ -1,0 +1,26 @@
+"""What the page is made of."""
+
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+Row = list[Markup | str]
+
+
+@dataclass
+class Table:
+    """A table of the page."""
+
+    caption: str
+    head: list[str]
+    rows: list[Row]
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    title: str
+    said: list[Markup | str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)  # names of artifacts
