@@ -41,7 +41,9 @@ def main() -> None:
         pass
     explained = time.perf_counter() - began
     count = len(asked.samples)
-    print(f"{count} samples: predicted {count / predicted:,.0f}, explained {count / explained:,.1f}")
+    print(
+        f"{count} samples: predicted {count / predicted:,.0f}, explained {count / explained:,.1f}"
+    )
     print(f"a second; an explanation costs {explained / predicted:,.0f} predictions")
 
 
