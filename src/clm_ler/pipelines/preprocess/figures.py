@@ -45,9 +45,18 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> g
 
 
 def _of_enough(by_reason: Mapping[str, Counter[str]], min_persons: int) -> dict[str, Counter[str]]:
-    """Return rows and persons by reason; reasons of few persons are one, ``other reasons``."""
+    """Return rows and persons by reason; reasons of few persons are one, ``other reasons``.
+
+    Rows of nobody, such as those without an id, tell of nobody.
+    """
+    nobody = {reason: counts for reason, counts in by_reason.items() if not counts["persons"]}
+    told = sorted(
+        (item for item in by_reason.items() if item[0] not in nobody),
+        key=lambda item: item[1]["persons"],
+        reverse=True,
+    )
     other: Counter[str] = Counter()
-    told = sorted(by_reason.items(), key=lambda item: item[1]["persons"], reverse=True)
     while told and (told[-1][1]["persons"] < min_persons or 0 < other["persons"] < min_persons):
         other += told.pop()[1]
-    return dict(told) | ({"other reasons": other} if other["persons"] >= min_persons else {})
+    enough = {"other reasons": other} if other["persons"] >= min_persons else {}
+    return dict(told) | nobody | enough
