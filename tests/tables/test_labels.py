@@ -139,6 +139,23 @@ def test_a_class_that_a_split_lacks_is_named(raw, people):
         usable_samples(label_samples(labels, people), LabelOptions())
 
 
+def test_temporal_validation_tests_on_later_days_only(raw, sequences):
+    days = [datetime(2020, 1, n, 12) for n in range(1, 13)]
+    splits = ("train", "valid", "test")
+    people = sequences(*((n, splits[n], [1], [days[0]]) for n in range(3)))
+    labels = raw([(n, day, int(day.day % 2), "t") for n in range(3) for day in days])
+    options = LabelOptions(test_from="2020-01-08", gap_days=2)
+    kept = usable_samples(label_samples(labels, people), options)
+    found = {(row.split, row.prediction_time.day) for row in kept.execute().itertuples()}
+    early = {(split, day) for split in ("train", "valid") for day in range(1, 6)}
+    assert found == early | {("test", day) for day in range(8, 13)}
+    whole = raw([(n, None, n % 2, "t") for n in range(3)])
+    with pytest.raises(
+        ValueError, match=r"3 rows have no prediction time, which labels\.test_from"
+    ):
+        usable_samples(label_samples(whole, people), options)
+
+
 @both_engines
 def test_both_engines_make_the_same_samples(raw, sequences):
     schema = LABELS | {"prediction_time": "string"}

@@ -1,5 +1,8 @@
 """Labels of any origin in one table, and the samples that they make with token sequences."""
 
+import logging
+from datetime import date, timedelta
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
@@ -9,6 +12,8 @@ from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
+
+logger = logging.getLogger(__name__)
 
 MEDS_VALUES = ("boolean_value", "integer_value")
 _EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
@@ -44,6 +49,17 @@ class LabelOptions(BaseModel):
         le=1,
         description="Largest share of labels that may be lost because the person has no event "
         "until the prediction time.",
+    )
+    test_from: date | None = Field(
+        default=None,
+        description="Temporal validation: test labels of this day and after, all others of before it. "
+        "Persons keep their splits, so none is in two of them.",
+    )
+    gap_days: int = Field(
+        default=0,
+        ge=0,
+        description="Days before `test_from` without labels: the horizon of the outcome, so that nothing "
+        "that happens from then on decides a training label.",
     )
 
 
@@ -194,7 +210,7 @@ def sample_id(rows: ir.Table) -> ir.StringValue:
 
 
 def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:
-    """Return the samples that see at least one event.
+    """Return the samples that see at least one event, and that ``test_from`` keeps.
 
     Raises:
         ValueError: With counts, if more than ``max_loss`` of the labels belong to persons without
@@ -214,9 +230,34 @@ def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:
     if sum(lost.values()) > options.max_loss * found["rows"]:
         share = f"max_loss = {options.max_loss} of {found['rows']} rows"
         _raise_on(lost, f" More than {share} would be lost.")
-    samples = candidates.filter(_.n_events > 0)
+    samples = _by_date(candidates.filter(_.n_events > 0), options)
     _raise_on(_missing_classes(samples, options.num_classes))
     return samples
+
+
+def _by_date(samples: ir.Table, options: LabelOptions) -> ir.Table:
+    """Return the samples that temporal validation keeps: all of them where none is asked for."""
+    if options.test_from is None:
+        return samples
+    timeless = _first_row(samples.agg(rows=_.prediction_time.isnull().sum()))["rows"]
+    _raise_on({"rows have no prediction time, which labels.test_from needs": timeless})
+    last = options.test_from - timedelta(days=options.gap_days)
+    day, is_test = samples.prediction_time.date(), samples.split == "test"
+    kept = ibis.ifelse(is_test, day >= options.test_from, day < last)
+    counts = _first_row(
+        samples.agg(
+            test=(is_test & ~kept).sum(),
+            others=(~is_test & ~kept).sum(),
+        )
+    )
+    logger.info(
+        "Temporal validation: %d test labels before %s and %d others from %s on are left out.",
+        counts["test"],
+        options.test_from,
+        counts["others"],
+        last,
+    )
+    return samples.filter(kept)
 
 
 def _missing_classes(samples: ir.Table, num_classes: int) -> dict[str, int]:
