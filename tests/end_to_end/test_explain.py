@@ -10,9 +10,15 @@ FEW = {"samples": 24, "checked": 4, "occluded": 2, "labs": 2, "min_persons": 3}
 
 
 @pytest.fixture(scope="module")
-def explained(chain, storage, kedro_run, tmp_path_factory):
+def place(chain, storage, tmp_path_factory):
+    """A copy of the finished chain."""
     place = tmp_path_factory.mktemp("explain") / "data"
     shutil.copytree(storage, place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def explained(chain, place, kedro_run):
     samples = chain.load("samples")
     test = samples.filter(samples.split == "test").to_pandas()
     someone = str(test["person_id"].iloc[0])
@@ -55,6 +61,15 @@ def test_figures_show_what_the_tables_say(explained):
     timeline = explained.load("person_timeline")
     assert any(trace.name == "risk" for trace in timeline.data)
     assert any(trace.name == "LOINC" for trace in timeline.data)
+
+
+def test_predictions_may_come_with_reasons(place, kedro_run):
+    catalog = kedro_run(place, ["predict"], predict={"reasons": 2})
+    reasons = catalog.load("prediction_reasons").to_pandas()
+    predicted = catalog.load("predictions").to_pandas()
+    assert set(reasons["person_id"]) == set(predicted["person_id"])
+    assert reasons.groupby("person_id")["rank"].apply(list).map(tuple).isin([(1,), (1, 2)]).all()
+    assert set(reasons["task"]) == {"diabetes_1y"}
 
 
 def test_a_task_that_the_model_lacks_is_named(explained, storage, kedro_run):

@@ -54,13 +54,13 @@ def predict_persons(
     """
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     store, window = TokenStore.from_arrow(new_encoded), trained_window(model)
-    samples, about = _asked(store, new_sequences, prediction_times, options)
+    samples, about = asked_samples(store, new_sequences, prediction_times, options)
 
     def predict(part: Samples) -> NDArray[np.float64]:
         return predict_proba(model, store, part, vocabulary, window)
 
     batches = _predict(samples, about, model.config.tasks, predict)
-    return _with_own_ids(batches, _schema(about), new_person_ids)
+    return with_own_ids(batches, _schema(about), new_person_ids)
 
 
 def predict_hybrid(
@@ -79,9 +79,9 @@ def predict_hybrid(
         ValueError: If model, tokenizer and hybrid are not of one training.
     """
     store = TokenStore.from_arrow(new_encoded)
-    samples, about = _asked(store, new_sequences, prediction_times, options)
+    samples, about = asked_samples(store, new_sequences, prediction_times, options)
     if hybrid is None or not hybrid.outputs:
-        return _with_own_ids(iter(()), _schema(about), new_person_ids)
+        return with_own_ids(iter(()), _schema(about), new_person_ids)
     hybrid.check(model)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
 
@@ -89,10 +89,10 @@ def predict_hybrid(
         return hybrid.predict(hybrid_inputs(model, store, part, vocabulary, part.days))
 
     batches = _predict(samples, about, model.config.tasks, predict)
-    return _with_own_ids(batches, _schema(about), new_person_ids)
+    return with_own_ids(batches, _schema(about), new_person_ids)
 
 
-def _asked(
+def asked_samples(
     store: TokenStore,
     sequences: ir.Table,
     prediction_times: ir.Table | None,
@@ -113,7 +113,7 @@ def _schema(about: pa.Table) -> pa.Schema:
     return pa.schema([*about.schema.remove_metadata(), *PREDICTED])
 
 
-def _with_own_ids(
+def with_own_ids(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, person_ids: ir.Table
 ) -> pa.RecordBatchReader:
     """Return the batches, with ``own_id`` as their last column where ids are no numbers."""

@@ -7,6 +7,7 @@ from clm_ler.corridor.wiring import OPTIONS, encode, read_events, select_persons
 
 corridor = Functions("clm_ler.corridor.nodes")
 nodes = Functions("clm_ler.pipelines.predict.nodes")
+reasons = Functions("clm_ler.pipelines.predict.reasons")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -48,6 +49,21 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="hybrid_predictions",
                 name="predict_hybrid",
+            ),
+            Node(
+                reasons.give_reasons,
+                inputs=[
+                    "new_encoded",
+                    "new_sequences",
+                    "new_person_ids",
+                    "prediction_times",
+                    "trained_tokenizer",
+                    "trained_finetuned_model",
+                    OPTIONS,
+                    "params:predict",
+                ],
+                outputs="prediction_reasons",
+                name="give_reasons",
             ),
         ]
     )
