@@ -43,6 +43,9 @@ def spark():
         "spark.sql.ansi.enabled": "false",  # as engines/spark.py configures it
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
+        # Each query runs once, on a few rows: compiling it costs more than it saves.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.ui.showConsoleProgress": "false",
     }
     session = SparkSession.builder.appName("tests").config(map=options).getOrCreate()
