@@ -247,7 +247,8 @@ def check_explanations(
     intervals, clustered by person.
     """
     asked = ask(samples, labelled_encoded, tokenizer, finetuned_model, options)
-    by_sample = contributions.mutate(size=(_.from_code + _.from_bin + _.from_day).abs())
+    size = _.from_code.abs() + _.from_bin.abs() + _.from_day.abs()
+    by_sample = contributions.mutate(size=size)
     gaps = by_sample.group_by("sample_id").agg(gap=_.gap.abs().max(), size=_["size"].sum())
     return {
         "task": asked.task,
