@@ -6,7 +6,7 @@ import pytest
 
 from clm_ler.tokens import system_of
 
-FEW = {"samples": 24, "checked": 4, "occluded": 2, "labs": 2, "min_persons": 3}
+FEW = {"samples": 24, "checked": 8, "occluded": 2, "labs": 2, "min_persons": 3}
 
 
 @pytest.fixture(scope="module")

@@ -58,13 +58,14 @@ def test_the_share_of_contributions_on_known_causes():
     labels = pd.DataFrame({"sample_id": ["a", "b", "c"], "outcome": [1, 0, 1]})
     asked = SimpleNamespace(frame=labels, task="outcome", label=1)
     causes = ibis.memtable({"task": ["outcome", "another"], "token": ["LOINC:1", "ICD10CM:Y"]})
-    found = nodes.on_causes(contributions(ROWS), causes, asked)
+    found = nodes.on_causes(contributions(ROWS), causes, asked, 2)
     assert found["true_positives"] == 2
     assert found["share_of_contributions"]["value"] == pytest.approx(0.4 / (0.9 + 0.4))
     assert found["share_of_tokens"]["value"] == pytest.approx(2 / 4)
-    assert nodes.on_causes(contributions(ROWS), None, asked) is None
+    assert nodes.on_causes(contributions(ROWS), None, asked, 2) is None
+    assert nodes.on_causes(contributions(ROWS), causes, asked, 3) is None, "of two persons only"
     unknown = causes.filter(causes.task == "another")
-    assert nodes.on_causes(contributions(ROWS), unknown, asked) is None
+    assert nodes.on_causes(contributions(ROWS), unknown, asked, 2) is None
 
 
 def test_intervals_are_of_persons_not_of_samples():

@@ -244,7 +244,7 @@ def check_explanations(
     add up to. ``deletion``, ``insertion``, ``occlusion``: see ``modeling.explanation.faithfulness``.
     ``causes``, of a simulated hospital: the share of the absolute contributions of true positives that
     lies on what drives the outcome there, and the share of their tokens that is. Means with 95 %
-    intervals, clustered by person.
+    intervals, clustered by person; none of fewer than ``min_persons``, for tracking takes them.
     """
     asked = ask(samples, labelled_encoded, tokenizer, finetuned_model, options)
     size = _.from_code.abs() + _.from_bin.abs() + _.from_day.abs()
@@ -255,7 +255,7 @@ def check_explanations(
         "samples": len(asked.samples),
         "gap": float((gaps.gap / gaps["size"]).max().execute()),
         **_faithfulness(finetuned_model, asked, options, seed),
-        "causes": on_causes(contributions, known_causes, asked),
+        "causes": on_causes(contributions, known_causes, asked, options.min_persons),
     }
 
 
@@ -278,13 +278,21 @@ def _faithfulness(
         occluded += len(part.index)
         progress.step(len(part.index))
     persons = asked.frame["person_id"].to_numpy()[rows]
-    return {name: clustered_mean(values, persons) for name, values in found.items()}
+    return {
+        name: clustered_mean(values, persons)
+        if len(np.unique(persons[~np.isnan(values)])) >= options.min_persons
+        else None
+        for name, values in found.items()
+    }
 
 
 def on_causes(
-    contributions: ir.Table, known_causes: ir.Table | None, asked: Asked
+    contributions: ir.Table, known_causes: ir.Table | None, asked: Asked, min_persons: int
 ) -> dict[str, Any] | None:
-    """Return where the contributions of true positives lie; nothing where the causes are not known."""
+    """Return where the contributions of true positives lie.
+
+    Nothing where the causes are not known, or there are fewer than ``min_persons``.
+    """
     if known_causes is None:
         return None
     causes = known_causes.filter(known_causes.task == asked.task).select("token").distinct()
@@ -301,7 +309,7 @@ def on_causes(
     positives = found["label"] == asked.label
     flagged = found["log_odds"] >= found["log_odds"].quantile(1 - positives.mean())
     true = found[positives & flagged]
-    if true.empty or not causes.count().execute():
+    if true["person_id"].nunique() < min_persons or not causes.count().execute():
         return None
     persons = true["person_id"].to_numpy()
     return {

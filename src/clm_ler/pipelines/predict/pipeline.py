@@ -9,6 +9,16 @@ corridor = Functions("clm_ler.corridor.nodes")
 nodes = Functions("clm_ler.pipelines.predict.nodes")
 reasons = Functions("clm_ler.pipelines.predict.reasons")
 
+# Of whom and when something is predicted, and by which model.
+ASKED = [
+    "new_encoded",
+    "new_sequences",
+    "new_person_ids",
+    "prediction_times",
+    "trained_tokenizer",
+    "trained_finetuned_model",
+]
+
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Return the pipeline."""
@@ -23,45 +33,19 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(nodes.mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
             Node(
                 nodes.predict_persons,
-                inputs=[
-                    "new_encoded",
-                    "new_sequences",
-                    "new_person_ids",
-                    "prediction_times",
-                    "trained_tokenizer",
-                    "trained_finetuned_model",
-                    OPTIONS,
-                ],
+                inputs=[*ASKED, OPTIONS],
                 outputs="predictions",
                 name="predict_persons",
             ),
             Node(
                 nodes.predict_hybrid,
-                inputs=[
-                    "new_encoded",
-                    "new_sequences",
-                    "new_person_ids",
-                    "prediction_times",
-                    "trained_tokenizer",
-                    "trained_finetuned_model",
-                    "trained_hybrid_head",
-                    OPTIONS,
-                ],
+                inputs=[*ASKED, "trained_hybrid_head", OPTIONS],
                 outputs="hybrid_predictions",
                 name="predict_hybrid",
             ),
             Node(
                 reasons.give_reasons,
-                inputs=[
-                    "new_encoded",
-                    "new_sequences",
-                    "new_person_ids",
-                    "prediction_times",
-                    "trained_tokenizer",
-                    "trained_finetuned_model",
-                    OPTIONS,
-                    "params:predict",
-                ],
+                inputs=[*ASKED, OPTIONS, "params:predict"],
                 outputs="prediction_reasons",
                 name="give_reasons",
             ),
