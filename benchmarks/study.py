@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 # The command line adds to the models of the environment: no head takes one out.
 OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
-MODEL_ALONE = {"clm_ler": ["lr_standardised"], **dict.fromkeys(OPPONENTS, ())}
+MODEL_ALONE = {"clm_ler": ["lr_standardised", "lr_lasso"], **dict.fromkeys(OPPONENTS, ())}
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
 
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 
 import lightgbm as lgb
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
-from clm_ler.modeling.evaluation.probes import fit_probe
+from clm_ler.modeling.evaluation.probes import Matrix, fit_probe
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -93,6 +94,34 @@ def test_sparse_features_are_scaled_and_not_centred(data: tuple[Data, Data, np.n
     refit = LogisticRegression(C=1e-2).fit(scaler.transform(train[0]), train[1])
     expected = refit.predict_proba(scaler.transform(test))[:, 1]
     np.testing.assert_allclose(probe.predict(sp.csr_matrix(test)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_the_penalty_of_a_lasso_is_a_share_of_the_least_that_leaves_all_out(
+    data: tuple[Data, Data, np.ndarray], form: Callable[[np.ndarray], Matrix]
+) -> None:
+    train, valid, test = [(form(part[0]), part[1]) for part in data[:2]] + [form(data[2])]
+
+    def weights(penalty: float) -> np.ndarray:
+        probe = fit_probe("lasso", {"penalty": [penalty]}, train, valid, 0)
+        probabilities = probe.predict(test)
+        assert probabilities.shape == (40,)
+        return probe.predict.weights
+
+    np.testing.assert_allclose(weights(1.01), 0, atol=1e-3)
+    assert np.flatnonzero(weights(0.98)).tolist() == [1]  # the signal is column 0 less column 1
+    assert {0, 1} <= set(np.flatnonzero(weights(0.3))) < set(range(12))
+
+
+def test_a_lasso_is_the_regression_with_an_l1_penalty(data: tuple[Data, Data, np.ndarray]) -> None:
+    train, valid, test = data
+    probe = fit_probe("lasso", {"penalty": [0.2]}, train, valid, 0)
+    scaler = StandardScaler().fit(train[0])
+    scaled = scaler.transform(train[0])
+    most = np.abs(scaled.T @ (train[1] - train[1].mean())).max()
+    exact = LogisticRegression(C=5 / most, l1_ratio=1, solver="saga", tol=1e-6, max_iter=10_000)
+    expected = exact.fit(scaled, train[1]).predict_proba(scaler.transform(test))[:, 1]
+    np.testing.assert_allclose(probe.predict(test), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -28,13 +28,14 @@ Matrix: TypeAlias = NDArray[np.float32] | sp.csr_matrix
 Labels = NDArray[np.int8]
 Predict = Callable[[Matrix], NDArray[np.float64]]
 Candidate = tuple[dict[str, Any], Predict]
-Estimator = Literal["logistic", "standardised", "gbm", "forest"]
+Estimator = Literal["logistic", "standardised", "lasso", "gbm", "forest"]
 Grid = Mapping[str, Sequence[Any]]
 Scales = Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 SEARCH_ITERATIONS = 1000
 FINAL_ITERATIONS = 100  # the official refit drops the search's setting for scikit-learn's default
 STANDARDISED_ITERATIONS = 100
+FREE_INTERCEPT = 100.0  # the solver shrinks the intercept too: this much less than a weight
 TREES = 100  # boosting rounds
 
 
@@ -103,14 +104,15 @@ def fit_probe(
     Args:
         estimator: ``logistic``: features divided by their largest absolute training value, L2;
             ``standardised``: features centred (where they are dense) and divided by their standard
-            deviation, L2, every part of them with the same variance; ``gbm``: LightGBM; ``forest``:
-            random forest.
-        grid: The values of each hyper-parameter, named as the libraries name them.
+            deviation, L2, every part of them with the same variance; ``lasso``: the same features, L1,
+            which leaves most of them out; ``gbm``: LightGBM; ``forest``: random forest.
+        grid: The values of each hyper-parameter, named as the libraries name them. The ``penalty`` of
+            ``lasso`` is a share of the least one that leaves out every feature.
         train: Features and labels to fit on.
         validation: Features and labels to choose on.
         seed: Of the random forest.
-        unlabelled: Features that ``standardised`` takes mean and deviation of; the training rows
-            where there are no others.
+        unlabelled: Features that ``standardised`` and ``lasso`` take mean and deviation of; the
+            training rows where there are no others.
         parts: How many columns each part of the features has, where they are joined from several: the
             penalty then costs each part the same, however many columns it has.
 
@@ -156,19 +158,57 @@ def _standardised_candidates(
     train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
     """Yield regressions on standardised features."""
-    mean, scale = scales()
-    if sp.issparse(train[0]):  # centred, it would be dense
-        mean = np.zeros_like(mean)
-        features = train[0] @ sp.diags(scale.astype(np.float32))
-    else:
-        features = (train[0] - mean) * scale
+    features, mean, scale = _standardise(train[0], scales)
     for settings in ParameterGrid(grid):
         model = LogisticRegression(max_iter=STANDARDISED_ITERATIONS, **settings)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, train[1])
-        weights = model.coef_[0] * scale
-        yield settings, Linear(weights, float(model.intercept_[0] - weights @ mean))
+        yield settings, _fit_linear(model, features, train[1], mean, scale)
+
+
+def _lasso_candidates(
+    train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
+) -> Iterable[Candidate]:
+    """Yield regressions on few of the standardised features.
+
+    The least penalty that leaves out all of them is the largest gradient of the loss where all
+    weights are 0 (Friedman, Hastie and Tibshirani 2010, doi:10.18637/jss.v033.i01).
+    """
+    features, mean, scale = _standardise(train[0], scales)
+    most = np.abs(features.T @ (train[1] - train[1].mean())).max(initial=0.0)
+    for settings in ParameterGrid(grid):
+        model = LogisticRegression(
+            C=1 / max(settings["penalty"] * most, 1e-6),
+            l1_ratio=1,
+            solver="liblinear",
+            intercept_scaling=FREE_INTERCEPT,
+            max_iter=STANDARDISED_ITERATIONS,
+            random_state=seed,
+        )
+        yield settings, _fit_linear(model, features, train[1], mean, scale)
+
+
+def _standardise(
+    features: Matrix, scales: Scales
+) -> tuple[Matrix, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scaled features, what was taken from each column, and what it was multiplied with."""
+    mean, scale = scales()
+    if sp.issparse(features):  # centred, it would be dense
+        return features @ sp.diags(scale.astype(np.float32)), np.zeros_like(mean), scale
+    return (features - mean) * scale, mean, scale
+
+
+def _fit_linear(
+    model: LogisticRegression,
+    features: Matrix,
+    labels: Labels,
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
+) -> Linear:
+    """Return the fitted regression, with the scaling within its weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, labels)
+    weights = model.coef_[0] * scale
+    return Linear(weights, float(model.intercept_[0] - weights @ mean))
 
 
 def _scales(like: Matrix, parts: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -261,6 +301,7 @@ def auroc_of(labels: Labels, scores: NDArray[np.float64]) -> float:
 ESTIMATORS: dict[str, Callable[[tuple[Matrix, Labels], Grid, int, Scales], Iterable[Candidate]]] = {
     "logistic": _logistic_candidates,
     "standardised": _standardised_candidates,
+    "lasso": _lasso_candidates,
     "gbm": _gbm_candidates,
     "forest": _forest_candidates,
 }

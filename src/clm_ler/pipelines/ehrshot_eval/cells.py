@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 VERSION = 3  # of what a cell's file holds; raised when the same cell would hold something else
 ROWS_PER_BATCH = 64  # cells that are read at a time
 ROWS_PER_CHUNK = 20_000  # test rows whose features are in memory at a time
+SCALED = ("standardised", "lasso")  # estimators that look at samples without labels
 UNLABELLED_ROWS = 1000  # samples that scales and ranks are taken from
 
 
@@ -164,7 +165,7 @@ def fit_cell(cell: Cell, features: Features, head: HeadOptions, bootstraps: int)
         (features.rows(train), train["label"].to_numpy()),
         (validation, valid["label"].to_numpy()),
         cell.replicate,
-        features.rows(evenly(parts["train"])) if head.estimator == "standardised" else None,
+        features.rows(evenly(parts["train"])) if head.estimator in SCALED else None,
     )
     test = parts["test"]
     probability = np.concatenate([probe.predict(rows) for rows in _chunks(features, test)])

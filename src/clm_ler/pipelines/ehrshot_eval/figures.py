@@ -29,7 +29,7 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.F
 
     Of a model with several heads the best by validation is shown. The band is the 95 % interval, the
     dotted line chance. What is known of a simulation, and what was published with all training
-    samples, are marks at the right.
+    samples, are marks at the right; what was published with fewer is a mark above their number.
     """
     summary = _headline(summary)
     rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
@@ -131,8 +131,9 @@ def _curve(rows: pd.DataFrame, label: str, colour: str) -> list[go.Scatter]:
         )
         return [band, go.Scatter(x=shots, y=rows["value"], mode="lines+markers", **look)]
     look["marker"] = {"color": colour, "symbol": "diamond-open"}
-    place = known.get(label, PUBLISHED)
-    return [go.Scatter(x=[place], y=rows["value"], error_y=_bars(rows), mode="markers", **look)]
+    at_right = known.get(label, PUBLISHED)
+    places = [_shot_name(k) if k > 0 else at_right for k in rows["k"]]
+    return [go.Scatter(x=places, y=rows["value"], error_y=_bars(rows), mode="markers", **look)]
 
 
 def _bars(rows: pd.DataFrame, value: str = "value") -> dict[str, Any]:

@@ -40,6 +40,7 @@ from clm_ler.pipelines.ehrshot_eval.features import (
 )
 from clm_ler.pipelines.ehrshot_eval.opponents import simple_features, windowed_beside
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
+from clm_ler.pipelines.ehrshot_eval.published import published_results
 from clm_ler.tables.ehrshot import tasks
 from clm_ler.tables.labels import label_samples
 
@@ -228,7 +229,7 @@ def tabulate_results(
                 _.split == "test", _.sub_task.isin(cells["sub_task"].unique())
             )
             known.append(results.given_rows(name, table, test.to_pandas(), options.bootstraps))
-    summary = [results.summarise(pd.concat(known)), results.published_rows()]
+    summary = [results.summarise(pd.concat(known)), published_results()]
     return (
         ibis.memtable(results.official_rows(cells)),
         ibis.memtable(pd.concat(summary, ignore_index=True)),

@@ -24,9 +24,10 @@ class HeadOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    estimator: Literal["logistic", "standardised", "gbm", "forest", "finetune"] = Field(
+    estimator: Literal["logistic", "standardised", "lasso", "gbm", "forest", "finetune"] = Field(
         description="Which classifier: `logistic` is the official regression, `standardised` one on "
-        "features standardised on unlabelled training samples, `finetune` trains the model itself"
+        "features standardised on unlabelled training samples, `lasso` the same with an L1 penalty, "
+        "which leaves most features out, `finetune` trains the model itself"
     )
     grid: dict[str, tuple[int | float | str | bool | None, ...]] = Field(
         description="Values of each hyper-parameter, named as scikit-learn, LightGBM or the "

@@ -16,7 +16,6 @@ from clm_ler.modeling.evaluation.bootstrap import (
     unit_weights,
     weighted_metrics,
 )
-from clm_ler.pipelines.ehrshot_eval.published import Published, published_results
 from clm_ler.tables.ehrshot.tasks import GROUP_OF, GROUPS
 
 KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
@@ -177,11 +176,6 @@ def given_rows(
             for score in OFFICIAL_METRICS
         ]
     return pd.DataFrame(rows)
-
-
-def published_rows() -> pd.DataFrame:
-    """Return the published results in the columns of :func:`summarise`, all at ``k = -1``."""
-    return pd.DataFrame(published_results(), columns=Published._fields).assign(k=-1)
 
 
 def _scopes_of(means: pd.DataFrame) -> dict[str, dict[str, float]]:
