@@ -49,8 +49,8 @@ def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
     }
 
 
-def screened(as_table, given):
-    options = PreprocessOptions(tables=TABLES)
+def screened(as_table, given, described=TABLES):
+    options = PreprocessOptions(tables=described)
     births = handed_over(as_table([(7, None)], {"person_id": "int64", "birth_date": "date"}))
     rows = handed_over(nodes.select_rows(given, options, "lab"))
     return nodes.screen_lab_events(rows, births, options)
@@ -62,6 +62,23 @@ def test_labs_of_two_tables_and_a_lookup(as_table):
     kept = rows(found.filter(found.reason.isnull()), "system", "code", "value", "unit")
     assert kept == [("LOCAL", "5", 80.5, "1"), ("LOINC", "2345-7", 90.0, "mg/dL")]
     assert found.count().to_pyarrow().as_py() == 4
+
+
+@both_engines
+def test_one_of_several_tables_may_say_when_its_results_were_known(as_table):
+    sources = TABLES["lab"] | {
+        "labevents": {
+            "select_expr": ["'LOINC' AS system", "'2020-01-05' AS available_date", *LAB],
+            "lookups": {"d_items": "item"},
+        }
+    }
+    found = screened(as_table, tables(as_table), {"lab": sources})
+    kept = found.filter(found.reason.isnull())
+    days = {name: kept[name].cast("string").substr(0, 10) for name in ("time", "happened")}
+    assert rows(kept.select("code", **days), "code", "time", "happened") == [
+        ("2345-7", "2020-01-05", "2020-01-01"),
+        ("5", "2020-01-02", None),
+    ]
 
 
 def test_a_lookup_that_would_multiply_rows_is_refused(as_table):

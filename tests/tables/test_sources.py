@@ -70,6 +70,31 @@ def test_a_star_selects_every_column(as_table):
     ]
 
 
+@both_engines
+def test_an_event_has_its_place_when_it_came_to_be_known(as_table):
+    table = [
+        ("2020-01-02 03:00:00", "2020-01-04"),
+        ("2020-01-02 03:00:00", None),
+        ("2020-01-02 03:00:00", "2020-01-01"),
+        (None, "2020-01-04"),
+        (None, None),
+    ]
+    chosen = read(
+        as_table(table, {"collected": "string", "result": "string"}),
+        "CAST(collected AS TIMESTAMP) AS date",
+        "CAST(result AS DATE) AS available_date",
+        renames={"date": "time"},
+    )
+    texts = [chosen[name].cast("string").substr(0, 10) for name in ("time", "happened")]
+    assert rows(chosen.select(time=texts[0], happened=texts[1])) == [
+        ("2020-01-02", "2020-01-02"),
+        ("2020-01-02", "2020-01-02"),
+        ("2020-01-04", "2020-01-02"),
+        ("2020-01-04", None),
+        (None, None),
+    ]
+
+
 def test_the_date_filter_sees_the_selected_date(as_table):
     chosen = read(
         as_table(TABLE, RAW),

@@ -8,7 +8,7 @@ from ibis import _
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.corridor.reading import read_rows
+from clm_ler.corridor.reading import read_rows, union_of
 from clm_ler.engines import embedded
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
@@ -32,6 +32,7 @@ from clm_ler.tokens import AGE, prefix
 
 logger = logging.getLogger(__name__)
 
+HAPPENED = {"happened"}  # when an event was, where it came to be known later
 NO_ROWS = ibis.schema({"person_id": "int64"})
 NO_CODED_EVENTS = ibis.schema(
     {
@@ -104,7 +105,7 @@ def screen_coded_events(
         for name, table in zip(CODED_TABLES, coded, strict=True)
         if name in options.tables
     ]
-    return ibis.union(*screened) if screened else ibis.memtable([], schema=NO_CODED_EVENTS)
+    return union_of(screened) if screened else ibis.memtable([], schema=NO_CODED_EVENTS)
 
 
 def screen_lab_events(
@@ -160,7 +161,7 @@ def keep_coded_events(
 ) -> ir.Table:
     """Return the coded events of all persons, if not too many are lost."""
     kept = _kept(named_coded_events, raw_row_counts, options)
-    return kept.select("person_id", "time", "system", "code")
+    return kept.select("person_id", "time", "system", "code", *(HAPPENED & {*kept.columns}))
 
 
 def keep_lab_events(
@@ -168,8 +169,8 @@ def keep_lab_events(
 ) -> ir.Table:
     """Return the laboratory results of all persons, if not too many are lost."""
     kept = _kept(named_lab_events, raw_row_counts, options)
-    texts = {"text"} & {*kept.columns}
-    return kept.select("person_id", "time", "system", "code", "value", "unit", *texts)
+    further = sorted({"text", *HAPPENED} & {*kept.columns})
+    return kept.select("person_id", "time", "system", "code", "value", "unit", *further)
 
 
 def extend_units(

@@ -33,18 +33,29 @@ def read_rows(
         rows = with_lookups(tables[one], source.lookups, tables, one)
         by = (RAW_TABLES[name], one, event_date_filter, options.time_zone)
         selected.append(select(rows, source, *by))
-    return _union(selected)
+    return union_of(selected)
 
 
-def _union(selected: list[ir.Table]) -> ir.Table:
-    """Return the rows of all tables; a column that is not everywhere of one type becomes text."""
+def union_of(selected: list[ir.Table]) -> ir.Table:
+    """Return the rows of all tables, null where one lacks a column.
+
+    A column that is not everywhere of one type becomes text.
+    """
     first, *others = selected
     if not others:
         return first
-    mixed = [
-        name for name in first.columns if len({str(table[name].type()) for table in selected}) > 1
-    ]
-    texts = [
-        table.mutate({name: table[name].cast("string") for name in mixed}) for table in selected
-    ]
-    return ibis.union(*texts)
+    types: dict[str, set[str]] = {}
+    for table in selected:
+        for name, kind in table.schema().items():
+            types.setdefault(name, set()).add(str(kind.copy(nullable=True)))
+    common = {name: kinds.pop() if len(kinds) == 1 else "string" for name, kinds in types.items()}
+    return ibis.union(*(_as(table, common) for table in selected))
+
+
+def _as(table: ir.Table, types: dict[str, str]) -> ir.Table:
+    return table.select(
+        **{
+            name: table[name].cast(kind) if name in table.columns else ibis.null(kind)
+            for name, kind in types.items()
+        }
+    )

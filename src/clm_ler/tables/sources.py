@@ -70,8 +70,10 @@ Sources = TableSource | dict[str, TableSource]
 
 # The columns that are dates, and how exact.
 DATES = {"birth_date": "date"} | dict.fromkeys(
-    ("time", "prediction_time", "start_time", "end_time"), "timestamp"
+    ("time", "happened", "prediction_time", "start_time", "end_time"), "timestamp"
 )
+# When an event came to be known, where an expression says so, and when it was.
+AVAILABLE, HAPPENED = "available_date", "happened_date"
 # A database may lack any of the demographics.
 _UNKNOWN = {"px_birth_date": "CAST(NULL AS DATE)"} | dict.fromkeys(
     ("px_gender", "px_race", "px_ethnicity", "px_region"), "CAST(NULL AS STRING)"
@@ -135,7 +137,8 @@ def select(
 
     Returns:
         A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
-        without nulls.
+        without nulls. Where an expression gives ``available_date``, ``time`` is when an event came to be
+        known, and ``happened`` when it was.
 
     Raises:
         ValueError: If an expression is no SQL, uses a column that the table lacks or a function that
@@ -143,6 +146,8 @@ def select(
     """
     columns = _expand_names(source.select_expr, table.columns, name)
     columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
+    if AVAILABLE in columns and "date" in renames and "date" in columns:
+        columns, renames = _when_known(columns), {**renames, HAPPENED: "happened"}
     columns |= {
         given: exp.cast(exp.paren(columns[given]), DATES[target])
         for given, target in renames.items()
@@ -168,6 +173,13 @@ def select(
     }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
     return table.alias(view).sql(engine.sql(query))
+
+
+def _when_known(columns: Mapping[str, exp.Expr]) -> dict[str, exp.Expr]:
+    """Return the columns with ``date`` when an event was known, which is never before it was."""
+    times = [exp.cast(exp.paren(columns[name]), DATES["time"]) for name in ("date", AVAILABLE)]
+    known = exp.Greatest(this=times[0], expressions=times[1:], ignore_nulls=True)
+    return {**columns, "date": known, HAPPENED: columns["date"]}
 
 
 def _kind_of(value: exp.Expr, table: ir.Table, view: str) -> dt.DataType:

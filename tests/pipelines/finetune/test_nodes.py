@@ -270,8 +270,9 @@ def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):
 
 
 def test_leaks_are_found(trained):
-    arguments = ("candidates", "samples", "sequences", "encoded", "tokenizer", "options")
-    clean = [trained[name] for name in arguments]
+    on_time = ibis.memtable([], schema={"person_id": "int64", "time": "timestamp"})
+    clean = [trained[name] for name in ("candidates", "samples", "sequences")]
+    clean += [on_time, on_time, *(trained[name] for name in ("encoded", "tokenizer", "options"))]
     fitted = (PreprocessOptions(tables={}, fit_on="train"), VocabOptions())
     report = report_leakage(*clean, *fitted, 1)
     assert report["persons_in_two_splits"] == {
@@ -292,3 +293,16 @@ def test_leaks_are_found(trained):
     )
     assert report["fitted_outside_train"] == ["unit_conversions and lab_percentiles"]
     assert len(report["warnings"]) == 2
+
+    labels = trained["candidates"].filter(ibis._.person_id == 0)
+    told_late = labels.select(
+        "person_id",
+        happened=ibis._.prediction_time,
+        time=ibis._.prediction_time + ibis.interval(days=1),
+    )
+    told_before = told_late.mutate(time=ibis._.happened)
+    clean[3] = ibis.union(told_late, told_late, told_before)
+    moments = labels.select("prediction_time").distinct().count().execute()
+    report = report_leakage(*clean, *fitted, 1)
+    assert moments > 0
+    assert report["known_later"] == {"events": 2 * moments, "samples": moments}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -35,6 +36,8 @@ def report_leakage(
     sample_candidates: ir.Table,
     samples: ir.Table,
     sequences: ir.Table,
+    coded_events: ir.Table,
+    lab_events: ir.Table,
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
     options: FinetuneOptions,
@@ -48,7 +51,8 @@ def report_leakage(
         ``persons_in_two_splits``, by pair of splits; ``pretrained_on``, persons of the valid and test
         samples among the persons that pre-training learned from; ``fitted_outside_train``, artifacts
         that were; ``labels``, those without events, before the first event, on its day, and of samples
-        that see a day after their prediction's;
+        that see a day after their prediction's; ``known_later``, events that had happened by a prediction
+        time and were known after it only, and the samples that would have seen them;
         ``time_shift_probe``, how well a logistic regression on counts predicts the test labels from
         histories that end some days before the prediction time; and ``warnings`` in words.
     """
@@ -67,6 +71,7 @@ def report_leakage(
             if fit_on != "train"
         ],
         "labels": _label_times(sample_candidates) | {"that_see_later_days": int(later.sum())},
+        "known_later": _known_later(sample_candidates, coded_events, lab_events),
         "time_shift_probe": _probe_shifts(frame, store, part, tokenizer, options, seed),
     }
     return report | {"warnings": _warnings(report)}
@@ -105,6 +110,27 @@ def _label_times(candidates: ir.Table) -> dict[str, int]:
         before_the_first_event=(_.n_events <= 0).sum(),
         on_the_day_of_the_first_event=((_.n_events > 0) & (_.prediction_day == 1)).sum(),
     )
+    return {name: int(values[0] or 0) for name, values in counts.to_pyarrow().to_pydict().items()}
+
+
+def _known_later(candidates: ir.Table, *events: ir.Table) -> dict[str, int]:
+    """Return what would have leaked if events had their place when they happened.
+
+    Only tables whose source says when an event came to be known have ``happened``.
+    """
+    moments = candidates.select("person_id", "prediction_time").distinct()
+    late = [
+        table.filter(_.happened < _.time).select("person_id", "happened", "time")
+        for table in events
+        if "happened" in table.columns
+    ]
+    if not late:
+        return {"events": 0, "samples": 0}
+    missed = moments.join(ibis.union(*late), "person_id").filter(
+        _.happened <= _.prediction_time, _.time > _.prediction_time
+    )
+    by_moment = missed.group_by("person_id", "prediction_time").agg(events=_.count())
+    counts = by_moment.agg(events=_.events.sum(), samples=_.count())
     return {name: int(values[0] or 0) for name, values in counts.to_pyarrow().to_pydict().items()}
 
 

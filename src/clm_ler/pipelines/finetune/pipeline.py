@@ -93,6 +93,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "sample_candidates",
                     "samples",
                     "sequences",
+                    "coded_events",
+                    "lab_events",
                     "labelled_encoded",
                     "tokenizer",
                     "params:finetune",

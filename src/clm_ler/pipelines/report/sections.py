@@ -277,6 +277,10 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
         for name in report["labels"]
         if name != "labels"
     ]
+    rows += [
+        [f"{name} known later than a prediction", numbers.count(f"{path}/known_later/{name}")]
+        for name in report.get("known_later", {})  # which reports of earlier versions lack
+    ]
     said: list[Markup | str] = list(report["warnings"]) or ["No warnings."]
     return Section("Leakage audit", said, [Table("Looked for", ["what", "found"], rows)])
 
