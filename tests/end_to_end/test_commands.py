@@ -39,6 +39,7 @@ SMALL = {
     "ehrshot_eval.bootstraps": "10",
     "explain.samples": "8",
     "explain.checked": "2",
+    "package.min_persons": "1",
 }
 HERE = [
     command

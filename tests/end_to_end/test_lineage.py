@@ -38,6 +38,7 @@ OTHERS = {
     "fhir_read",
     "label",
     "meds_export",
+    "package",
     "predict",
     "report",
     "transfer",

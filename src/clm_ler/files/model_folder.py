@@ -40,7 +40,7 @@ class UnfitModelError(ValueError):
 
 def write_sums(folder: Path) -> None:
     """Note the SHA-256 of each file of a folder in it."""
-    lines = [f"{_sum(path)}  {name}\n" for name, path in _files(folder).items()]
+    lines = [f"{sha256_of(path)}  {name}\n" for name, path in _files(folder).items()]
     (folder / SUMS).write_text("".join(lines))
 
 
@@ -99,6 +99,12 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
         raise UnfitModelError(f"{path} is damaged, or no safetensors file.") from error
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _check_json(folder: Path, name: str, path: Path) -> None:
     try:
         content = json.loads(path.read_text())
@@ -111,7 +117,9 @@ def _check_json(folder: Path, name: str, path: Path) -> None:
 def _compare(folder: Path, files: dict[str, Path]) -> None:
     lines = (folder / SUMS).read_text().splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    changed = [name for name in listed if name not in files or _sum(files[name]) != listed[name]]
+    changed = [
+        name for name in listed if name not in files or sha256_of(files[name]) != listed[name]
+    ]
     changed += [name for name in files if name not in listed]
     if changed:
         raise UnfitModelError(
@@ -124,8 +132,3 @@ def _files(folder: Path) -> dict[str, Path]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: path for name, path in named.items() if name not in _FREE}
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""The card of a kit: what it predicts, how good it was at home, what to think of elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TEXT = """# {title}
+
+A `{model_type}` model of structured health records, {parameters:,} parameters, {tokens:,} tokens in its
+vocabulary. Packed by clm-ler {version}; `kit.json` lists every file with its SHA-256 and the smallest number of
+persons that anything in it rests on (floor: {min_persons}).
+
+    kedro run --env=omop --params=kit=DIR,cdm_root=DIR
+
+## What it predicts
+
+{task}
+
+## How good it was where it was trained
+
+{measured}
+
+## What to think of
+
+It is made for populations, coding habits and periods like those it was trained on. Elsewhere it has to be
+checked anew, subgroup by subgroup, and most often recalibrated. It is no medical device, and no decision about a
+person may rest on it alone. It holds no row about a person; but weights are learned from person-level records and
+may remember some of them: who may have it is for the owner of these records to decide.
+"""
+
+
+def write_card(
+    model: Any,
+    version: str,
+    min_persons: int,
+    task: Mapping[str, Any] | None,
+    home: Mapping[str, Any],
+) -> str:
+    """Return README.md of a kit.
+
+    Args:
+        model: The model that is to be used.
+        version: Of this package.
+        min_persons: The floor.
+        task: The definition, where there is one.
+        home: What was measured where it was trained, by task.
+    """
+    tasks = list(getattr(model.config, "tasks", None) or [])
+    return TEXT.format(
+        title=f"Risk model: {', '.join(tasks)}" if tasks else "Pre-trained model",
+        model_type=model.config.model_type,
+        parameters=model.num_parameters(),
+        tokens=model.config.vocab_size,
+        version=version,
+        min_persons=min_persons,
+        task=_task(tasks, task),
+        measured=_measured(home),
+    )
+
+
+def _task(tasks: list[str], task: Mapping[str, Any] | None) -> str:
+    if not tasks:
+        return "Nothing yet: it is to be fine-tuned, or gives embeddings."
+    if task is None:
+        return (
+            f"{', '.join(tasks)}: labels came from a table; its definition is not part of the kit."
+        )
+    return f"{task['name']}: {task.get('source') or 'see task.json'}. `task.json` defines it."
+
+
+def _measured(home: Mapping[str, Any]) -> str:
+    if not home:
+        return "Nothing that could be told of enough persons."
+    rows = [
+        f"| {task} | {found['persons']:,} | {found['samples']:,} | {found['events']:,} | "
+        f"{_shown(found['auroc'])} | {_shown(found.get('calibration_intercept'))} | "
+        f"{_shown(found.get('calibration_slope'))} |"
+        for task, found in home.items()
+    ]
+    head = "| task | persons | predictions | outcomes | AUROC | calibration intercept | slope |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
+def _shown(estimate: Mapping[str, float | None] | None) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    if estimate["lower"] is None:
+        return f"{estimate['value']:.3f}"
+    return f"{estimate['value']:.3f} ({estimate['lower']:.3f} to {estimate['upper']:.3f})"

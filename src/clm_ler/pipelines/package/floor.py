@@ -1,0 +1,122 @@
+"""Of how many persons the parts of a kit are, and what becomes of parts of too few."""
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.tables.encoding import TokenCodec, split_bins
+from clm_ler.tokens import SPECIAL_TOKENS, is_age
+
+LAB_PERSONS = {"system": "string", "code": "string", "unit": "string", "persons": "int64"}
+LABEL_PERSONS = {"task": "string", "split": "string", "label": "int64", "persons": "int64"}
+
+
+def count_lab_persons(
+    lab_events: ir.Table | None, person_splits: ir.Table | None, options: PreprocessOptions
+) -> ir.Table:
+    """Return ``system, code, unit, persons`` of the persons whom units and percentiles are fitted on.
+
+    A row without a unit counts those who have the lab in any.
+    """
+    if lab_events is None or person_splits is None:
+        return ibis.memtable([], schema=LAB_PERSONS)
+    fitted = (
+        person_splits.filter(_.split == "train") if options.fit_on == "train" else person_splits
+    )
+    rows = lab_events.semi_join(fitted, "person_id").select("system", "code", "unit", "person_id")
+    by_unit = rows.filter(_.unit.notnull()).group_by("system", "code", "unit")
+    by_lab = rows.group_by("system", "code")
+    counts = {"persons": _.person_id.nunique()}
+    whole = by_lab.agg(counts).mutate(unit=ibis.null("string")).select(*LAB_PERSONS)
+    return by_unit.agg(counts).select(*LAB_PERSONS).union(whole)
+
+
+def count_label_persons(samples: ir.Table | None) -> ir.Table:
+    """Return ``task, split, label, persons``; no row where nothing was fine-tuned here."""
+    if samples is None:
+        return ibis.memtable([], schema=LABEL_PERSONS)
+    return samples.group_by("task", "split", "label").agg(persons=_.person_id.nunique())
+
+
+def check_tokens(
+    tokenizer: PreTrainedTokenizerBase, token_counts: ir.Table, min_persons: int
+) -> int:
+    """Return the smallest number of persons that a token is of; ages are tokens whoever is of them.
+
+    Raises:
+        ValueError: If a token is of fewer than ``min_persons``.
+    """
+    persons = persons_of_words(tokenizer, token_counts)
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    counted = persons[[word not in SPECIAL_TOKENS and not is_age(word) for word, _id in words]]
+    if few := int((counted < min_persons).sum()):
+        raise ValueError(
+            f"package: {few:,} of the {len(words):,} tokens of `tokenizer` are of fewer than {min_persons} "
+            "persons (package.min_persons): train with vocab.min_persons of as many, from vocab on."
+        )
+    return int(counted.min(initial=np.iinfo(np.int64).max))
+
+
+def persons_of_words(
+    tokenizer: PreTrainedTokenizerBase, token_counts: ir.Table
+) -> NDArray[np.int64]:
+    """Return of how many fitted persons each token is at least, by its id.
+
+    The bins of a lab add up (``code_persons``); of the codes that one token stands for, the most common
+    counts, because one person may have several.
+    """
+    codec = TokenCodec.from_tokenizer(tokenizer)
+    table = token_counts.select("token", "persons", "code_persons").to_pyarrow()
+    texts = table["token"].combine_chunks()
+    words = split_bins(texts, codec.bin_labels)[0]
+    persons = table["code_persons" if codec.bin_labels else "persons"]
+    rows = pa.table({"id": codec.lookup(texts)[0], "word": words, "persons": persons})
+    by_word = rows.group_by(["id", "word"]).aggregate([("persons", "sum")])
+    by_id = by_word.group_by("id").aggregate([("persons_sum", "max")])
+    found = np.zeros(len(codec.tokens), np.int64)
+    found[by_id["id"].to_numpy()] = by_id["persons_sum_max"].to_numpy()
+    return found
+
+
+def check_classes(label_persons: pa.Table, min_persons: int) -> int | None:
+    """Return the smallest number of persons that a class was trained on; ``None`` where none is known.
+
+    Raises:
+        ValueError: If a class was trained on fewer than ``min_persons``.
+    """
+    train = label_persons.filter(pc.equal(label_persons["split"], "train"))
+    for row in train.to_pylist():
+        if row["persons"] < min_persons:
+            raise ValueError(
+                f"package: `finetuned_model` was trained on {row['persons']} persons with class "
+                f"{row['label']} of {row['task']}, fewer than {min_persons} (package.min_persons)."
+            )
+    return pc.min(train["persons"]).as_py()
+
+
+def of_enough(
+    table: ir.Table, counts: pa.Table, keys: list[str], min_persons: int
+) -> tuple[pa.Table, int | None]:
+    """Return the rows of a table that are of enough persons, in the order of the keys.
+
+    Args:
+        table: With the keys.
+        counts: The keys, and ``persons``.
+        keys: Columns.
+        min_persons: As many as it takes.
+
+    Returns:
+        The rows, and the smallest number of persons of one of them; ``None`` of no rows.
+    """
+    persons = {tuple(row[key] for key in keys): row["persons"] for row in counts.to_pylist()}
+    whole = table.to_pyarrow().sort_by([(key, "ascending") for key in keys])
+    found = [persons.get(tuple(row.values()), 0) for row in whole.select(keys).to_pylist()]
+    enough = [number >= min_persons for number in found]
+    kept = [number for number in found if number >= min_persons]
+    return whole.filter(pa.array(enough, pa.bool_())), min(kept, default=None)

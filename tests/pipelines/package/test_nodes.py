@@ -1,0 +1,223 @@
+"""What leaves the house is of enough persons, or does not leave."""
+
+from types import SimpleNamespace
+
+import ibis
+import pytest
+
+from clm_ler.corridor.options import PreprocessOptions, VocabOptions
+from clm_ler.files.kit import check_kit
+from clm_ler.pipelines.package.nodes import count_lab_persons, count_label_persons, package_kit
+from clm_ler.pipelines.package.options import PackageOptions
+from clm_ler.pipelines.package.pipeline import ARTIFACTS
+from clm_ler.pipelines.vocab.nodes import build_tokenizer
+from clm_ler.tables.tasks.definition import TaskOptions
+
+READING = PreprocessOptions(tables={})
+TASK = {
+    "name": "t",
+    "events": {"flu": {"concept_set": "flu"}},
+    "index": {"visits": ["OP"]},
+    "outcome": {"event": "flu"},
+}
+LAB = {"system": "LOINC", "code": "1-8"}
+RARE = {"system": "LOINC", "code": "2-6"}
+
+
+def table(rows, **kinds):
+    return ibis.memtable(rows, schema=kinds)
+
+
+TOKENS = table(
+    [
+        ("ICD10CM:J45.0", 30, 12, 12),
+        ("ICD10CM:J45.1", 9, 9, 9),
+        ("LOINC:1-8:0-50", 8, 6, 6),
+        ("LOINC:1-8:50-100", 8, 7, 5),
+    ],
+    token="string",
+    count="int64",
+    persons="int64",
+    code_persons="int64",
+)
+PERCENTILES = ibis.memtable(
+    [row | {"boundaries": [1.0]} for row in (LAB, RARE)],
+    schema={"system": "string", "code": "string", "boundaries": "array<float64>"},
+)
+UNITS = ibis.memtable([LAB | {"unit": "g"}, LAB | {"unit": "odd"}, RARE | {"unit": "g"}])
+METRICS = {
+    "tasks": {
+        "t": {
+            "samples": {"test": {"persons": 31, "classes": {"0": 40, "1": 20}}},
+            "auroc": {"value": 0.7, "lower": 0.6, "upper": 0.8},
+            "metrics": {"brier": {"value": 0.1, "lower": 0.1, "upper": 0.1}},
+        }
+    }
+}
+
+
+class Model:
+    """What is asked of a model."""
+
+    def __init__(self, tokenizer, **config):
+        about = {"vocab_size": len(tokenizer), "model_type": "clm_ler", "tasks": ["t"]}
+        self.config = SimpleNamespace(**(about | {"calibration_temperature": 2.0} | config))
+
+    def num_parameters(self):
+        return 1234
+
+    def save_pretrained(self, folder):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"weights")
+
+
+def tokenizer(**options):
+    chosen = VocabOptions(**({"min_persons": 11, "parent_systems": ["ICD10CM"]} | options))
+    return build_tokenizer(TOKENS, PERCENTILES, chosen)
+
+
+def samples(positives=10):
+    rows = [
+        (person, "t", split, int(person < positives))
+        for split, first in (("train", 0), ("test", 0))
+        for person in range(first, 31)
+    ]
+    return table(rows, person_id="int64", task="string", split="string", label="int64")
+
+
+def lab_events():
+    rows = [(person, *LAB.values(), "g") for person in range(12)]
+    rows += [(1, *LAB.values(), "odd"), *((person, *RARE.values(), "g") for person in range(9))]
+    kinds = {"person_id": "int64"} | dict.fromkeys(("system", "code", "unit"), "string")
+    return table(rows, **kinds)
+
+
+def pack(task=None, min_persons=10, labelled=None, reading=READING, **artifacts):
+    words = artifacts.get("tokenizer") or tokenizer()
+    splits = table([(p, "train") for p in range(40)], person_id="int64", split="string")
+    encoded = {"split": ["train"] * 40, "input_ids": [[1]] * 40}
+    made = {
+        "tokenizer": words,
+        "token_counts": TOKENS,
+        "unit_conversions": UNITS,
+        "lab_percentiles": PERCENTILES,
+        "lab_events": lab_events(),
+        "encoded_sequences": ibis.memtable(encoded).to_pyarrow(),
+        "finetuned_model": Model(words),
+        "finetune_metrics": METRICS,
+    }
+    given = dict.fromkeys(ARTIFACTS) | made | artifacts
+    return package_kit(
+        task,
+        reading,
+        PackageOptions(min_persons=min_persons),
+        count_lab_persons(given["lab_events"], splits, READING),
+        count_label_persons(samples() if labelled is None else labelled),
+        **given,
+    )
+
+
+def test_a_kit_has_what_a_site_needs_and_rows_of_enough_persons_only():
+    kit = pack()
+    assert kit.parts["04_feature/tokenizer"].persons == 11  # of both bins of the lab
+    units = kit.parts["04_feature/unit_conversions.parquet"]
+    assert units.content.to_pylist() == [LAB | {"unit": "g"}]
+    assert units.persons == 12
+    percentiles = kit.parts["04_feature/lab_percentiles.parquet"].content
+    assert percentiles.to_pylist() == [LAB | {"boundaries": [1.0]}]
+    assert kit.parts["06_models/finetuned_model"].persons == 40
+    home = kit.parts["calibration.json"].content
+    assert home["temperature"] == 2.0
+    assert home["test_split_at_home"]["t"]["events"] == 20
+    assert "0.700 (0.600 to 0.800)" in kit.parts["README.md"].content
+    assert kit.about["left_out"] == [
+        "2 rows of unit_conversions that are not known to be of 10 persons",
+        "1 rows of lab_percentiles that are not known to be of 10 persons",
+    ]
+
+
+def test_it_is_written_and_is_what_its_inventory_says(tmp_path):
+    pack().save_pretrained(tmp_path)
+    assert check_kit(str(tmp_path))["tasks"] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ({"tokenizer": None}, "there is no `tokenizer`: run vocab first"),
+        ({"lab_events": None}, "there is no `lab_events`: run preprocess first"),
+        ({"finetuned_model": None}, "there is no model: run finetune, or pretrain, first"),
+        (
+            {"tokenizer": tokenizer(min_persons=1)},
+            "1 of the 128 tokens of `tokenizer` are of fewer",
+        ),
+        ({"labelled": samples(9)}, "trained on 9 persons with class 1 of t, fewer than 10"),
+        ({"labelled": samples(22)}, "trained on 9 persons with class 0 of t, fewer than 10"),
+        ({"finetuned_model": Model(range(7))}, "is not the one that the model"),
+        ({"task": TaskOptions(**(TASK | {"name": "u"}))}, "the model predicts t, not u"),
+        (
+            {"reading": PreprocessOptions(tables={}, results={"text_min_persons": 3})},
+            "has texts of 3 persons",
+        ),
+    ],
+)
+def test_what_lacks_or_is_of_too_few_is_refused(made, told):
+    if made.get("tokenizer", "other") is None:
+        made = made | {"finetuned_model": Model(range(7))}
+    with pytest.raises(ValueError, match=told):
+        pack(**made)
+
+
+def test_measures_of_few_persons_are_not_told():
+    few = samples().filter(ibis._.split == "train")
+    assert pack(labelled=few).parts["calibration.json"].content["test_split_at_home"] == {}
+
+
+def test_a_pretrained_model_alone_makes_a_kit():
+    words = tokenizer()
+    config = {"tasks": None, "calibration_temperature": None}
+    kit = pack(
+        tokenizer=words,
+        finetuned_model=None,
+        pretrained_model=Model(words, **config),
+        finetune_metrics=None,
+        labelled=samples().limit(0),
+    )
+    assert "06_models/pretrained_model" in kit.parts
+    assert "06_models/finetuned_model" not in kit.parts
+    assert kit.about["tasks"] == []
+
+
+@pytest.mark.parametrize("task", [TaskOptions(**TASK), None])
+def test_the_task_comes_from_the_parameters_or_from_the_run_that_made_the_labels(task):
+    record = {"label": {"parameters": {"task": TASK}}}
+    sets = {"flu": lambda: {"items": []}, "other": lambda: {"items": [1]}}
+    kit = pack(task=task, run_record=record, concept_sets=sets)
+    assert kit.parts["task.json"].content["outcome"] == {"event": "flu"}
+    assert {name for name in kit.parts if "concept_sets" in name} == {"concept_sets/flu.json"}
+
+
+def test_translations_go_with_it_where_it_is_known_of_how_many_persons_they_are():
+    found = ibis.memtable(
+        [{"source_system": "X", "source_code": code, "vocab_token": "t"} for code in "ab"]
+    )
+    codes = ibis.memtable(
+        [{"system": "X", "code": c, "persons": n} for c, n in (("a", 10), ("b", 9))]
+    )
+    place = "04_feature/code_translations.parquet"
+    part = pack(code_translations=found, source_codes=codes).parts[place]
+    assert part.content["source_code"].to_pylist() == ["a"]
+    assert part.persons == 10
+    assert place not in pack(code_translations=found, source_codes=codes.drop("persons")).parts
+
+
+def test_what_predictions_rest_on_is_told_of_enough_persons():
+    rows = [{"token": c, "name": c, "persons": n, "weight": 0.5} for c, n in (("a", 10), ("b", 9))]
+    place = "08_reporting/contribution_summary.parquet"
+    part = pack(contribution_summary=ibis.memtable(rows)).parts[place]
+    assert part.content.to_pylist() == [{"token": "a", "persons": 10, "weight": 0.5}]
+
+
+def test_the_hybrid_stays_at_home():
+    hybrid = SimpleNamespace(outputs=("one",))
+    assert "hybrid head" in pack(hybrid_head=hybrid).about["left_out"][-1]
