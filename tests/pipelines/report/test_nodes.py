@@ -7,8 +7,8 @@ import ibis
 import plotly.graph_objects as go
 import pytest
 
+from clm_ler.corridor.page.numbers import as_data, look_up
 from clm_ler.pipelines.report.nodes import write_report
-from clm_ler.pipelines.report.numbers import as_data, look_up
 from clm_ler.pipelines.report.options import ReportOptions
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from clm_ler.modeling.evaluation.bootstrap import (
     PatientWeights,
@@ -19,21 +19,20 @@ from clm_ler.modeling.evaluation.bootstrap import (
     weighted_auroc,
     weighted_metrics,
 )
+from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups
+from clm_ler.modeling.evaluation.logistic import clipped, logistic_fit
 
 Array = NDArray[Any]
 Estimate = dict[str, float | None]
 Metrics = Callable[[Array, Array, PatientWeights], dict[str, Array]]
 
-# A probability of exactly 0 or 1 has no logit and an infinite loss.
-SMALLEST_PROBABILITY = 1e-12
 CALIBRATION_BINS = 15
-NEWTON_STEPS = 50
 
 
 def log_loss(labels: Array, probabilities: Array, weights: Array) -> float:
     """Return the mean negative log-likelihood (natural logarithm) of one set of weights."""
-    clipped = _clip(probabilities)
-    losses = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+    inner = clipped(probabilities)
+    losses = -np.where(labels == 1, np.log(inner), np.log1p(-inner))
     return float(np.average(losses, weights=weights))
 
 
@@ -44,7 +43,7 @@ def calibration_intercept(labels: Array, probabilities: Array, weights: Array) -
     ("calibration in the large", Van Calster et al., BMC Medicine 2019;17:230).
     """
     design = np.ones((len(labels), 1))
-    return float(_logistic_fit(design, labels, logit(_clip(probabilities)), weights)[0])
+    return float(logistic_fit(design, labels, logit(clipped(probabilities)), weights)[0])
 
 
 def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> float:
@@ -52,9 +51,9 @@ def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> fl
 
     Cox's calibration regression (Biometrika 1958;45:562).
     """
-    scores = logit(_clip(probabilities))
+    scores = logit(clipped(probabilities))
     design = np.column_stack([np.ones(len(scores)), scores])
-    return float(_logistic_fit(design, labels, np.zeros(len(scores)), weights)[1])
+    return float(logistic_fit(design, labels, np.zeros(len(scores)), weights)[1])
 
 
 def expected_to_observed(labels: Array, probabilities: Array, weights: Array) -> float:
@@ -140,7 +139,7 @@ def multiclass_metrics(
     }
     per_sample = {
         "accuracy": probabilities.argmax(axis=1) == labels,
-        "log_loss": -np.log(_clip(probabilities[indicator])),
+        "log_loss": -np.log(clipped(probabilities[indicator])),
         "brier": ((probabilities - indicator) ** 2).sum(axis=1),
     }
     report["overall"] = {
@@ -242,9 +241,6 @@ def calibration_curve(
     }
 
 
-SMALL_GROUPS = "(groups of few persons)"
-
-
 def subgroup_metrics(
     labels: Array,
     probabilities: Array,
@@ -262,7 +258,7 @@ def subgroup_metrics(
     rows = []
     for attribute, values in groups.items():
         masks = {str(group): values == group for group in np.unique(values)}
-        hidden = _hidden_groups(labels, person_ids, masks, smallest_cell)
+        hidden = hidden_groups(labels, person_ids, masks, smallest_cell)
         for group, mask in masks.items():
             if group in hidden:
                 continue
@@ -274,21 +270,6 @@ def subgroup_metrics(
         if hidden:
             rows.append({"attribute": attribute, "group": SMALL_GROUPS, "suppressed": True})
     return rows
-
-
-def _hidden_groups(
-    labels: Array, person_ids: Array, masks: Mapping[str, Array], smallest_cell: int
-) -> set[str]:
-    def cell(mask: Array) -> int:
-        return min(len(np.unique(person_ids[mask & (labels == label)])) for label in (0, 1))
-
-    cells = {group: cell(mask) for group, mask in masks.items()}
-    hidden = {group for group, count in cells.items() if count < smallest_cell}
-    shown = sorted(set(cells) - hidden, key=lambda group: (cells[group], group))
-    together = np.any([masks[group] for group in hidden], axis=0)
-    if hidden and shown and cell(together) < smallest_cell:
-        hidden.add(shown[0])
-    return hidden
 
 
 def _estimate(point: Array, replicates: Array) -> Estimate:
@@ -314,27 +295,6 @@ def _means(values: Array, weights: PatientWeights, among: Array | None = None) -
     return means
 
 
-def _clip(probabilities: Array) -> Array:
-    return np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-
-
 def _bin_of(probabilities: Array, bins: int) -> Array:
     edges = np.linspace(0, 1, bins + 1)
     return np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, bins - 1)
-
-
-def _logistic_fit(design: Array, labels: Array, offset: Array, weights: Array) -> Array:
-    """Return the unpenalised coefficients by Newton's method; NaN where there is no maximum."""
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(NEWTON_STEPS):
-        fitted = expit(offset + design @ coefficients)
-        gradient = design.T @ (weights * (labels - fitted))
-        information = design.T @ (design * (weights * fitted * (1 - fitted))[:, None])
-        try:
-            step = np.linalg.solve(information, gradient)
-        except np.linalg.LinAlgError:
-            break
-        coefficients = coefficients + step
-        if np.abs(step).max() < 1e-10:
-            return coefficients
-    return np.full(design.shape[1], np.nan)

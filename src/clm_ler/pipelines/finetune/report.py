@@ -1,7 +1,6 @@
 """What the predictions are worth: metrics with intervals, subgroups, baselines, a verdict."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import ibis.expr.types as ir
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.modeling.evaluation.bootstrap import PatientWeights, patient_weights
 from clm_ler.modeling.evaluation.calibration import probabilities_of
+from clm_ler.modeling.evaluation.groups import age_bands
 from clm_ler.modeling.evaluation.metrics import (
     auroc_difference,
     auroc_with_interval,
@@ -215,7 +215,7 @@ def _binary_details(
     by_group = {
         name: attributes[name].fillna("unknown").astype(str).to_numpy()
         for name in options.subgroups
-    } | {"age": _age_bands(rows["age"].to_numpy(), options.age_bands)}
+    } | {"age": age_bands(rows["age"].to_numpy(), options.age_bands)}
     return {
         "thresholds": threshold_metrics(labels, risks, options.thresholds, weights),
         "subgroups": subgroup_metrics(
@@ -224,11 +224,3 @@ def _binary_details(
         "calibration_curve": calibration_curve(labels, risks),
         "decision_curve": decision_curve(labels, risks, CURVE_THRESHOLDS),
     }
-
-
-def _age_bands(ages: Floats, starts: tuple[int, ...]) -> NDArray[np.str_]:
-    names = [f"under {starts[0]}"]
-    names += [f"{first}-{nxt - 1}" for first, nxt in pairwise(starts)]
-    names += [f"{starts[-1]} and over"]
-    bands = np.array(names)[np.searchsorted(starts, ages, side="right")]
-    return np.where(np.isnan(ages), "unknown", bands)

@@ -2,8 +2,8 @@
 
 from markupsafe import escape
 
-from clm_ler.pipelines.report.numbers import Artifacts, Numbers
-from clm_ler.pipelines.report.parts import Row, Section, Table
+from clm_ler.corridor.page.numbers import Artifacts, Numbers
+from clm_ler.corridor.page.parts import Row, Section, Table
 
 CHECKS = {
     "deletion": "log-odds while what raises them is taken away, below a random order by",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from clm_ler.pipelines.report.numbers import Artifacts, Numbers, told_tasks
+from clm_ler.corridor.page.numbers import Artifacts, Numbers
 
 
 def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
@@ -101,4 +101,15 @@ def _of_pretraining(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
         first,
         "It was not yet fine-tuned or compared with counting.",
         "Nothing can be said of its use for a prediction.",
+    ]
+
+
+def told_tasks(data: Artifacts, min_persons: int) -> list[str]:
+    """Return the fine-tuned tasks whose test split has enough samples of every class to be told of."""
+    tasks = data.get("finetune_metrics", {}).get("tasks", {})
+    return [
+        name
+        for name, task in tasks.items()
+        if min(task["samples"]["test"]["classes"].values()) >= min_persons
+        and task["samples"]["test"]["persons"] >= min_persons
     ]

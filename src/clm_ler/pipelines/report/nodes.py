@@ -1,28 +1,15 @@
 """Artifacts to one page."""
 
-from importlib.metadata import version
 from typing import Any
 
 import plotly.graph_objects as go
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 from pydantic import BaseModel
 
+from clm_ler.corridor.page.page import write_page
 from clm_ler.pipelines.report.options import ReportOptions
 from clm_ler.pipelines.report.sections import sections
 
-PACKAGES = (
-    "clm-ler",
-    "kedro",
-    "duckdb",
-    "ibis-framework",
-    "torch",
-    "transformers",
-    "lightgbm",
-    "scikit-learn",
-)
 PLACES = ("checkpoints",)  # of parameters: they tell of a machine, not of the model
 
 
@@ -37,32 +24,15 @@ def write_report(parameters: dict[str, Any], options: ReportOptions, **artifacts
     made = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
     figures = {name: artifact for name, artifact in made.items() if isinstance(artifact, go.Figure)}
     rest = {name: artifact for name, artifact in made.items() if name not in figures}
-    environment = Environment(
-        loader=PackageLoader("clm_ler.pipelines.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     found = sections(rest, options.min_persons)
     shown = {name for section in found for name in section.figures}
-    return environment.get_template("report.html.j2").render(
-        title=options.title,
-        sections=found,
-        figures={name: _drawn(name, figures[name]) for name in sorted(shown & {*figures})},
-        plotly=Markup(get_plotlyjs()),
-        versions={name: version(name) for name in PACKAGES},
-        min_persons=options.min_persons,
-        parameters=yaml.safe_dump(_plain(parameters), sort_keys=True, allow_unicode=True),
+    return write_page(
+        options.title,
+        found,
+        {name: figures[name] for name in shown & {*figures}},
+        options.min_persons,
+        yaml.safe_dump(_plain(parameters), sort_keys=True, allow_unicode=True),
     )
-
-
-def _drawn(name: str, figure: go.Figure) -> Markup:
-    """Return a figure as HTML that finds plotly's script on the page."""
-    drawn = go.Figure(figure).update_layout(autosize=True, width=None)
-    text = drawn.to_html(
-        full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True}
-    )
-    return Markup(text)
 
 
 def _plain(value: Any) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from clm_ler.corridor.page.numbers import DASH, Artifacts, Numbers, as_data
+from clm_ler.corridor.page.parts import Row, Section, Table
 from clm_ler.pipelines.report.explanations import explanations
-from clm_ler.pipelines.report.finding import find_out
-from clm_ler.pipelines.report.numbers import DASH, Artifacts, Numbers, as_data, told_tasks
-from clm_ler.pipelines.report.parts import Row, Section, Table
+from clm_ler.pipelines.report.finding import find_out, told_tasks
 
 METRICS = {
     "auroc": "AUROC",

@@ -64,14 +64,3 @@ class Numbers:
     def text(self, path: str) -> Markup:
         """Return a text, such as a reason."""
         return escape(look_up(self.artifacts, path))
-
-
-def told_tasks(data: Artifacts, min_persons: int) -> list[str]:
-    """Return the fine-tuned tasks whose test split has enough samples of every class to be told of."""
-    tasks = data.get("finetune_metrics", {}).get("tasks", {})
-    return [
-        name
-        for name, task in tasks.items()
-        if min(task["samples"]["test"]["classes"].values()) >= min_persons
-        and task["samples"]["test"]["persons"] >= min_persons
-    ]

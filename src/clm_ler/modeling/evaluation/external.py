@@ -1,0 +1,196 @@
+"""External validation: what a site can say of risks that a model of another site gives.
+
+All that is returned is of at least so many persons with and without the outcome, and is what a
+meta-analysis takes (Debray et al., BMJ 2017;356:i6460): values with their standard errors, which are
+those of a bootstrap of persons.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from clm_ler.modeling.evaluation.bootstrap import PatientWeights, unit_weights, weighted_metrics
+from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups, smallest_cell
+from clm_ler.modeling.evaluation.logistic import clipped, logistic_fit
+from clm_ler.modeling.evaluation.metrics import log_loss
+
+Array = NDArray[Any]
+Line = tuple[float, float]  # intercept and slope on the logit
+
+MOST_BINS, FOLDS = 10, 5
+
+
+def validate(
+    labels: Array, risks: Array, persons: Array, weights: PatientWeights, fewest: int
+) -> dict[str, Any]:
+    """Return discrimination and calibration of risks.
+
+    Args:
+        labels: 0 or 1, ``[n]``.
+        risks: Predicted, ``[n]``.
+        persons: Whose they are, ``[n]``.
+        weights: How often each is drawn in each replicate.
+        fewest: Persons with and without the outcome that there have to be.
+
+    Returns:
+        ``n, persons, events, expected``; with ``value`` and ``se`` ``auroc, logit_auroc, brier,
+        log_observed_to_expected, calibration_intercept`` (of slope 1) ``, calibration_slope,
+        intercept_with_slope``; ``bins``. Of too few persons only that it is ``suppressed``.
+    """
+    if smallest_cell(labels, persons) < fewest:
+        return {"suppressed": True}
+    point, drawn = (_measure(labels, risks, each) for each in (unit_weights(len(labels)), weights))
+    return {
+        "suppressed": False,
+        "n": len(labels),
+        "persons": len(np.unique(persons)),
+        "events": int(labels.sum()),
+        "expected": float(risks.sum()),
+        **{name: _with_error(values[0], drawn[name]) for name, values in point.items()},
+        "bins": merged_bins(labels, risks, persons, fewest),
+    }
+
+
+def validate_groups(
+    labels: Array,
+    risks: Array,
+    persons: Array,
+    groups: Mapping[str, Array],
+    weights: PatientWeights,
+    fewest: int,
+) -> list[dict[str, Any]]:
+    """Return what :func:`validate` does of each group; small ones of an attribute are one row without numbers.
+
+    Args:
+        labels: As the next ones, those of :func:`validate`.
+        risks: Predicted.
+        persons: Whose they are.
+        groups: By attribute, the group of each sample.
+        weights: Of the samples.
+        fewest: Persons that there have to be.
+    """
+    rows: list[dict[str, Any]] = []
+    for attribute, values in groups.items():
+        masks = {str(group): values == group for group in np.unique(values)}
+        hidden = hidden_groups(labels, persons, masks, fewest)
+        for group in sorted(masks.keys() - hidden):
+            mask = masks[group]
+            own = PatientWeights(weights.counts, weights.patient[mask])
+            found = validate(labels[mask], risks[mask], persons[mask], own, fewest)
+            rows.append({"attribute": attribute, "group": group} | found)
+        if hidden:
+            rows.append({"attribute": attribute, "group": SMALL_GROUPS, "suppressed": True})
+    return rows
+
+
+def merged_bins(
+    labels: Array, risks: Array, persons: Array, fewest: int, most: int = MOST_BINS
+) -> list[dict[str, Any]]:
+    """Return ``n, expected, events`` of bins of rising risk, each of enough persons of both classes.
+
+    At most so many bins of equal size are merged with the next one until they are; what is left at the
+    end goes into the last.
+    """
+    order = np.argsort(risks, kind="stable")
+    bins: list[Array] = []
+    waiting = order[:0]
+    for part in np.array_split(order, most):
+        waiting = np.concatenate([waiting, part])
+        if smallest_cell(labels[waiting], persons[waiting]) >= fewest:
+            bins.append(waiting)
+            waiting = order[:0]
+    if bins and len(waiting):
+        bins[-1] = np.concatenate([bins[-1], waiting])
+    return [
+        {
+            "n": len(rows),
+            "expected": float(risks[rows].sum()),
+            "events": int(labels[rows].sum()),
+        }
+        for rows in bins
+    ]
+
+
+def intercept_only(labels: Array, risks: Array, weights: Array) -> Line:
+    """Return the line that shifts the logits of risks, as a regression with them as offset says."""
+    shift = logistic_fit(np.ones((len(labels), 1)), labels, logit(clipped(risks)), weights)
+    return float(shift[0]), 1.0
+
+
+def intercept_and_slope(labels: Array, risks: Array, weights: Array) -> Line:
+    """Return the line of logistic recalibration (Cox, Biometrika 1958;45:562)."""
+    scores = logit(clipped(risks))
+    design = np.column_stack([np.ones(len(scores)), scores])
+    found = logistic_fit(design, labels, np.zeros(len(scores)), weights)
+    return float(found[0]), float(found[1])
+
+
+def along(line: Line, risks: Array) -> Array:
+    """Return the recalibrated risks."""
+    intercept, slope = line
+    return np.asarray(expit(intercept + slope * logit(clipped(risks))))
+
+
+RUNGS: dict[str, Callable[[Array, Array, Array], Line]] = {
+    "as it came": lambda labels, risks, weights: (0.0, 1.0),
+    "intercept": intercept_only,
+    "intercept and slope": intercept_and_slope,
+}
+
+
+def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[str, float | None]]:
+    """Return each rung of recalibration: ``intercept, slope``, and what it is worth on other persons.
+
+    ``log_loss`` and ``brier`` are those of risks recalibrated without the person's own fifth of the
+    persons. ``None`` where there is no such line.
+    """
+    fold = np.unique(persons, return_inverse=True)[1] % FOLDS
+    ones = np.ones(len(labels))
+    found: dict[str, dict[str, float | None]] = {}
+    for name, fit in RUNGS.items():
+        others = np.full(len(labels), np.nan)
+        for number in range(FOLDS):
+            rest, own = fold != number, fold == number
+            others[own] = along(fit(labels[rest], risks[rest], ones[rest]), risks[own])
+        intercept, slope = fit(labels, risks, ones)
+        values = {
+            "intercept": intercept,
+            "slope": slope,
+            "log_loss": log_loss(labels, others, ones),
+            "brier": float(np.mean((others - labels) ** 2)),
+        }
+        found[name] = {key: _finite(value) for key, value in values.items()}
+    return found
+
+
+def _measure(labels: Array, risks: Array, weights: PatientWeights) -> dict[str, Array]:
+    """Return the measures in each replicate."""
+    rows = [counts[weights.patient].astype(np.float64) for counts in weights.counts]
+    ranked = weighted_metrics(labels, risks, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = [np.log((row @ labels) / (row @ risks.astype(np.float64))) for row in rows]
+        logits = logit(ranked["auroc"])
+    shifts = [intercept_only(labels, risks, row)[0] for row in rows]
+    lines = np.array([intercept_and_slope(labels, risks, row) for row in rows])
+    return {
+        "auroc": ranked["auroc"],
+        "logit_auroc": logits,
+        "brier": ranked["brier"],
+        "log_observed_to_expected": np.array(observed),
+        "calibration_intercept": np.array(shifts),
+        "calibration_slope": lines[:, 1],
+        "intercept_with_slope": lines[:, 0],
+    }
+
+
+def _with_error(value: Any, replicates: Array) -> dict[str, float | None]:
+    defined = replicates[np.isfinite(replicates)]
+    error = float(np.std(defined, ddof=1)) if len(defined) > 1 else float("nan")
+    return {"value": _finite(float(value)), "se": _finite(error)}
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,42 @@
+"""Groups of persons, and which of them are too few to be told of."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SMALL_GROUPS = "(groups of few persons)"
+
+
+def smallest_cell(labels: Array, person_ids: Array) -> int:
+    """Return the smaller one of the numbers of persons with and without the outcome."""
+    return min(len(np.unique(person_ids[labels == label])) for label in (0, 1))
+
+
+def hidden_groups(
+    labels: Array, person_ids: Array, masks: Mapping[str, Array], fewest: int
+) -> set[str]:
+    """Return the groups with fewer than ``fewest`` persons with or without the outcome.
+
+    Where they could be had by subtraction together, the smallest of the others is hidden, too.
+    """
+    cells = {group: smallest_cell(labels[mask], person_ids[mask]) for group, mask in masks.items()}
+    hidden = {group for group, count in cells.items() if count < fewest}
+    shown = sorted(set(cells) - hidden, key=lambda group: (cells[group], group))
+    together = np.any([masks[group] for group in hidden], axis=0)
+    if hidden and shown and smallest_cell(labels[together], person_ids[together]) < fewest:
+        hidden.add(shown[0])
+    return hidden
+
+
+def age_bands(ages: NDArray[np.float64], starts: tuple[int, ...]) -> NDArray[np.str_]:
+    """Return the name of the band of each age in years; ``unknown`` where it is NaN."""
+    names = [f"under {starts[0]}"]
+    names += [f"{first}-{nxt - 1}" for first, nxt in pairwise(starts)]
+    names += [f"{starts[-1]} and over"]
+    bands = np.array(names)[np.searchsorted(starts, ages, side="right")]
+    return np.where(np.isnan(ages), "unknown", bands)
