@@ -104,6 +104,11 @@ def test_of_several_chains_the_first_is_the_default():
     assert named("ehrshot", {"chain": "native"})["pipelines"][1] == "ehrshot_native"
 
 
+def test_with_a_kit_it_is_used():
+    assert named("omop", {"kit": "DIR"})["pipelines"] == ["site"]
+    assert named("fhir", {"kit": "DIR"})["pipelines"] == ["fhir_read", "site"]
+
+
 def test_an_unknown_chain_is_refused():
     with pytest.raises(ValueError, match="one of translated, native, not 'nativ'"):
         named("ehrshot", {"chain": "nativ"})

@@ -109,6 +109,18 @@ def test_a_task_is_named_by_its_file_or_given_whole(loader: Loader) -> None:
             loader(task=name)["parameters"]
 
 
+def test_without_a_task_it_is_that_of_the_kit(loader: Loader, tmp_path: Path) -> None:
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    assert loader(kit=str(kit))["parameters"].get("task") is None
+    (kit / "task.json").write_text('{"name": "theirs"}')
+    assert loader(kit=str(kit))["parameters"]["task"] == {"name": "theirs"}
+    assert loader("task", kit=str(kit))["parameters"]["task"] == {"name": "own"}
+    assert loader(task="readmission", kit=str(kit))["parameters"]["task"]["name"] == "readmission"
+    (kit / "task.json").write_text("cut of")
+    assert loader(kit=str(kit))["parameters"].get("task") is None
+
+
 def test_what_entries_share_follows_the_command_line(loader: Loader) -> None:
     assert loader()["catalog"]["rows"]["filepath"] == "data/mine/r"
     assert loader(storage="s3://mine")["catalog"]["rows"]["filepath"] == "s3://mine/mine/r"

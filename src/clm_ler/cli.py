@@ -119,7 +119,8 @@ def chain_of(env: str | None, conf_source: str | None, params: dict[str, Any]) -
 
     ``chain: [split, preprocess, ...]`` in its ``globals.yml`` says so: environments that read a user's
     own tables leave out the simulated hospital this way. Where there are several chains,
-    ``chain: {NAME: [...], ...}``, ``--params=chain=NAME`` takes one, by default the first.
+    ``chain: {NAME: [...], ...}``, ``--params=chain=NAME`` takes one, by default the first. With a kit of
+    another site (``--params=kit=DIR``) it is ``kit_chain``.
 
     Raises:
         ValueError: If there is no chain of that name.
@@ -130,6 +131,8 @@ def chain_of(env: str | None, conf_source: str | None, params: dict[str, Any]) -
         env=env or os.getenv("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
+    if params.get("kit"):
+        return list(loader["globals"]["kit_chain"])
     found = loader["globals"].get("chain", CHAIN)
     if not isinstance(found, Mapping):
         return list(found)

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from mimetypes import guess_type
+from pathlib import Path
 from threading import RLock
 from typing import Any, cast
 
 import fsspec
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
+
+from clm_ler.files.atomic import read_json
 
 # Each is one choice: an environment that has the block has all of it.
 REPLACED_WHOLE = (
@@ -29,7 +32,8 @@ class ConfigLoader(OmegaConfigLoader):
     """Kedro's loader, with three additions.
 
     Where the settings merge parameters softly, the blocks of ``REPLACED_WHOLE`` are still replaced.
-    A parameter ``task`` that is a name stands for what the file ``tasks/NAME.yml`` says.
+    A parameter ``task`` that is a name stands for what the file ``tasks/NAME.yml`` says; without one, with a
+    kit of another site (``kit``), the kit's.
     In the catalog ``${param:NAME, DEFAULT}`` gives the value of a parameter, from whichever file or
     the command line; the default stands in for null, too.
     """
@@ -79,6 +83,8 @@ class ConfigLoader(OmegaConfigLoader):
         merged = self._with_own_blocks(found)
         if isinstance(name := merged.get("task"), str):
             merged["task"] = self._task(name)
+        elif name is None and (kit := (self.runtime_params or {}).get("kit")):
+            merged["task"] = task_of_kit(kit)
         return merged
 
     def _task(self, name: str) -> dict[str, Any]:
@@ -115,6 +121,17 @@ class ConfigLoader(OmegaConfigLoader):
                 if file.path.endswith((".yml", ".yaml", ".json")):
                     with file as stream:
                         yield stream.read()
+
+
+def task_of_kit(kit: str) -> dict[str, Any] | None:
+    """Return the task that a kit of another site defines; ``None`` where it defines none.
+
+    One that cannot be read is another than was packaged: the run says so before its first node.
+    """
+    try:
+        return cast("dict[str, Any] | None", read_json(Path(kit) / "task.json"))
+    except ValueError:
+        return None
 
 
 def _bind(resolver: str, values: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
-from clm_ler.pipelines import umls_mapping
+from clm_ler.pipelines import predict, umls_mapping
+from clm_ler.pipelines.site.pipeline import MAPPED, PREDICTED
 
 # What a plain run means where the environment's `globals.yml` names no chain of its own.
 CHAIN = (
@@ -25,6 +26,10 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = {name: _named(pipeline, name) for name, pipeline in found.items()}
     if "transfer" in pipelines:  # it ends with the translation of the codes it has counted
         pipelines["transfer"] += _named(umls_mapping.create_pipeline(), "umls_mapping")
+    if "site" in pipelines:  # it stands around the translation of codes and the prediction
+        mapping, risks = umls_mapping.create_pipeline(), predict.create_pipeline()
+        inner = Pipeline(mapping, inputs=MAPPED) + Pipeline(risks, inputs=PREDICTED)
+        pipelines["site"] = _named(found["site"] + inner, "site")
     chain = {name: pipelines[name] for name in CHAIN if name in pipelines}
     return chain | pipelines | {"__default__": sum(chain.values(), Pipeline([]))}
 

@@ -125,14 +125,14 @@ def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
         nodes.screen_lab_events(raw["lab"], persons, options()),
     )
     assert rows(counted) == [
-        ("GENDER", "FEMALE", 1),
-        ("GENDER", "other", 1),
-        ("ICD-10-CM", "j45901", 1),
-        ("LOINC", "GLUC", 1),
-        ("LOINC", "UNKNOWN", 1),
-        ("REGION", "NJ", 1),
-        ("SNOMED", "195967001", 2),
-        ("SNOMED", "38341003", 1),
+        ("GENDER", "FEMALE", 1, 1),
+        ("GENDER", "other", 1, 1),
+        ("ICD-10-CM", "j45901", 1, 1),
+        ("LOINC", "GLUC", 1, 1),
+        ("LOINC", "UNKNOWN", 1, 1),
+        ("REGION", "NJ", 1, 1),
+        ("SNOMED", "195967001", 2, 1),
+        ("SNOMED", "38341003", 1, 1),
     ]
 
 

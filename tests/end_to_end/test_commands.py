@@ -13,6 +13,7 @@ from tests.test_docs import COMMANDS
 # What another test runs, and what cannot run here.
 ELSEWHERE = {
     "--config=": "test_examples",
+    "kit=": "test_kit",
     "--env=mine": "test_own_tables, test_transfer",
     "--env=omop": "test_doors",
     "--env=fhir": "test_fhir",

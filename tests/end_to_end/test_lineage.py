@@ -41,6 +41,7 @@ OTHERS = {
     "package",
     "predict",
     "report",
+    "site",
     "transfer",
 }
 

@@ -9,8 +9,10 @@ import pytest
 from clm_ler.hooks.summary import (
     describe_ehrshot,
     describe_finetuning,
+    describe_kit,
     describe_losses,
     describe_sequences,
+    describe_site,
     describe_verdict,
     warn_of_early_ends,
 )
@@ -160,3 +162,19 @@ def test_persons_and_tokens_are_told_without_loading_any():
     split = {"all": {"persons": 700, "tokens": 5000}, "RXNORM": {"persons": 9, "tokens": 40}}
     report = {"coverage": {"train": split, "valid": {}, "test": split}}
     assert describe_sequences(report) == "1,400 persons, 10,000 tokens"
+
+
+def test_a_kit_and_a_site_are_told_in_a_line():
+    files = [{"bytes": 1_500_000}, {"bytes": 200_000}]
+    assert describe_kit({"files": files, "tasks": ["t"]}) == "kit of t: 2 files, 1.7 MB"
+    assert describe_kit({"files": [], "tasks": []}).startswith("kit of a pre-trained model")
+    told = {"suppressed": False, "events": 12, "expected": 9.94}
+    told |= {"auroc": {"value": 0.75, "se": 0.02}}
+    summary = {
+        "understood": [{"table": "lab", "share": 0.95}],
+        "tasks": {"t": told, "u": {"suppressed": True}},
+    }
+    assert describe_site(summary) == (
+        "understood: lab 95%; t: AUROC 0.750 (standard error 0.020), 12 outcomes, 9.9 expected; "
+        "u: too few persons to tell"
+    )

@@ -9,6 +9,7 @@ from clm_ler.tables.sources import CODED_TABLES
 
 nodes = Functions("clm_ler.corridor.nodes")
 labels = Functions("clm_ler.corridor.labels")
+screening = Functions("clm_ler.tables.screening")
 
 OPTIONS = "params:preprocess"
 READING = [OPTIONS, "given_translations"]
@@ -80,6 +81,29 @@ def read_events(whose: str = "") -> Pipeline:
         ]
     )
     return read + keep_events(whose, "given_translations")
+
+
+def count_site_codes() -> Pipeline:
+    """Return the nodes from raw tables to ``source_codes``, the codes as this site spells them."""
+    screened = ("site_screened_coded_events", "site_screened_lab_events")
+    count = Pipeline(
+        [
+            select_rows("patient", "site_patient_rows"),
+            Node(
+                nodes.select_demographics,
+                inputs=["site_patient_rows", OPTIONS],
+                outputs="site_demographics",
+                name="select_site_demographics",
+            ),
+            Node(
+                screening.count_codes,
+                inputs=["site_demographics", *screened],
+                outputs="source_codes",
+                name="count_site_codes",
+            ),
+        ]
+    )
+    return count + read_events("site_").to_outputs(*screened)
 
 
 def named_events(whose: str) -> list[str]:

@@ -5,6 +5,7 @@ from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
 from clm_ler.hooks.functions import FunctionHooks
+from clm_ler.hooks.kit import KitHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.record import RecordHooks
 from clm_ler.hooks.simulation import SimulationGuard
@@ -20,6 +21,7 @@ PROJECT_HOOKS = (
     StepHooks(),
     WandbHooks(),
     SimulationGuard(),
+    KitHooks(),
     ContractHooks(),
     ParameterHooks(),
     FunctionHooks(),

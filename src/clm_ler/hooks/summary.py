@@ -38,9 +38,9 @@ class SummaryHooks:
             lines += describe_losses(*(catalog.load(name) for name in LOSSES))
         if "rows_by_year" in written:
             warn_of_early_ends(catalog.load("rows_by_year"))
-        if "report" in written:
-            lines.append(f"all of it on one page  ({_place(catalog['report'])})")
-        elif lines:
+        pages = [name for name in ("report", "site_report") if name in written]
+        lines += [f"all of it on one page  ({_place(catalog[name])})" for name in pages]
+        if lines and not pages and "kit" not in written:
             lines.append("kedro run --pipelines=report makes one page of all of it")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
@@ -156,6 +156,29 @@ def _end(rows: dict[int, int]) -> int:
     return max(rows)
 
 
+def describe_kit(inventory: dict[str, Any]) -> str:
+    """Return what a kit is of, and how large it is."""
+    size = sum(row["bytes"] for row in inventory["files"]) / 1e6
+    of = ", ".join(inventory["tasks"]) or "a pre-trained model"
+    return f"kit of {of}: {len(inventory['files'])} files, {size:.1f} MB"
+
+
+def describe_site(summary: dict[str, Any]) -> str:
+    """Return what a kit understands at a site, and how good its risks are there."""
+    shares = ", ".join(f"{row['table']} {row['share']:.0%}" for row in summary["understood"])
+    told = [f"understood: {shares}"]
+    for name, task in summary["tasks"].items():
+        if task["suppressed"]:
+            told.append(f"{name}: too few persons to tell")
+            continue
+        auroc, error = task["auroc"]["value"], task["auroc"]["se"]
+        told.append(
+            f"{name}: AUROC {auroc:.3f} (standard error {error:.3f}), {task['events']:,} outcomes, "
+            f"{task['expected']:,.1f} expected"
+        )
+    return "; ".join(told)
+
+
 LOSSES = ("cutflow", "loss_ledger")
 
 
@@ -223,4 +246,6 @@ HEADLINES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "finetune_metrics": ("finetune_metrics", describe_finetuning),
     "ehrshot_summary": ("ehrshot_summary", describe_ehrshot),
     "ehrshot_verdict": ("ehrshot_verdict", describe_verdict),
+    "kit": ("kit", describe_kit),
+    "site_summary": ("site_summary", describe_site),
 }

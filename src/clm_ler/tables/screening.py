@@ -208,21 +208,22 @@ def translate_demographics(demographics: ir.Table, code_translations: ir.Table) 
 def count_codes(
     demographics: ir.Table, screened_coded_events: ir.Table, screened_lab_events: ir.Table
 ) -> ir.Table:
-    """Return the codes of the rows that are kept, as they are spelt: ``system``, ``code``, ``events``.
+    """Return the codes of the rows that are kept, as they are spelt: ``system, code, events, persons``.
 
     Demographic values are codes of the systems GENDER, RACE, ETHNICITY and REGION, an event each.
     """
     rows = [
-        table.filter(table.reason.isnull()).select("system", "code")
+        table.filter(table.reason.isnull()).select("system", "code", "person_id")
         for table in (screened_coded_events, screened_lab_events)
     ]
     rows += [
         demographics.filter(demographics[column].notnull()).select(
-            system=ibis.literal(system), code=column
+            system=ibis.literal(system), code=column, person_id="person_id"
         )
         for system, column in BASELINE.items()
     ]
-    return ibis.union(*rows).group_by("system", "code").agg(events=_.count())
+    counts = {"events": _.count(), "persons": _.person_id.nunique()}
+    return ibis.union(*rows).group_by("system", "code").agg(counts)
 
 
 def count_rows(*screened: ir.Table) -> ir.Table:

@@ -36,9 +36,9 @@ def validate(
         fewest: Persons with and without the outcome that there have to be.
 
     Returns:
-        ``n, persons, events, expected``; with ``value`` and ``se`` ``auroc, logit_auroc, brier,
-        log_observed_to_expected, calibration_intercept`` (of slope 1) ``, calibration_slope,
-        intercept_with_slope``; ``bins``. Of too few persons only that it is ``suppressed``.
+        ``n, persons, events, expected``; ``value`` and ``se`` of ``auroc``, ``logit_auroc``, ``brier``,
+        ``log_observed_to_expected``, ``calibration_intercept`` (at slope 1), ``calibration_slope`` and
+        ``intercept_with_slope``; ``bins``. Of too few persons only that it is ``suppressed``.
     """
     if smallest_cell(labels, persons) < fewest:
         return {"suppressed": True}
