@@ -142,7 +142,10 @@ def test_without_labels_or_of_few_nothing_is_said_of_how_good_it_is(changes, tol
 def test_each_class_but_the_first_is_an_outcome():
     predictions, labels, persons = tables()
     three = predictions.mutate(probabilities=ibis.array([0.2, 0.3, 0.5]))
-    found = {name: (y, risks) for name, _rows, y, risks, _p in outcomes(three, labels, persons)}
+    found = {outcome.name: outcome for outcome in outcomes(three, labels, persons)}
     assert found.keys() == {"t = 1", "t = 2"}
-    assert set(found["t = 2"][1]) == {0.5}
-    assert found["t = 2"][0].sum() == 0
+    assert set(found["t = 2"].risks) == {0.5}
+    assert found["t = 2"].labels.sum() == 0
+    # Of class 1 nothing is said either: its numbers might tell those of a rarer class.
+    assert found["t = 1"].fewest == 0
+    assert recalibrate_site(three, labels, persons, OPTIONS) == {}

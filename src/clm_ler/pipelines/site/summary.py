@@ -1,6 +1,7 @@
 """What a site may send back: sums over enough persons each."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ibis.expr.types as ir
@@ -13,7 +14,7 @@ from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.evaluation.bootstrap import patient_weights
 from clm_ler.modeling.evaluation.external import recalibrate, validate, validate_groups
-from clm_ler.modeling.evaluation.groups import age_bands, smallest_cell
+from clm_ler.modeling.evaluation.groups import age_bands
 from clm_ler.pipelines.site.options import SiteOptions
 from clm_ler.tokens import DAYS_PER_YEAR, DEMOGRAPHIC_SYSTEMS, SEPARATOR, code_token, system_of
 
@@ -33,11 +34,9 @@ def recalibrate_site(
 ) -> dict[str, Any]:
     """Return the rungs of recalibration of each outcome that enough persons have and have not."""
     return {
-        name: recalibrate(labels, risks, persons)
-        for name, _rows, labels, risks, persons in outcomes(
-            predictions, site_labels, new_demographics
-        )
-        if smallest_cell(labels, persons) >= options.min_persons
+        found.name: recalibrate(found.labels, found.risks, found.persons)
+        for found in outcomes(predictions, site_labels, new_demographics)
+        if found.fewest >= options.min_persons
     }
 
 
@@ -77,11 +76,9 @@ def summarise_site(
     few = asked["persons"] < options.min_persons
     home = (calibration or {}).get("test_split_at_home", {})
     tasks = {
-        name: _of_task(rows, labels, risks, persons, finetune, options)
-        | {"recalibration": site_recalibration.get(name), "at_home": home.get(name)}
-        for name, rows, labels, risks, persons in outcomes(
-            predictions, site_labels, new_demographics
-        )
+        found.name: _of_task(found, finetune, options)
+        | {"recalibration": site_recalibration.get(found.name), "at_home": home.get(found.name)}
+        for found in outcomes(predictions, site_labels, new_demographics)
     }
     return {
         "format": FORMAT,
@@ -103,41 +100,57 @@ def reads_otherwise(home: Mapping[str, Any], reading: PreprocessOptions) -> list
     return [name for name, value in home.items() if here[name] != value]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What was predicted, and what came.
+
+    Attributes:
+        name: Of the task, or of one of its classes.
+        rows: Of the samples, with demographics.
+        labels: 0 or 1, ``[n]``.
+        risks: Predicted, ``[n]``.
+        fewest: Persons of the rarest class of the task.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    labels: np.ndarray
+    risks: np.ndarray
+    fewest: int
+
+    @property
+    def persons(self) -> np.ndarray:
+        """Whose the samples are."""
+        return self.rows["person_id"].to_numpy()
+
+
 def outcomes(
     predictions: ir.Table, site_labels: ir.Table, demographics: ir.Table
-) -> Iterator[tuple[str, pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield each outcome: name, rows, and of these labels (0 or 1), risks and persons.
-
-    Of a task with several classes each but 0 is one.
-    """
+) -> Iterator[Outcome]:
+    """Yield each outcome; of a task with several classes each but 0 is one."""
     known = predictions.join(site_labels, CELL)
     frame = known.left_join(demographics, "person_id").order_by(CELL).to_pandas()
     for task, rows in frame.groupby("task"):
         probabilities = np.stack(rows["probabilities"])
-        classes = probabilities.shape[1]
-        for number in range(1, classes):
-            name = str(task) if classes == 2 else f"{task} = {number}"
+        classes = range(probabilities.shape[1])
+        fewest = min(rows.loc[rows["label"] == n, "person_id"].nunique() for n in classes)
+        for number in classes[1:]:
+            name = str(task) if len(classes) == 2 else f"{task} = {number}"
             labels = (rows["label"] == number).to_numpy().astype(int)
-            yield name, rows, labels, probabilities[:, number], rows["person_id"].to_numpy()
+            yield Outcome(name, rows, labels, probabilities[:, number], fewest)
 
 
-def _of_task(
-    rows: pd.DataFrame,
-    labels: np.ndarray,
-    risks: np.ndarray,
-    persons: np.ndarray,
-    finetune: FinetuneOptions,
-    options: SiteOptions,
-) -> dict[str, Any]:
-    weights = patient_weights(persons, options.replicates)
-    whole = validate(labels, risks, persons, weights, options.min_persons)
-    if whole["suppressed"]:
-        return whole
+def _of_task(found: Outcome, finetune: FinetuneOptions, options: SiteOptions) -> dict[str, Any]:
+    """Return what is said of an outcome; of a class nothing where another of its task could be had of it."""
+    if found.fewest < options.min_persons:
+        return {"suppressed": True}
+    rows, weights = found.rows, patient_weights(found.persons, options.replicates)
+    measured = (found.labels, found.risks, found.persons)
     groups = {
         name: rows[name].fillna("unknown").astype(str).to_numpy() for name in finetune.subgroups
     } | {"age": age_bands(_ages(rows), finetune.age_bands)}
-    found = validate_groups(labels, risks, persons, groups, weights, options.min_persons)
-    return whole | {"subgroups": found}
+    whole = validate(*measured, weights, options.min_persons)
+    return whole | {"subgroups": validate_groups(*measured, groups, weights, options.min_persons)}
 
 
 def _ages(rows: pd.DataFrame) -> np.ndarray:
