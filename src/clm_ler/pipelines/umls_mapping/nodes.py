@@ -178,7 +178,11 @@ def report_translations(
     ambiguous where several tokens were equally near and their frequency decided. The agreement is
     that of the best tokens by UMLS and by OMOP, code by code.
     """
-    codes = source_codes.rename(source_system="system", source_code="code").to_pandas()
+    codes = source_codes.select(
+        source_system=source_codes.system,
+        source_code=source_codes.code,
+        events=source_codes.events,
+    ).to_pandas()
     candidates = translation_candidates.to_pandas()
     translated = codes.merge(code_translations.to_pandas(), how="left", on=report.SOURCE)
     missing = translated[translated["vocab_token"].isna()]
