@@ -26,6 +26,7 @@ ELSEWHERE = {
     "embed_at": "a table of times of one's own",
     "explain.person": "test_explain",
     "labels_root=": "test_meds_dev",
+    "task.aces=": "test_meds_dev",
 }
 SMALL = {
     "cohort.persons": "300",

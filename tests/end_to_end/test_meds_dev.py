@@ -18,6 +18,14 @@ PATHS = {
     "PYTHONPATH": str(ROOT / "src"),
     "CLM_LER": str(ROOT),
 }
+ACES = """
+predicates: {visit: {code: {regex: "^CPT//99"}}, hypertension: {code: {regex: "^ICD10CM//I10"}}}
+trigger: visit
+windows:
+  input: {start: null, end: trigger, start_inclusive: true, end_inclusive: true, index_timestamp: end}
+  target: {start: input.end, end: start + 365d, start_inclusive: false, end_inclusive: true,
+           label: hypertension}
+"""
 LABEL = ["subject_id", "prediction_time", "boolean_value"]
 
 
@@ -83,3 +91,19 @@ def test_the_splits_are_those_of_the_data(stages, splits):
             person: names[split] for person, split in rows.iter_rows()
         }.items() <= splits.items()
         assert set(rows["split"]) == set(names)
+
+
+@pytest.mark.slow
+def test_labels_of_aces_are_those_of_the_pipeline(stages, kedro_run, tmp_path):
+    file = tmp_path / "task.yaml"
+    file.write_text(ACES)
+    storage, root = stages["pretrained"] / "clm_ler", str(stages["dataset_dir"])
+    task = {"name": "hypertension", "aces": str(file)}
+    catalog = kedro_run(storage, ["label"], "meds", meds_root=root, task=task)
+    labels = catalog.load("labels").to_pyarrow()
+    assert set(labels["label"].to_pylist()) == {0, 1}
+    steps = catalog.load("task_attrition").to_pyarrow().to_pylist()
+    assert [(step["reason"], step["rows_left"]) for step in steps] == [
+        ("index dates", labels.num_rows),
+        ("labels", labels.num_rows),
+    ]
