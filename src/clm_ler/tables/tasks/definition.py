@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.sources import TableSource
 
+OF_THE_FILE: Any = None  # what a task has only where no file of ACES says all of it
 # What is said of a task beside its definition.
 OF_ACES = {"name", "source", "min_events", "aces", "aces_predicates"}
 
@@ -202,9 +203,8 @@ class TaskOptions(Strict):
     merge_hours: float = Field(
         default=0, ge=0, description="Visits of the same types that are no further apart are one"
     )
-    # Both are None only where `aces` says all of it.
-    index: IndexOptions = Field(default=None, description="When a risk is wanted")
-    outcome: OutcomeOptions = Field(default=None, description="What is predicted")
+    index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is wanted")
+    outcome: OutcomeOptions = Field(default=OF_THE_FILE, description="What is predicted")
     follow_up: FollowUpOptions = Field(
         default=FollowUpOptions(), description="Who counts as followed"
     )
