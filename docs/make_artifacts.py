@@ -32,6 +32,7 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
+    "aces.AcesLabelsDataset": "labels that ACES finds",
     "passed_on.PassedOnDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",

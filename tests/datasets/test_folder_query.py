@@ -86,6 +86,31 @@ def test_a_query_over_nothing_but_absent_tables_has_no_rows(folder, backend):
     assert load(folder, query, ["death"], backend.name) == []
 
 
+def test_a_table_may_lie_elsewhere_at_any_depth(folder, tmp_path):
+    """As MEDS labels do: a folder of a task, in a folder for each split."""
+    for split, ids in {"train": [1, 2], "tuning": [3]}.items():
+        path = tmp_path / "tasks" / "death" / split / "0.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table({"subject_id": ids}), path)
+
+    def dataset(place, column="subject_id"):
+        places = {
+            "elsewhere": {"labels": str(tmp_path / place)},
+            "connection": {"backend": "duckdb"},
+        }
+        query = f"SELECT l.{column} AS person_id FROM labels AS l"
+        return FolderQueryDataset(folder=str(folder), query=query, **places)
+
+    assert sorted(dataset("tasks/death").load().execute()["person_id"]) == [1, 2, 3]
+    assert not dataset("nowhere").exists()
+    with pytest.raises(DatasetError, match=r"no Parquet or CSV file in .*nowhere"):
+        dataset("nowhere").load()
+    with pytest.raises(
+        DatasetError, match="tasks/death: table labels has no column prediction_time"
+    ):
+        dataset("tasks/death", "prediction_time").load()
+
+
 def test_it_exists_where_one_of_its_tables_does(folder, tmp_path):
     assert FolderQueryDataset(folder=str(folder), query=QUERY).exists()
     assert not FolderQueryDataset(folder=str(tmp_path), query=QUERY).exists()

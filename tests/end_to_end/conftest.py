@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,12 @@ def storage(tmp_path_factory):
 def chain(kedro_run, storage):
     """The catalog after everything has run on a small simulated hospital."""
     return kedro_run(storage)
+
+
+@pytest.fixture(scope="session")
+def place(chain, storage, kedro_run, tmp_path_factory):
+    """A copy of a finished chain, with its events and labels in MEDS: commands may change it."""
+    place = tmp_path_factory.mktemp("commands") / "data"
+    shutil.copytree(storage, place)
+    kedro_run(place, ["meds_export", "meds_labels"])
+    return place

@@ -1,7 +1,6 @@
 """Every `kedro run` of README and docs, given as it stands but for places and sizes."""
 
 import shlex
-import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -27,6 +26,8 @@ ELSEWHERE = {
     "task=new_diabetes": "test_ready_tasks; too few persons have it here",
     "embed_at": "a table of times of one's own",
     "explain.person": "test_explain",
+    "labels_root=": "test_meds_dev",
+    "task.aces=": "test_meds_dev",
 }
 SMALL = {
     "cohort.persons": "300",
@@ -69,15 +70,6 @@ def is_part_of(command, other):
 
 
 RUNS = [one for one in HERE if not any(is_part_of(one, other) for other in HERE)]
-
-
-@pytest.fixture(scope="module")
-def place(chain, storage, kedro_run, tmp_path_factory):
-    """A copy of a finished chain, with its MEDS export: the commands may change it."""
-    place = tmp_path_factory.mktemp("commands") / "data"
-    shutil.copytree(storage, place)
-    kedro_run(place, ["meds_export"])
-    return place
 
 
 @pytest.mark.parametrize("command", RUNS)

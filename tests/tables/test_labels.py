@@ -58,6 +58,13 @@ def test_meds_and_aces_label_files_need_no_expression(raw, kind):
     assert result(labels, "person_id", "label") == [(1, 1), (2, 0)]
 
 
+def test_a_meds_label_without_a_time_is_counted(raw):
+    schema = {"subject_id": "int64", "prediction_time": "timestamp", "boolean_value": "boolean"}
+    table = raw([(1, NOON, True), (2, None, False)], schema)
+    with pytest.raises(ValueError, match=r"^labels: 1 rows have no prediction_time, which a MEDS"):
+        select_labels(table, LabelOptions(task="'t'"))
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -53,6 +53,7 @@ class FolderQueryDataset(FileDataset):
         table: str | None = None,
         columns: list[str] | None = None,
         optional: list[str] | None = None,
+        elsewhere: dict[str, str] | None = None,
         time_zone: str = "UTC",
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -66,6 +67,8 @@ class FolderQueryDataset(FileDataset):
             columns: The columns to read of it as strings, in lower case; an empty field is null.
             optional: Tables (``location``) and columns (``data.unit``) that may be absent: such a
                 table has no rows, such a column only nulls.
+            elsewhere: Tables of the query that are no file or folder in the folder: where each lies, a file,
+                or a folder of files at any depth.
             time_zone: Local time, in which dates are read: see ``engines/dates.py``.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
@@ -77,6 +80,7 @@ class FolderQueryDataset(FileDataset):
         self._folder = folder
         self._query = query or _select(table, columns)
         self._optional = set(optional or ())
+        self._elsewhere = elsewhere or {}
         self._time_zone = time_zone
 
     def load(self) -> ir.Table:
@@ -105,8 +109,9 @@ class FolderQueryDataset(FileDataset):
         raise DatasetError(f"{self._folder} is read only")
 
     def _exists(self) -> bool:
-        """Return whether any of the query's tables is there."""
-        return any(any(self._files(name)) for name in _columns_by_table(self._parsed()))
+        """Return whether any of the query's tables is there, of those that it needs."""
+        names = {*_columns_by_table(self._parsed())}
+        return any(any(self._files(name)) for name in names - self._optional or names)
 
     def _parsed(self) -> exp.Expr:
         try:
@@ -117,6 +122,8 @@ class FolderQueryDataset(FileDataset):
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
         if not files:
+            if name not in self._optional and (place := self._elsewhere.get(name)):
+                raise DatasetError(f"There is no Parquet or CSV file in {place}.")
             if name not in self._optional:
                 raise DatasetError(
                     f"There is no table {name!r} in {self._folder}: neither {name}.parquet nor "
@@ -130,14 +137,18 @@ class FolderQueryDataset(FileDataset):
         found = dict(snake) | {column.lower(): column for column in table.columns}
         absent = wanted - set(found)
         if required := sorted(c for c in absent if f"{name}.{c}" not in self._optional):
-            raise DatasetError(f"{self._folder}: table {name} has no column {', '.join(required)}")
+            place = self._elsewhere.get(name, self._folder)
+            raise DatasetError(f"{place}: table {name} has no column {', '.join(required)}")
         nothing = ibis.null("string")
         columns = {c: table[found[c]] if c in found else nothing for c in sorted(wanted)}
         return table.select(**columns)
 
     def _files(self, name: str) -> Iterator[str]:
         """Yield the addresses of a table's files, all of one kind."""
-        filesystem, root = fsspec.url_to_fs(self._folder)
+        filesystem, root = fsspec.url_to_fs(self._elsewhere.get(name, self._folder))
+        if name in self._elsewhere:
+            yield from map(self._address, filter(_ending, filesystem.find(root)))
+            return
         places: set[str] = set()
         for entry in filesystem.ls(root, detail=True) if filesystem.isdir(root) else []:
             base = posixpath.basename(entry["name"]).lower()

@@ -77,6 +77,7 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
             at the same second, or no row is included.
     """
     rows = _select(raw_labels, options, time_zone).filter(_.passes_filter)
+    timeless = rows.given_time.isnull() if _need_times(raw_labels, options) else False
     labels = rows.select(
         person_id=person_key(rows.person_id),
         prediction_time=rows.prediction_time.cast("timestamp"),
@@ -84,10 +85,22 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
         task=rows.task.cast("string"),
         unparsed=rows.given_time.notnull() & rows.prediction_time.isnull(),
         unfit=rows.label.notnull(),
+        timeless=timeless,
     )
     labels = labels.mutate(unfit=labels.unfit & labels.label.isnull())
     _raise_on(_label_faults(labels, options.num_classes))
-    return labels.drop("unparsed", "unfit")
+    return labels.drop("unparsed", "unfit", "timeless")
+
+
+def _person_column(table: ir.Table) -> str:
+    """Return the column of the person, which is ``subject_id`` in MEDS."""
+    return "subject_id" if "subject_id" in table.columns else "person_id"
+
+
+def _need_times(raw_labels: ir.Table, options: LabelOptions) -> bool:
+    """Return whether a missing time is a fault: in MEDS it is; elsewhere the whole history may be seen."""
+    is_meds = _person_column(raw_labels) == "subject_id"
+    return is_meds and options.prediction_time == "prediction_time"
 
 
 def whole_number(column: ir.Column) -> ir.IntegerColumn:
@@ -104,12 +117,12 @@ def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.T
     for parameter in _EXPRESSIONS:
         if text := getattr(options, parameter):
             parse_expression(text, f"raw_labels: labels.{parameter}")
-    is_meds = "subject_id" in raw_labels.columns
+    person = _person_column(raw_labels)
     values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
-    default = f"COALESCE({', '.join(values)})" if is_meds and values else "label"
+    default = f"COALESCE({', '.join(values)})" if person == "subject_id" and values else "label"
     source = TableSource(
         select_expr=(
-            f"{'subject_id' if is_meds else 'person_id'} AS person_id",
+            f"{person} AS person_id",
             f"{options.prediction_time} AS prediction_time",
             f"{options.prediction_time} AS given_time",
             f"{options.positive_class_criteria or default} AS label",
@@ -131,6 +144,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         unfit=_.unfit.sum(),
         outside=(~_.label.between(0, num_classes - 1)).sum(),
         unparsed=_.unparsed.sum(),
+        timeless=_.timeless.sum(),
         nobody=_.person_id.isnull().sum(),
     )
     found = {**_first_row(counts), **_first_row(repeated.agg(repeated=_.rows.sum()))}
@@ -140,6 +154,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         "rows have a label that is no whole number": found["unfit"],
         f"rows have a label outside 0 to {num_classes - 1}": found["outside"],
         "rows have a prediction time that does not parse": found["unparsed"],
+        "rows have no prediction_time, which a MEDS label must have": found["timeless"],
         "rows have no person": found["nobody"],
         "rows share person, prediction time and task with another": found["repeated"],
     }
@@ -155,20 +170,31 @@ def select_times(prediction_times: ir.Table, time_zone: str) -> ir.Table:
     Raises:
         ValueError: With the number of rows, if a person or a time is missing or cannot be read.
     """
-    person = "subject_id" if "subject_id" in prediction_times.columns else "person_id"
+    person = _person_column(prediction_times)
     source = TableSource(select_expr=(f"{person} AS person_id", "prediction_time"))
     names = {name: name for name in ("person_id", "prediction_time")}
     rows = select(prediction_times, source, names, "prediction_times", time_zone=time_zone)
     times = rows.select(person_id=person_key(rows.person_id), prediction_time=rows.prediction_time)
     counts = _first_row(
-        times.agg(nobody=_.person_id.isnull().sum(), never=_.prediction_time.isnull().sum())
+        times.agg(
+            rows=_.count(),
+            nobody=_.person_id.isnull().sum(),
+            never=_.prediction_time.isnull().sum(),
+        )
     )
     faults = {
+        "table without any row": int(not counts["rows"]),
         "rows have no person": counts["nobody"],
         "rows have no prediction time that can be read": counts["never"],
     }
     _raise_on(faults, name="prediction_times")
     return times.distinct()
+
+
+def persons_asked(prediction_times: ir.Table) -> ir.Table:
+    """Return the ``person_id`` of those whom a table of times names."""
+    keys = person_key(prediction_times[_person_column(prediction_times)])
+    return prediction_times.select(person_id=keys).distinct()
 
 
 def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
@@ -230,6 +256,8 @@ def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:
     if sum(lost.values()) > options.max_loss * found["rows"]:
         share = f"max_loss = {options.max_loss} of {found['rows']} rows"
         _raise_on(lost, f" More than {share} would be lost.")
+    if sum(lost.values()):
+        logger.warning("%d of %d labels see no event: left out.", sum(lost.values()), found["rows"])
     samples = _by_date(candidates.filter(_.n_events > 0), options)
     _raise_on(_missing_classes(samples, options.num_classes))
     return samples

@@ -1,5 +1,6 @@
-"""Sequences as a MEDS dataset (https://github.com/Medical-Event-Data-Standard/meds)."""
+"""Sequences, labels and predictions in MEDS (https://github.com/Medical-Event-Data-Standard/meds)."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,21 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler import __version__
+from clm_ler.tables.labels import LabelOptions, select_labels
 from clm_ler.tokens import AGE, SEPARATOR, prefix
 
+logger = logging.getLogger(__name__)
+
+# The schema of meds-evaluation: it asks for the predicted value, too, whatever it says of it.
+PREDICTIONS = ibis.schema(
+    {
+        "subject_id": "int64",
+        "prediction_time": "timestamp(6)",
+        "boolean_value": "boolean",
+        "predicted_boolean_value": "boolean",
+        "predicted_boolean_probability": "float64",
+    }
+)
 SPLITS = {"train": "train", "valid": "tuning", "test": "held_out"}
 
 
@@ -55,3 +69,86 @@ def meds_description() -> dict[str, Any]:
         "meds_version": "0.4",
         "created_at": datetime.now(UTC).isoformat(),
     }
+
+
+def meds_labels(labels: ir.Table) -> ir.Table:
+    """Return the labels of one task: ``subject_id, prediction_time, boolean_value``.
+
+    Where there are more than two classes, ``integer_value`` stands in place of ``boolean_value``.
+
+    Raises:
+        ValueError: If there are several tasks, which MEDS keeps in a folder each, or a label has no time.
+    """
+    found = labels.agg(
+        tasks=_.task.nunique(), timeless=_.prediction_time.isnull().sum(), highest=_.label.max()
+    )
+    counts = found.to_pyarrow().to_pylist()[0]
+    if counts["tasks"] > 1:
+        raise ValueError(
+            f"meds_labels: MEDS keeps each task in a folder of its own, and there are {counts['tasks']} "
+            "tasks: choose one with finetune.labels.inclusion_criteria."
+        )
+    if counts["timeless"]:
+        raise ValueError(
+            f"meds_labels: {counts['timeless']} labels have no prediction time, which MEDS needs."
+        )
+    value = {"integer_value": _.label}
+    if (counts["highest"] or 0) <= 1:
+        value = {"boolean_value": _.label == 1}
+    rows = labels.select("prediction_time", subject_id="person_id", **value)
+    return rows.select("subject_id", "prediction_time", *value).order_by(
+        "subject_id", "prediction_time"
+    )
+
+
+def meds_predictions(
+    asked: ir.Table | None, predictions: ir.Table, hybrid: ir.Table, time_zone: str
+) -> ir.Table:
+    """Return ``PREDICTIONS`` for the labels at whose times a risk was asked; no row where there are none.
+
+    Args:
+        asked: Persons and times, with ``boolean_value`` where they are labels.
+        predictions: ``person_id, prediction_time, task, probabilities`` of the model.
+        hybrid: The same of the hybrid, which counts where it has rows.
+        time_zone: Local time, in which dates are read.
+
+    Raises:
+        ValueError: If the labels are faulty, or the model has other outcomes than one yes or no.
+    """
+    if asked is None or not _has_labels(asked):
+        return ibis.memtable([], schema=PREDICTIONS)
+    labels = select_labels(asked, LabelOptions(task="'outcome'"), time_zone)
+    scores = hybrid if _count(hybrid) else predictions
+    _check_one_outcome(scores)
+    risks = scores.select("person_id", "prediction_time", risk=_.probabilities[1])
+    rows = labels.left_join(risks, ["person_id", "prediction_time"])
+    if lost := _count(rows.filter(_.risk.isnull())):
+        logger.warning("%d labels see no event: they get the mean of the other risks.", lost)
+    risk = rows.risk.fill_null(rows.risk.mean().over(ibis.window()))
+    found = rows.select(
+        subject_id="person_id",
+        prediction_time=_.prediction_time,
+        boolean_value=_.label == 1,
+        predicted_boolean_value=risk >= 0.5,
+        predicted_boolean_probability=risk,
+    )
+    return found.cast(PREDICTIONS).order_by("subject_id", "prediction_time")
+
+
+def _has_labels(asked: ir.Table) -> bool:
+    known = "boolean_value" in asked.columns
+    return known and bool(_count(asked.filter(_.boolean_value.notnull())))
+
+
+def _check_one_outcome(scores: ir.Table) -> None:
+    found = scores.agg(tasks=_.task.nunique(), classes=_.probabilities.length().max())
+    counts = found.to_pyarrow().to_pylist()[0]
+    if counts["tasks"] != 1 or counts["classes"] != 2:
+        raise ValueError(
+            f"meds_predictions: the model predicts {counts['tasks']} tasks of {counts['classes']} "
+            "classes, and MEDS takes the risks of one outcome: fine-tune on one binary task."
+        )
+
+
+def _count(table: ir.Table) -> int:
+    return int(table.count().to_pyarrow().as_py())

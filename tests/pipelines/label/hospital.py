@@ -108,6 +108,7 @@ def label(
             tables["demographics"],
             made["record_spans"],
             made["record_days"],
+            None,
             task,
             42,
         ),

@@ -151,6 +151,14 @@ def test_a_table_of_times_says_what_is_seen(caplog):
     assert np.array(found["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_only_those_are_read_who_are_asked_about():
+    everybody = ibis.memtable({"person_id": [1, 2, 3]})
+    assert nodes.mark_new(everybody, None).count().execute() == 3
+    asked = ibis.memtable({"subject_id": [3, 3], "prediction_time": ["2020-01-01", "2021-01-01"]})
+    found = nodes.mark_new(everybody, asked).to_pyarrow().to_pylist()
+    assert found == [{"person_id": 3, "split": "new"}]
+
+
 def test_predictions_carry_the_ids_of_the_data():
     own = ibis.memtable({"person_id": [7, 2], "own_id": ["P-7", "P-2"]}, schema=PERSON_IDS)
     table = predict(own, make_model()).read_all()

@@ -6,12 +6,14 @@ from typing import Any
 import ibis.expr.types as ir
 
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines.portable import small_table
 from clm_ler.tables.tasks import stays
+from clm_ler.tables.tasks.aces import aces_candidates
 from clm_ler.tables.tasks.attrition import check_labels, count_attrition, count_prevalence
 from clm_ler.tables.tasks.candidates import label_candidates, record_spans
 from clm_ler.tables.tasks.codes import check_horizon, count_codes, count_days, data_span, find_codes
 from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
-from clm_ler.tables.tasks.events import task_events
+from clm_ler.tables.tasks.events import TASK_CODES, task_events
 
 
 def read_visits(
@@ -78,6 +80,8 @@ def find_task_codes(
         ValueError: If the task cannot come to anything with these records.
     """
     task = _given(task)
+    if task.aces is not None:
+        return small_table([], TASK_CODES)
     check_horizon(task, data_span(record_days))
     vocabulary = (concept, relationship, ancestor)
     return find_codes(task, record_codes, vocabulary, concept_sets or {}, reading.units)
@@ -102,11 +106,14 @@ def label_index_dates(
     demographics: ir.Table,
     record_spans: ir.Table,
     record_days: ir.Table,
+    aces_labels: ir.Table | None,
     task: TaskOptions | None,
     seed: int,
 ) -> ir.Table:
     """Return every index date with its label or its reason: see ``tables.tasks.candidates``."""
     task = _given(task)
+    if task.aces is not None:
+        return aces_candidates(aces_labels, demographics, task)
     end = check_horizon(task, data_span(record_days))
     return label_candidates(
         task_events, visits, deaths, demographics, record_spans, task, end, seed

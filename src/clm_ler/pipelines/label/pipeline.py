@@ -70,6 +70,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "demographics",
                     "record_spans",
                     "record_days",
+                    "aces_labels",
                     TASK,
                     "params:seed",
                 ],

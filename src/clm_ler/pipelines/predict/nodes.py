@@ -20,7 +20,8 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
-from clm_ler.tables.labels import label_samples, select_times
+from clm_ler.tables.labels import label_samples, persons_asked, select_times
+from clm_ler.tables.meds import meds_predictions
 from clm_ler.tables.persons import are_numbers
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
@@ -30,9 +31,22 @@ PREDICTED = [pa.field("task", pa.string()), pa.field("probabilities", pa.list_(p
 OWN_ID = pa.field("own_id", pa.string())
 
 
-def mark_new(new_demographics: ir.Table) -> ir.Table:
-    """Return ``person_id, split`` of persons that belong to no split."""
-    return new_demographics.select("person_id", split=ibis.literal("new"))
+def mark_new(new_demographics: ir.Table, prediction_times: ir.Table | None) -> ir.Table:
+    """Return ``person_id, split`` of those who are asked about; they belong to no split."""
+    persons = new_demographics
+    if prediction_times is not None:
+        persons = persons.semi_join(persons_asked(prediction_times), "person_id")
+    return persons.select("person_id", split=ibis.literal("new"))
+
+
+def export_predictions(
+    prediction_times: ir.Table | None,
+    predictions: ir.Table,
+    hybrid_predictions: ir.Table,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return the predictions in the form of MEDS: see ``tables.meds.meds_predictions``."""
+    return meds_predictions(prediction_times, predictions, hybrid_predictions, options.time_zone)
 
 
 def predict_persons(

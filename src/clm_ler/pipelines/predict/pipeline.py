@@ -30,7 +30,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 outputs="new_unit_conversions",
                 name="convert_new_units",
             ),
-            Node(nodes.mark_new, inputs="new_demographics", outputs="new_persons", name="mark_new"),
+            Node(
+                nodes.mark_new,
+                inputs=["new_demographics", "prediction_times"],
+                outputs="new_persons",
+                name="mark_new",
+            ),
             Node(
                 nodes.predict_persons,
                 inputs=[*ASKED, OPTIONS],
@@ -48,6 +53,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=[*ASKED, OPTIONS, "params:predict"],
                 outputs="prediction_reasons",
                 name="give_reasons",
+            ),
+            Node(
+                nodes.export_predictions,
+                inputs=["prediction_times", "predictions", "hybrid_predictions", OPTIONS],
+                outputs="meds_predictions",
+                name="export_predictions",
             ),
         ]
     )

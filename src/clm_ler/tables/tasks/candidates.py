@@ -156,10 +156,15 @@ def _with_persons(
     for table in (died, spans):
         persons = persons.left_join(table, "person_id").drop("person_id_right")
     joined = rows.inner_join(persons, "person_id")
-    years = joined.prediction_time.year() - joined.birth_date.year()
-    birthday = joined.birth_date.month() * 100 + joined.birth_date.day()
-    today = joined.prediction_time.month() * 100 + joined.prediction_time.day()
-    return joined.mutate(age=years - (today < birthday).cast("int32"))
+    return joined.mutate(age=age_at(joined))
+
+
+def age_at(rows: ir.Table) -> ir.IntegerValue:
+    """Return the years from ``birth_date`` to ``prediction_time``."""
+    years = rows.prediction_time.year() - rows.birth_date.year()
+    birthday = rows.birth_date.month() * 100 + rows.birth_date.day()
+    today = rows.prediction_time.month() * 100 + rows.prediction_time.day()
+    return years - (today < birthday).cast("int32")
 
 
 def _times_by_event(task_events: ir.Table, names: Sequence[str]) -> ir.Table:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.sources import TableSource
+
+OF_THE_FILE: Any = None  # what a task has only where no file of ACES says all of it
+# What is said of a task beside its definition.
+OF_ACES = {"name", "source", "min_events", "aces", "aces_predicates"}
 
 
 class Strict(BaseModel):
@@ -199,17 +203,26 @@ class TaskOptions(Strict):
     merge_hours: float = Field(
         default=0, ge=0, description="Visits of the same types that are no further apart are one"
     )
-    index: IndexOptions = Field(description="When a risk is wanted")
-    outcome: OutcomeOptions = Field(description="What is predicted")
+    index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is wanted")
+    outcome: OutcomeOptions = Field(default=OF_THE_FILE, description="What is predicted")
     follow_up: FollowUpOptions = Field(
         default=FollowUpOptions(), description="Who counts as followed"
     )
     min_events: int = Field(
         default=20, ge=1, description="Fewest labels with and without the outcome"
     )
+    aces: str | None = Field(
+        default=None,
+        description="In place of events, index and outcome: a file of ACES, for --env=meds",
+    )
+    aces_predicates: str | None = Field(
+        default=None, description="File of the predicates that stand in for those of `aces`"
+    )
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield the events that the parts name, each with the parameter that does."""
+        if self.aces is not None:
+            return
         yield from ((name, "index.event") for name in [self.index.event] if name)
         yield from ((name, "index.having") for name in self.index.having)
         yield from ((name, "index.without") for name in self.index.without)
@@ -225,7 +238,8 @@ class TaskOptions(Strict):
     @property
     def uses_visits(self) -> bool:
         """Whether the task needs the table of visits."""
-        return bool(self.index.visits) or any(event.visits for event in self.events.values())
+        at_visits = self.aces is None and bool(self.index.visits)
+        return at_visits or any(event.visits for event in self.events.values())
 
     @property
     def uses_deaths(self) -> bool:
@@ -234,7 +248,18 @@ class TaskOptions(Strict):
         return self.follow_up.death == "outcome" or any(event.death for event in events)
 
     @model_validator(mode="after")
+    def _one_language(self) -> "TaskOptions":
+        given = self.model_fields_set
+        if self.aces is not None and (both := sorted(given - OF_ACES)):
+            raise ValueError(f"the file of aces says all of the task: leave out {', '.join(both)}")
+        if self.aces is None and (missing := {"index", "outcome"} - given):
+            raise ValueError(f"a task needs {' and '.join(sorted(missing))}, or aces")
+        return self
+
+    @model_validator(mode="after")
     def _parts_agree(self) -> "TaskOptions":
+        if self.aces is not None:
+            return self
         for name, where in self.named():
             if name not in self.events:
                 known = ", ".join(self.events) or "none"

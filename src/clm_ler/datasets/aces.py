@@ -1,0 +1,111 @@
+"""Labels that ACES finds in MEDS data (https://eventstreamaces.readthedocs.io)."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+from kedro.io import AbstractDataset, DatasetError
+
+from clm_ler.files.location import is_remote
+from clm_ler.files.progress import Progress
+
+LABELS = pa.schema(
+    {"subject_id": pa.int64(), "prediction_time": pa.timestamp("us"), "label": pa.int64()}
+)
+
+
+class AcesLabelsDataset(AbstractDataset[NoReturn, ir.Table]):
+    """Load ``subject_id, prediction_time, label`` (0, 1) of a task of ACES; nothing is written.
+
+    ACES 0.7 holds a shard in memory, and changes a task as it runs it, so that a second shard would have
+    other times: each gets the task anew.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        task: str | None,
+        predicates: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the labels.
+
+        Args:
+            folder: Of the MEDS data, which has a folder ``data``; local.
+            task: The file of the task; without one there are no labels.
+            predicates: The file of the predicates that stand in for those of the task.
+            metadata: Free-form; ignored here.
+        """
+        self._filepath = f"{folder}/data"
+        self._task, self._predicates = task, predicates
+        self.metadata = metadata
+
+    def load(self) -> ir.Table:
+        """Return the labels of all shards.
+
+        Raises:
+            DatasetError: In one line, if ACES is not installed, cannot read the task, or finds that it names
+                no label or no time.
+        """
+        if find_spec("aces") is None:
+            raise DatasetError("task.aces needs es-aces: pip install 'clm-ler[aces]'.")
+        if is_remote(self._filepath):
+            raise DatasetError(f"task.aces: ACES reads local files, and {self._filepath} is none.")
+        shards = sorted(Path(self._filepath).rglob("*.parquet"))
+        if not shards:
+            raise DatasetError(f"task.aces: there is no Parquet file in {self._filepath}.")
+        progress, found = Progress("ACES", len(shards), "shards"), [LABELS.empty_table()]
+        for shard in shards:
+            found.append(self._labels_of(shard))
+            progress.step()
+        return ibis.memtable(pa.concat_tables(found))
+
+    def _labels_of(self, shard: Path) -> pa.Table:
+        from aces.predicates import get_predicates_df
+        from aces.query import query
+        from omegaconf import DictConfig
+
+        task = self._read_task()
+        data = DictConfig({"standard": "meds", "path": str(shard)})
+        try:
+            rows = query(task, get_predicates_df(task, data))
+        except Exception as error:  # of polars, of ACES, of Python
+            raise DatasetError(f"task.aces: {self._task}: {_first_line(error)}") from error
+        if rows.is_empty():
+            return LABELS.empty_table()
+        table = rows.select("subject_id", "index_timestamp", "label").to_arrow()
+        seen = pc.greater(table["label"], 0).cast(pa.int64())
+        columns = [table["subject_id"], table["index_timestamp"], seen]
+        return pa.table(columns, names=LABELS.names).cast(LABELS)
+
+    def _read_task(self) -> Any:
+        from aces.config import TaskExtractorConfig
+
+        try:
+            task = TaskExtractorConfig.load(self._task, self._predicates)
+        except Exception as error:
+            raise DatasetError(f"task.aces: {self._task}: {_first_line(error)}") from error
+        if not (task.label_window and task.index_timestamp_window):
+            raise DatasetError(
+                f"task.aces: {self._task}: one window has to name a label, and one an index_timestamp."
+            )
+        return task
+
+    def save(self, data: Any) -> NoReturn:
+        """Refuse: ACES makes them."""
+        raise DatasetError("The labels of ACES are read only.")
+
+    def _exists(self) -> bool:
+        return self._task is not None
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": self._filepath, "task": self._task, "predicates": self._predicates}
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
