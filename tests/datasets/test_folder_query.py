@@ -86,6 +86,13 @@ def test_a_query_over_nothing_but_absent_tables_has_no_rows(folder, backend):
     assert load(folder, query, ["death"], backend.name) == []
 
 
+@both_engines
+def test_an_absent_table_makes_no_texts_of_numbers(tmp_path, backend):
+    pq.write_table(pa.table({"person_id": [7]}), tmp_path / "visit.parquet")
+    query = "SELECT visit.person_id FROM visit UNION ALL SELECT death.person_id FROM death"
+    assert load(tmp_path, query, ["death"], backend.name) == [{"person_id": 7}]
+
+
 def test_it_exists_where_one_of_its_tables_does(folder, tmp_path):
     assert FolderQueryDataset(folder=str(folder), query=QUERY).exists()
     assert not FolderQueryDataset(folder=str(tmp_path), query=QUERY).exists()
