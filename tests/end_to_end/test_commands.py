@@ -14,7 +14,8 @@ from tests.test_docs import COMMANDS
 ELSEWHERE = {
     "--config=": "test_examples",
     "--env=mine": "test_own_tables, test_transfer",
-    "--env=omop": "test_doors",
+    "--env=omop": "test_doors, test_omop_to_risk_model",
+    "cohort_omop": "test_omop_to_risk_model",
     "--env=fhir": "test_fhir",
     "--env=ehrshot": "test_ehrshot",
     "--env=spark": "test_spark; a cluster",

@@ -31,6 +31,7 @@ PIPELINES = {
     "ehrshot_eval",
 }
 OTHERS = {
+    "cohort_omop",
     "embed",
     "embed_at",
     "explain",
