@@ -55,6 +55,35 @@ def given(command, place):
     return result.output
 
 
+MEDS_TASK = """
+name: hypertension_by_code
+events:
+  outpatient: {codes: {Visit: [OP]}}
+  hypertension: {codes: {ICD10CM: [I10], ICD9CM: [401*]}}
+index: {event: outpatient, keep: yearly}
+outcome: {event: hypertension, days: [1, 365], first_ever: true}
+"""
+
+
+def test_a_meds_dataset_has_labels_at_the_codes_of_its_visits(done):
+    """The same persons once more, as `meds_export` writes them."""
+    place = done[0].parent
+    (place / "conf" / "tasks" / "hypertension_by_code.yml").write_text(MEDS_TASK)
+    meds = "data/risk/05_model_input/meds_sequences"
+    into = f"meds_root={meds},storage=data/meds,task=hypertension_by_code"
+    given("kedro run --pipelines=meds_export --params=storage=data/risk", place)
+    given(f"kedro run --env=meds --pipelines=split,preprocess,label --params={into}", place)
+    found = table(place / "data" / "meds", "03_primary/task_candidates")
+    labels = found[found["reason"].isna()]
+    assert set(labels["label"]) == {0, 1}
+    visits = table(done[0] / "hospital", "01_raw/omop/visit_occurrence").query(
+        "visit_concept_id == 9202"
+    )
+    days = set(zip(visits["person_id"], visits["visit_start_datetime"].dt.date, strict=True))
+    asked = zip(labels["person_id"], labels["prediction_time"].dt.date, strict=True)
+    assert set(asked) <= days
+
+
 def table(place, name):
     return pq.read_table(place / name).to_pandas()
 
