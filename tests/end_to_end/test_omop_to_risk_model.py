@@ -109,6 +109,8 @@ def test_concepts_with_descendants_mean_what_the_codes_mean(done):
 
 
 def test_the_report_tells_of_the_task(done):
+    names = table(done[0] / "risk", "08_reporting/contribution_summary.parquet").set_index("token")
+    assert names.loc["Visit:OP", "name"] == "Outpatient Visit"  # by the CDM's vocabulary
     page = (done[0] / "risk" / "08_reporting" / "report.html").read_text()
     assert "diabetes_by_concept" in page
     assert "AUROC" in page
