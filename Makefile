@@ -1,7 +1,8 @@
 # make run    set up and run the whole chain on the simulated hospital
-# make study  what pre-training is worth: the tables of docs/study.md
+# make study  what pre-training is worth: the tables of docs/measurements/study.md
 # make attack SECONDS=3600 RUNS=200   kill it, fault it, feed it hostile SQL: see docs/trust.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
+# make docs   the documentation as a site, in site/: fails where a link leads nowhere
 # make sbom   the pinned dependencies as CycloneDX, sbom.json; make audit: is a weakness known of any?
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +22,7 @@ RUNS := 200
 # Tools that the project does not import have an environment of their own.
 TOOLS := $(VENV)-tools
 
-.PHONY: run study attack test test-fast lint sbom audit clean
+.PHONY: run study attack test test-fast lint docs sbom audit clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
@@ -46,6 +47,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(TOOLS)/.installed
+	$(TOOLS)/bin/zensical build --clean --strict
+
 sbom: $(TOOLS)/.installed
 	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
 		--output-reproducible --output-format JSON --output-file sbom.json
@@ -55,7 +59,7 @@ audit: $(TOOLS)/.installed
 
 $(TOOLS)/.installed: Makefile
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	$(TOOLS)/bin/pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1 zensical==0.0.73
 	touch $@
 
 $(VENV)/constraints.txt: constraints.txt
@@ -75,4 +79,4 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(TOOLS) sbom.json build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TOOLS) sbom.json site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""What pre-training is worth, on a site large enough to tell: the tables of docs/study.md.
+"""What pre-training is worth, on a site large enough to tell: the tables of docs/measurements/study.md.
 
     python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default mlm ...]
 

@@ -42,7 +42,7 @@ KINDS = {
     "whole.JSONDataset": "JSON",
     "materialized.MaterializedDataset": "table of one run, not kept",
     "meds.MedsEventsDataset": "MEDS shards",
-    "partitions.PartitionedDataset": "a file per task",
+    "partitions.PartitionedDataset": "a file or table each",
     "person_table.PersonTableDataset": "table by person bucket",
     "whole.FigureDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",

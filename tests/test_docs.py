@@ -18,7 +18,7 @@ from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.project import configure_project, pipelines
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("kedro", "clm-ler", "python", "python3", "pip", "make", "pytest")
 INDENTED = re.compile(rf"^    ((?:{'|'.join(PROGRAMS)}) .*)$", re.MULTILINE)
@@ -41,10 +41,25 @@ def test_links_lead_somewhere(page):
     assert missing == []
 
 
-def test_the_index_names_every_page():
-    index = (ROOT / "docs" / "README.md").read_text()
-    named = {*re.findall(r"\]\((\w+\.md)", index), "README.md"}
-    assert {page.name for page in (ROOT / "docs").glob("*.md")} == named
+def test_links_of_the_site_stay_in_it():
+    """A page outside of docs/ has no place there; `make docs` looks at the rest."""
+    docs = ROOT / "docs"
+    outside = {
+        (page.name, link)
+        for page in PAGES
+        if page.is_relative_to(docs)
+        for link in re.findall(r"\]\(([^)#:]+)", page.read_text())
+        if not (page.parent / link).resolve().is_relative_to(docs)
+    }
+    assert outside == set()
+
+
+@pytest.mark.parametrize(
+    ("index", "link"), [("docs/README.md", r"\]\(([\w/]+\.md)"), ("mkdocs.yml", r": ([\w/]+\.md)")]
+)
+def test_the_index_and_the_site_name_every_page(index, link):
+    named = {*re.findall(link, (ROOT / index).read_text()), "README.md"}
+    assert {str(page.relative_to(ROOT / "docs")) for page in PAGES[1:]} == named
 
 
 def blocks(page, *languages):

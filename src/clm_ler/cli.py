@@ -230,6 +230,7 @@ def _findings(
 ) -> Iterator[Finding]:
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     chain = chain_of(env, conf_source, params)
+    pipelines.set_requested(chain)
     made = {output for name in chain for output in pipelines[name].all_outputs()}
     session = KedroSession.create(project, env=env, conf_source=conf_source, runtime_params=params)
     context = session.load_context()

@@ -98,3 +98,24 @@ def test_a_table_that_is_not_there_is_named(as_table, gone, message):
     given = {name: table for name, table in tables(as_table).items() if name != gone}
     with pytest.raises(ValueError, match=message):
         screened(as_table, given)
+
+
+def test_ids_may_be_numbers_in_one_table_and_texts_in_another(as_table):
+    names = ("diagnosis", "procedure")
+    columns = {"diagnosis": "dx_diagnosis_code", "procedure": "pr_procedure_code"}
+    select = {
+        name: ["person_id", "date", f"'CPT' AS {code}_type", f"code AS {code}"]
+        for name, code in columns.items()
+    }
+    options = PreprocessOptions(tables={name: {"select_expr": select[name]} for name in names})
+    kinds = {"diagnosis": (7, "int64"), "procedure": ("7", "string")}
+    births = handed_over(as_table([(7, None)], {"person_id": "int64", "birth_date": "date"}))
+    selected = []
+    for name in ("diagnosis", "prescription", "procedure"):
+        number, kind = kinds.get(name, (None, None))
+        table = kind and as_table(
+            [(number, DAY, "1")], {"person_id": kind, "date": "timestamp", "code": "string"}
+        )
+        selected.append(handed_over(nodes.select_rows(table, options, name)))
+    found = nodes.screen_coded_events(births, options, *selected)
+    assert rows(found, "person_id", "code") == [(7, "1"), (7, "1")]

@@ -111,6 +111,13 @@ def test_a_table_may_lie_elsewhere_at_any_depth(folder, tmp_path):
         dataset("tasks/death", "prediction_time").load()
 
 
+@both_engines
+def test_an_absent_table_makes_no_texts_of_numbers(tmp_path, backend):
+    pq.write_table(pa.table({"person_id": [7]}), tmp_path / "visit.parquet")
+    query = "SELECT visit.person_id FROM visit UNION ALL SELECT death.person_id FROM death"
+    assert load(tmp_path, query, ["death"], backend.name) == [{"person_id": 7}]
+
+
 def test_it_exists_where_one_of_its_tables_does(folder, tmp_path):
     assert FolderQueryDataset(folder=str(folder), query=QUERY).exists()
     assert not FolderQueryDataset(folder=str(tmp_path), query=QUERY).exists()

@@ -31,6 +31,7 @@ PIPELINES = {
     "ehrshot_eval",
 }
 OTHERS = {
+    "cohort_omop",
     "embed",
     "embed_at",
     "explain",
@@ -38,6 +39,7 @@ OTHERS = {
     "fhir_read",
     "label",
     "meds_export",
+    "meds_labels",
     "package",
     "predict",
     "report",

@@ -16,7 +16,7 @@ from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
-from clm_ler.tables.persons import check_ids, list_ids, with_keys, with_own_ids
+from clm_ler.tables.persons import check_ids, list_ids, person_key, with_keys, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     count_rows,
@@ -62,8 +62,11 @@ def select_rows(table: ir.Table | None, options: PreprocessOptions, name: str) -
     """
     if name not in options.tables:
         return ibis.memtable([], schema=NO_ROWS)
-    of_events = options.event_date_filter if name != "patient" else None
-    return with_keys(read_rows(table, name, options, of_events))
+    if name == "patient":
+        return with_keys(read_rows(table, name, options))
+    rows = read_rows(table, name, options, options.event_date_filter)
+    # Own ids are listed once, of the patients: another table may have the same numbers as texts.
+    return rows.mutate(person_id=person_key(rows.person_id))
 
 
 def select_demographics(

@@ -2,7 +2,7 @@
 
 import logging
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import fsspec
@@ -90,9 +90,14 @@ class FolderQueryDataset(FileDataset):
             DatasetError: If the folder lacks a table or a table lacks a column.
         """
         query, engine = self._parsed(), engine_of(self.connection)
+        wanted = _columns_by_table(query)
+        files = {name: sorted(self._files(name)) for name in wanted}
         tables = {
-            name: self._table(name, sorted(self._files(name)), wanted)
-            for name, wanted in _columns_by_table(query).items()
+            name: self._table(name, files[name], wanted[name]) for name in wanted if files[name]
+        }
+        kinds_of = _kinds_of_columns(tables.values())
+        tables |= {
+            name: self._nothing(name, wanted[name], kinds_of) for name in wanted if not files[name]
         }
         kinds = _kinds(query, {name: table.schema() for name, table in tables.items()})
         views = {name: unique_name(name) for name in tables}
@@ -121,16 +126,6 @@ class FolderQueryDataset(FileDataset):
 
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
-        if not files:
-            if name not in self._optional and (place := self._elsewhere.get(name)):
-                raise DatasetError(f"There is no Parquet or CSV file in {place}.")
-            if name not in self._optional:
-                raise DatasetError(
-                    f"There is no table {name!r} in {self._folder}: neither {name}.parquet nor "
-                    f"{name}.csv nor {name}.csv.gz nor a folder {name} of such files"
-                )
-            logger.warning("%s has no table %s: taken as empty", self._folder, name)
-            return ibis.memtable([], schema=dict.fromkeys(sorted(wanted), "string"))
         table = engine_of(self.connection).with_local_times(self._read(files), self._time_zone)
         # personId is person_id, too.
         snake = zip(table.rename("snake_case").columns, table.columns, strict=True)
@@ -142,6 +137,19 @@ class FolderQueryDataset(FileDataset):
         nothing = ibis.null("string")
         columns = {c: table[found[c]] if c in found else nothing for c in sorted(wanted)}
         return table.select(**columns)
+
+    def _nothing(self, name: str, wanted: set[str], kinds: Mapping[str, dt.DataType]) -> ir.Table:
+        """Return an absent table: no rows, and columns of the kinds that others of the name have."""
+        if name not in self._optional and (place := self._elsewhere.get(name)):
+            raise DatasetError(f"There is no Parquet or CSV file in {place}.")
+        if name not in self._optional:
+            raise DatasetError(
+                f"There is no table {name!r} in {self._folder}: neither {name}.parquet nor "
+                f"{name}.csv nor {name}.csv.gz nor a folder {name} of such files"
+            )
+        logger.warning("%s has no table %s: taken as empty", self._folder, name)
+        schema = {column: kinds.get(column, dt.string) for column in sorted(wanted)}
+        return ibis.memtable([], schema=schema)
 
     def _files(self, name: str) -> Iterator[str]:
         """Yield the addresses of a table's files, all of one kind."""
@@ -199,6 +207,11 @@ def _ending(file: str) -> str:
 def _is_tab_separated(file: str) -> bool:
     with fsspec.open(file, "rt", compression="infer", encoding="utf-8") as stream:
         return "\t" in stream.readline()
+
+
+def _kinds_of_columns(tables: Iterable[ir.Table]) -> dict[str, dt.DataType]:
+    """Return the type of each column: in a union, ids stay the numbers that they are."""
+    return {name: kind for table in tables for name, kind in table.schema().items()}
 
 
 def _kinds(query: exp.Expr, schemas: Mapping[str, ibis.Schema]) -> dict[int, dt.DataType]:

@@ -42,3 +42,8 @@ class CohortOptions(BaseModel):
         "The content of a chunk depends on the seed and this size, never on `persons`.",
     )
     ehrshot: SiteOptions = Field(default=SiteOptions(), description="The EHRSHOT-format site.")
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of persons."""
+        return -(-self.persons // self.chunk_persons)

@@ -99,7 +99,10 @@ def everything():
         **finetuned(t=task(UNCLEAR), rare=task(UNCLEAR, positives=9)),
         **LEAKAGE,
         "pretrain_metrics": {"valid": {"persons": 70, "loss": 4.2}},
-        "run_record": {"split": {"run": "run-one", "state": "done", "seed": 42}},
+        "run_record": {
+            "split": {"run": "run-one", "state": "done", "seed": 42},
+            "report": {"run": "run-two", "state": "running", "seed": 42},
+        },
         "pretrain_curves": figure,
         "loss_figure": figure,
     }
@@ -107,6 +110,7 @@ def everything():
 
 def page(**artifacts):
     settings = {"seed": 42, "finetune": {"checkpoints": "/somebody/here", "method": "full"}}
+    settings |= dict.fromkeys(("cdm_root", "storage", "trained"), "/somebody/here")
     return write_report(settings, ReportOptions(), **artifacts)
 
 
@@ -206,6 +210,8 @@ def test_the_page_needs_no_network_and_tells_of_no_machine():
     text = page(**everything())
     assert [place for place in Page(text).loads if not place.startswith("#")] == []
     assert "/somebody/here" not in text
+    assert "this run" in text
+    assert "running" not in [value for *_, value in Page(text).numbers]
     assert "method: full" in text
     assert text.count("plotly.js v") == 1
     assert "js-plotly-plot" not in page(**finetuned(t=task(UNCLEAR)))

@@ -1,10 +1,10 @@
 """Simulate a hospital, a benchmark folder from another site, and the UMLS that links their codes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pyarrow as pa
 
-from clm_ler.files.progress import Progress
+from clm_ler.corridor.chunks import stream
 from clm_ler.simulation import causes, deaths, ehrshot_site, hospital, labels
 from clm_ler.simulation.ehrshot_tasks import draw_benchmark
 from clm_ler.simulation.options import CohortOptions
@@ -71,10 +71,10 @@ def simulate_code_names() -> pa.Table:
 def simulate_ehrshot_events(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
     """Return ``ehrshot.csv``: every event of the EHRSHOT-format site."""
 
-    def table(_: CohortOptions, seed: int, chunk: int) -> pa.Table:
+    def table(chunk: int) -> pa.Table:
         return ehrshot_site.event_table(options.ehrshot, seed, chunk)
 
-    return _stream(table, options, seed, ehrshot_site.chunks(options.ehrshot))
+    return stream(table, ehrshot_site.chunks(options.ehrshot))
 
 
 def simulate_ehrshot_splits(options: CohortOptions, seed: int) -> pa.Table:
@@ -96,18 +96,5 @@ def simulate_umls() -> tuple[pa.Table, ...]:
     return tuple(files[f"{name}.RRF"] for name in ("MRCONSO", "MRSAT", "MRREL", "MRFILES"))
 
 
-def _stream(
-    table: ChunkTable, options: CohortOptions, seed: int, chunks: int | None = None
-) -> pa.RecordBatchReader:
-    """Return one record batch per chunk of persons, made when it is asked for."""
-    chunks = chunks or -(-options.persons // options.chunk_persons)
-    first = table(options, seed, 0)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        progress = Progress("simulation", chunks, "chunks")
-        for chunk in range(chunks):
-            made = first if chunk == 0 else table(options, seed, chunk)
-            yield from made.combine_chunks().to_batches()
-            progress.step()
-
-    return pa.RecordBatchReader.from_batches(first.schema, batches())
+def _stream(table: ChunkTable, options: CohortOptions, seed: int) -> pa.RecordBatchReader:
+    return stream(lambda chunk: table(options, seed, chunk), options.chunks)

@@ -23,6 +23,7 @@ from clm_ler.modeling.explanation.counterfactuals import last_results, risk_by_b
 from clm_ler.modeling.explanation.faithfulness import measure
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
+from clm_ler.tables.names import names_of
 
 SAMPLE = ["sample_id", "person_id", "prediction_time"]
 OTHER = "other"
@@ -184,15 +185,13 @@ def summarise_contributions(
         of_bin=_.of_bin.mean(),
         of_day=_.of_day.mean(),
     )
-    if code_names is None:
-        named = found.mutate(name=_.token)
-    else:
-        once = code_names.group_by("token").agg(name=_.name.min())
-        named = found.left_join(once, "token").select(
-            *found.columns, name=ibis.coalesce(once.name, found.token)
-        )
-    told = named.filter(_.persons >= options.min_persons)
-    return told.relocate("name", after="token").order_by(_.weight.desc(), "token")
+    told = found.filter(_.persons >= options.min_persons)
+    names = names_of(told.token.as_table().to_pyarrow()["token"].to_pylist(), code_names)
+    return (
+        told.mutate(name=_.token.substitute(names))
+        .relocate("name", after="token")
+        .order_by(_.weight.desc(), "token")
+    )
 
 
 def vary_labs(

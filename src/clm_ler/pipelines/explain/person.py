@@ -13,6 +13,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.pipelines.explain.nodes import Asked, ask, explained_rows
 from clm_ler.pipelines.explain.options import ExplainOptions
+from clm_ler.tables.names import names_of
 from clm_ler.tables.persons import are_numbers
 from clm_ler.tokens import system_of
 
@@ -37,7 +38,7 @@ def draw_person(
     last = own.filter(_.prediction_time == own.prediction_time.max()) if _dated(own) else own
     asked = ask(last, labelled_encoded, tokenizer, finetuned_model, options)
     rows = pa.Table.from_batches(explained_rows(asked, tokenizer, finetuned_model)).to_pandas()
-    names = {} if code_names is None else dict(code_names.to_pandas()[["token", "name"]].to_numpy())
+    names = names_of(rows["token"].unique(), code_names)
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     for trace in _events(rows, names):
         figure.add_trace(trace, 1, 1)

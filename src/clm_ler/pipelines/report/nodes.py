@@ -1,5 +1,6 @@
 """Artifacts to one page."""
 
+import re
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,7 +11,10 @@ from clm_ler.corridor.page.page import write_page
 from clm_ler.pipelines.report.options import ReportOptions
 from clm_ler.pipelines.report.sections import sections
 
-PLACES = ("checkpoints",)  # of parameters: they tell of a machine, not of the model
+# Parameters that tell of a machine, not of the model.
+PLACE = re.compile(
+    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|\w+_root"
+)
 
 
 def write_report(parameters: dict[str, Any], options: ReportOptions, **artifacts: Any) -> str:
@@ -42,7 +46,8 @@ def _plain(value: Any) -> Any:
     elif hasattr(value, "__dataclass_fields__"):
         value = vars(value)
     if isinstance(value, dict):
-        return {str(k): _plain(part) for k, part in value.items() if k not in PLACES}
+        told = {k: part for k, part in value.items() if not PLACE.fullmatch(str(k))}
+        return {str(k): _plain(part) for k, part in told.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

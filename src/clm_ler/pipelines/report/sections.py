@@ -286,14 +286,16 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
 
 
 def _runs(data: Artifacts, numbers: Numbers) -> Section:
+    record = data["run_record"]
+    this = record.get("report", {}).get("run")  # it goes on while the page is written
     rows: list[Row] = [
         [
             name,
             numbers.text(f"run_record/{name}/run"),
-            numbers.text(f"run_record/{name}/state"),
+            "this run" if record[name]["run"] == this else numbers.text(f"run_record/{name}/state"),
             numbers.value(f"run_record/{name}/seed", "d"),
         ]
-        for name in sorted(data["run_record"])
+        for name in sorted(record)
     ]
     said: list[Markup | str] = [
         "run.json beside the results has the parameters and versions of each, and fingerprints of what "
