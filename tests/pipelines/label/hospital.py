@@ -12,7 +12,7 @@ from clm_ler.pipelines.label import nodes
 from clm_ler.simulation import deaths, hospital
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.tables.sources import CODED_TABLES
-from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
 
 CONF = Path(__file__).parents[3] / "conf"
 TASKS = sorted(path.stem for path in (CONF / "tasks").glob("*.yml"))
@@ -32,7 +32,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 READING = PreprocessOptions(**parameters("preprocess")["preprocess"])
-OPTIONS = LabelOptions(**parameters("label")["label"])
+OPTIONS = LabelPipelineOptions(**parameters("label")["label"])
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.pipelines.label import nodes
-from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
 from tests.pipelines.label.hospital import OPTIONS, READING, definition
 
 DIABETES = definition("new_diabetes")
@@ -132,7 +132,7 @@ def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
         ("9", "2020-01-01", None, "OP"),
     ]
     visit = as_table(rows, dict.fromkeys(("person_id", "start_time", "end_time", "type"), "string"))
-    options = LabelOptions(
+    options = LabelPipelineOptions(
         tables={"visit": {"select_expr": ["person_id", "start_time", "end_time", "type"]}}
     )
     task = TaskOptions(**definition("long_stay"))

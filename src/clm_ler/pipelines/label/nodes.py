@@ -12,7 +12,7 @@ from clm_ler.tables.tasks.aces import aces_candidates
 from clm_ler.tables.tasks.attrition import check_labels, count_attrition, count_prevalence
 from clm_ler.tables.tasks.candidates import label_candidates, record_spans
 from clm_ler.tables.tasks.codes import check_horizon, count_codes, count_days, data_span, find_codes
-from clm_ler.tables.tasks.definition import LabelOptions, TaskOptions
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
 from clm_ler.tables.tasks.events import TASK_CODES, task_events
 
 
@@ -20,7 +20,7 @@ def read_visits(
     visit: ir.Table | None,
     demographics: ir.Table,
     task: TaskOptions | None,
-    options: LabelOptions,
+    options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
     """Return the visits: see ``tables.tasks.stays.read_visits``.
@@ -38,7 +38,7 @@ def read_deaths(
     death: ir.Table | None,
     demographics: ir.Table,
     task: TaskOptions | None,
-    options: LabelOptions,
+    options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
     """Return the deaths: see ``tables.tasks.stays.read_deaths``.
@@ -121,7 +121,7 @@ def label_index_dates(
 
 
 def describe_labels(
-    task_candidates: ir.Table, task: TaskOptions | None, options: LabelOptions
+    task_candidates: ir.Table, task: TaskOptions | None, options: LabelPipelineOptions
 ) -> tuple[ir.Table, ir.Table]:
     """Return how index dates were counted down, and how often the outcome is.
 

@@ -283,7 +283,7 @@ class TaskOptions(Strict):
         return bool({*self.leaves(index)} & {*self.leaves(outcome)})
 
 
-class LabelOptions(Strict):
+class LabelPipelineOptions(Strict):
     """How ``label`` reads visits and deaths, and what it shows."""
 
     tables: dict[Literal["visit", "death"], TableSource] = Field(
