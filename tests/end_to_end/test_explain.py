@@ -70,6 +70,8 @@ def test_predictions_may_come_with_reasons(place, kedro_run):
     assert set(reasons["person_id"]) == set(predicted["person_id"])
     assert reasons.groupby("person_id")["rank"].apply(list).map(tuple).isin([(1,), (1, 2)]).all()
     assert set(reasons["task"]) == {"diabetes_1y"}
+    assert set(reasons["name"].dropna()) <= set(catalog.load("code_names").to_pandas()["name"])
+    assert reasons["name"].notna().any()
 
 
 def test_a_task_that_the_model_lacks_is_named(explained, storage, kedro_run):

@@ -50,7 +50,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 reasons.give_reasons,
-                inputs=[*ASKED, OPTIONS, "params:predict"],
+                inputs=[*ASKED, "code_names", OPTIONS, "params:predict"],
                 outputs="prediction_reasons",
                 name="give_reasons",
             ),

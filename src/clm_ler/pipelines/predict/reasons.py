@@ -15,12 +15,14 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.explanation.contributions import Explained, explain
 from clm_ler.pipelines.predict.nodes import asked_samples, with_own_ids
 from clm_ler.pipelines.predict.options import PredictOptions
+from clm_ler.tables.names import names_of
 
 REASONS = [
     pa.field("task", pa.string()),
     pa.field("label", pa.int64()),
     pa.field("rank", pa.int64()),
     pa.field("token", pa.string()),
+    pa.field("name", pa.string()),
     pa.field("mentions", pa.int64()),
     pa.field("last_bin", pa.string()),
     pa.field("last_days_before", pa.int64()),
@@ -35,13 +37,14 @@ def give_reasons(
     prediction_times: ir.Table | None,
     tokenizer: PreTrainedTokenizerFast,
     model: PreTrainedModel,
+    code_names: ir.Table | None,
     preprocess: PreprocessOptions,
     options: PredictOptions,
 ) -> pa.RecordBatchReader:
     """Return the tokens that weigh most in each prediction; no row where nobody asks for reasons.
 
-    ``adds`` is what all mentions of the token add to the log-odds of class ``label`` of ``task``;
-    ``last_bin`` and ``last_days_before`` are those of the last mention.
+    ``name`` is what the token is called, where it is known; ``adds`` what all its mentions add to the
+    log-odds of class ``label`` of ``task``; ``last_bin`` and ``last_days_before`` are those of the last mention.
     """
     store = TokenStore.from_arrow(new_encoded)
     samples, about = asked_samples(store, new_sequences, prediction_times, preprocess)
@@ -50,6 +53,7 @@ def give_reasons(
         return with_own_ids(iter(()), schema, new_person_ids)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     names = np.array(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))), object)
+    called = names_of(names.tolist(), code_names)
     labels = np.array([None, *tokenizer.init_kwargs["bin_labels"]], object)
     whose = about.to_pandas()
 
@@ -59,7 +63,8 @@ def give_reasons(
         for outcome, task, label in asked:
             for part in explain(model, store, samples, vocabulary, outcome):
                 rows = heaviest(part, names, labels, options.reasons)
-                rows = rows.assign(task=task, label=label, **whose.iloc[rows.index])
+                told = rows["token"].map(called.get)
+                rows = rows.assign(task=task, label=label, name=told, **whose.iloc[rows.index])
                 yield pa.RecordBatch.from_pandas(rows, schema=schema, preserve_index=False)
                 progress.step(len(part.index))
 
