@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ibis import _
 from kedro.io import DatasetError
+from polars.exceptions import InvalidOperationError
 
 from clm_ler.datasets.aces import AcesLabelsDataset
 from clm_ler.pipelines.label import nodes
@@ -251,3 +252,14 @@ def test_a_file_that_aces_cannot_read_is_told_in_a_line(meds, tmp_path):
     with pytest.raises(ValueError, match="ACES reads MEDS data: give --env=meds"):
         task = TaskOptions(name="t", aces="x.yaml")
         nodes.label_index_dates(*([None] * 7), task, 42)
+
+
+def test_no_value_of_a_person_is_in_the_message(monkeypatch, meds, tmp_path):
+    def refuse(*_):
+        raise InvalidOperationError("conversion failed for value: Mrs Secret")
+
+    monkeypatch.setattr("aces.query.query", refuse)
+    task = aces_task("new_diabetes", tmp_path)
+    with pytest.raises(DatasetError, match=r"parquet: InvalidOperationError\.$") as error:
+        AcesLabelsDataset(folder=str(meds / "all"), task=task).load()
+    assert "Secret" not in str(error.value)

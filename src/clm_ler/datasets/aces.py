@@ -69,12 +69,17 @@ class AcesLabelsDataset(AbstractDataset[NoReturn, ir.Table]):
         from aces.predicates import get_predicates_df
         from aces.query import query
         from omegaconf import DictConfig
+        from polars.exceptions import PolarsError
 
         task = self._read_task()
         data = DictConfig({"standard": "meds", "path": str(shard)})
         try:
             rows = query(task, get_predicates_df(task, data))
-        except Exception as error:  # of polars, of ACES, of Python
+        except PolarsError as error:  # its text may hold a person's value
+            raise DatasetError(
+                f"task.aces: {self._task}: ACES cannot run it on {shard.name}: {type(error).__name__}."
+            ) from None
+        except Exception as error:  # of ACES, of Python
             raise DatasetError(f"task.aces: {self._task}: {_first_line(error)}") from error
         if rows.is_empty():
             return LABELS.empty_table()
