@@ -36,6 +36,7 @@ KINDS = {
     "passed_on.PassedOnDataset": "of one run, not kept",
     "cells.CellsDataset": "folder of Parquet files, one a cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
+    "elsewhere.ElsewhereDataset": "an entry of other storages, by name",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
     "whole.TableDataset": "Parquet table",
     "folder_query.FolderQueryDataset": "table of a folder",

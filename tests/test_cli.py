@@ -1,7 +1,9 @@
 import errno
+import logging
 import signal
 import subprocess
 import sys
+import warnings
 
 import click
 import pytest
@@ -69,6 +71,21 @@ def test_a_pipeline_that_is_not_there_is_named():
     assert cli.explanation(ImportError(text.format("pretrain"))) is None
     error = ImportError(text.format("pretrian"))
     assert "no pipeline 'pretrian'" in cli.explanation(error)
+
+
+def test_warnings_of_libraries_are_details(caplog, capfd):
+    logging.captureWarnings(False)  # whatever a test before has left
+    try:
+        for verbose in (False, True):
+            cli.choose_lines(verbose)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")  # as where a thread has undone another's filter
+                warnings.warn("an old name", DeprecationWarning, stacklevel=1)
+            assert ("an old name" in caplog.text) is verbose
+        assert "an old name" not in capfd.readouterr().err
+    finally:
+        cli.choose_lines(False)
+        logging.captureWarnings(False)
 
 
 def test_the_run_command_takes_everything_that_kedros_takes():

@@ -91,6 +91,9 @@ def choose_lines(verbose: bool) -> None:
     """Let through what a reader waits for: pipelines, tables, results; or every node and detail, too."""
     logging.getLogger("kedro").setLevel(logging.INFO if verbose else logging.WARNING)
     logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
+    # Those of libraries. What hides them, Python's filters, breaks where threads change it at a time.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.ERROR)
 
 
 def complete(options: dict[str, Any]) -> None:

@@ -156,6 +156,21 @@ def test_never_more_events_than_before_and_each_kept_or_counted(codes, lost, kno
     assert rows(translated) == sorted(expected, key=repr)
 
 
+def test_a_code_without_a_token_may_keep_its_own_name():
+    event = {"system": "string", "code": "string", "reason": "int8"}
+    written = [("ICD-10-CM", "j45901"), ("ICD-10-CM", "e119"), ("ICD-10-CM", "0")]
+    screened = ibis.memtable([(*code, None) for code in written], schema=event)
+    token = ("ICD-10-CM", "j45901", "SNOMED:195967001", "relation", 1)
+    found = nodes.name_events(
+        screened, options(untranslated="keep"), ibis.memtable([token], schema=TRANSLATIONS)
+    )
+    assert rows(found) == [
+        ("ICD-10-CM", "0", REASONS.index(NO_TOKEN)),  # a placeholder
+        ("ICD10CM", "E11.9", None),
+        ("SNOMED", "195967001", None),
+    ]
+
+
 @both_engines
 def test_demographics_go_by_the_upper_case_names_of_their_systems(as_table):
     schema = {"person_id": "int64", "birth_date": "date"}
@@ -166,3 +181,5 @@ def test_demographics_go_by_the_upper_case_names_of_their_systems(as_table):
     translations = as_table([(*token, "demographic", 1) for token in tokens], TRANSLATIONS)
     found = translate_demographics(persons, translations)
     assert rows(found, "person_id", "gender", "race") == [(1, "FEMALE", "White"), (2, None, None)]
+    kept = translate_demographics(persons, translations, keep=True)
+    assert rows(kept, "person_id", "gender", "race") == [(1, "FEMALE", "White"), (2, "X", "6")]

@@ -19,7 +19,9 @@ from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
 from clm_ler.tables.persons import check_ids, list_ids, person_key, with_keys, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
+    complete_translations,
     count_rows,
+    distinct_codes,
     name_codes,
     screen_events,
     screen_patients,
@@ -78,7 +80,8 @@ def select_demographics(
         ValueError: If two different ids have one key.
     """
     check_ids(patient_rows)
-    return describe_persons(screen_patients(patient_rows, options.plausible_years), translations)
+    screened = screen_patients(patient_rows, options.plausible_years)
+    return describe_persons(screened, options, translations)
 
 
 def list_person_ids(patient_rows: ir.Table) -> ir.Table:
@@ -86,11 +89,15 @@ def list_person_ids(patient_rows: ir.Table) -> ir.Table:
     return list_ids(patient_rows)
 
 
-def describe_persons(screened: ir.Table, translations: ir.Table | None = None) -> ir.Table:
+def describe_persons(
+    screened: ir.Table, options: PreprocessOptions, translations: ir.Table | None = None
+) -> ir.Table:
     """Return the rows that are kept as ``demographics``."""
     kept = screened.filter(_.reason.isnull())
     persons = kept.select("person_id", "birth_date", "gender", "race", "ethnicity", "region")
-    return persons if translations is None else translate_demographics(persons, translations)
+    if translations is None:
+        return persons
+    return translate_demographics(persons, translations, options.keeps_untranslated)
 
 
 def screen_coded_events(
@@ -125,9 +132,17 @@ def name_events(
 ) -> ir.Table:
     """Return the rows with each system and code in the one spelling that its token has.
 
-    Where there are translations (``code_translations``), those of the vocabulary's tokens.
+    Where there are translations (``code_translations``), those of the vocabulary's tokens; a code
+    without a token is lost, or keeps its own (``preprocess.untranslated``).
     """
     if translations is not None:
+        if options.keeps_untranslated:
+            translations = complete_translations(
+                translations,
+                distinct_codes(screened),
+                options.code_systems,
+                options.placeholder_codes,
+            )
         return translate_codes(screened, translations, options.results)
     return name_codes(screened, options.code_systems, options.placeholder_codes, options.results)
 

@@ -42,6 +42,11 @@ class PreprocessOptions(LabOptions):
         default=("0", "-", "--", "?", "N/A", "NONE", "NULL", "UNKNOWN", "NO MATCHING CONCEPT"),
         description="Codes, in upper case, that stand for none; zeros alone count as one 0",
     )
+    untranslated: Literal["lose", "keep"] = Field(
+        default="lose",
+        description="With `translations_from`, what becomes of a code without a token: `keep` writes it "
+        "as the site does, for a vocabulary that grows; labs that `fitted_from` lacks are then fitted",
+    )
     plausible_years: tuple[int, int] = Field(
         default=(1901, 2299), description="First and last year that is no placeholder"
     )
@@ -64,6 +69,11 @@ class PreprocessOptions(LabOptions):
         description="Largest share of rows that a step (read, lab_tokens, number_of_days_threshold, "
         "min_history_size, once_a_day) or the reading of a table (diagnosis ...) may lose",
     )
+
+    @property
+    def keeps_untranslated(self) -> bool:
+        """Whether a code without a token keeps its own name."""
+        return self.untranslated == "keep"
 
     @property
     def repeating(self) -> frozenset[str]:

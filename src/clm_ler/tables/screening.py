@@ -18,8 +18,8 @@ from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numb
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.systems import is_address, token_system, usual_name
-from clm_ler.terminology.translation import tokens_by_code
-from clm_ler.tokens import BASELINE
+from clm_ler.terminology.translation import SOURCE, tokens_by_code
+from clm_ler.tokens import BASELINE, code_token
 
 logger = logging.getLogger(__name__)
 
@@ -191,8 +191,49 @@ def translate_codes(
     ).select(screened.columns)
 
 
-def translate_demographics(demographics: ir.Table, code_translations: ir.Table) -> ir.Table:
-    """Return the persons with the values of their tokens; a value without a token is not known.
+def distinct_codes(screened: ir.Table) -> ir.Table:
+    """Return ``system`` and ``code`` of the rows of all persons, once."""
+    return ibis.memtable(
+        embedded(screened).backend.to_pyarrow(screened.select("system", "code").distinct())
+    )
+
+
+def complete_translations(
+    code_translations: ir.Table | None,
+    codes: ir.Table,
+    code_systems: Mapping[str, str],
+    placeholders: Sequence[str] = (),
+) -> ir.Table:
+    """Return the translations, and for every other code (``system, code``) the token of its own name."""
+    spelt = codes.select(
+        "system",
+        "code",
+        source_system=codes.system,
+        source_code=codes.code,
+        reason=ibis.null("int8"),
+    )
+    described = spelt.system.upper().isin(list(BASELINE))
+    persons = spelt.filter(described)
+    named = persons.mutate(system=persons.system.upper()).union(
+        name_codes(spelt.filter(~described), code_systems, placeholders)
+    )
+    own = named.filter(named.reason.isnull()).select(
+        *SOURCE,
+        vocab_token=code_token(named.system, named.code),
+        method=ibis.literal("native"),
+        rank=ibis.literal(0, "int64"),
+    )
+    own = ibis.memtable(embedded(codes).backend.to_pyarrow(own))  # small, and for any connection
+    if code_translations is None:
+        return own
+    found = code_translations.select(own.columns)
+    return found.union(own.anti_join(found, SOURCE).cast(found.schema()))
+
+
+def translate_demographics(
+    demographics: ir.Table, code_translations: ir.Table, keep: bool = False
+) -> ir.Table:
+    """Return the persons with the values of their tokens; one without a token is not known, or kept.
 
     Systems go by their names in upper case: EHRSHOT writes ``Gender``.
     """
@@ -201,7 +242,8 @@ def translate_demographics(demographics: ir.Table, code_translations: ir.Table) 
         values = tokens.filter(tokens.source_system.upper() == system)
         named = values.group_by("source_code").agg(token_value=_.to_code.min())
         joined = demographics.left_join(named, demographics[column] == named.source_code)
-        demographics = joined.mutate(**{column: joined.token_value}).select(demographics.columns)
+        value = joined.token_value.coalesce(joined[column]) if keep else joined.token_value
+        demographics = joined.mutate(**{column: value}).select(demographics.columns)
     return demographics
 
 

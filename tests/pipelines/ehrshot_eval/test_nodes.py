@@ -105,7 +105,7 @@ def test_cells_give_results_predictions_and_figures(
     cells.save(cells_of(seen, fitted, chosen))
     samples = seen["ehrshot_samples"]
     choices = ChunkedTableDataset(filepath=str(tmp_path / "choices"), connection=connection)
-    choices.save(nodes.choose_classifiers(cells.load(), samples, chosen))
+    choices.save(nodes.choose_classifiers(cells.load(), samples, chosen, {}, {}))
     both = (cells.load(), choices.load())
     predictions = nodes.collect_predictions(*both, samples).to_pandas()
     extra = {("clm_ler", "best"), ("windowed", "best"), ("hybrid", "stack")}
@@ -127,11 +127,38 @@ def test_cells_give_results_predictions_and_figures(
     assert wins == 1.0, "the code of the day before tells the label"
     assert summary.query("model == 'truth' and score == 'auroc'")["value"].eq(1).all()
     assert {"count", "count_bins", "windowed", "hybrid"} <= set(differences["other_model"])
-    verdict = nodes.judge_model(*both, samples).to_pandas()
+    verdict = nodes.judge_model(*both, samples, chosen).to_pandas()
     assert set(verdict["model"]) == {"clm_ler", "hybrid"}
     assert set(verdict["other_model"]) == set(MODELS) - {"clm_ler_windowed"}
     assert len(nodes.plot_results(ibis.memtable(summary), ibis.memtable(verdict))) == 4
     assert list(nodes.split_by_task(ibis.memtable(official))) == ["guo_los"]
+
+
+def test_the_model_of_another_run_is_a_row_of_its_own(
+    fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = options(tmp_path, beside={"native": "elsewhere"})
+    cells = CellsDataset(filepath=str(tmp_path / "cells"), connection={"backend": "duckdb"})
+    cells.save(cells_of(seen, fitted, chosen))
+    ours, samples = cells.load(), seen["ehrshot_samples"]
+    alone = nodes.choose_classifiers(ours, samples, chosen, {}, {}).read_all()
+    theirs = ({"native": ours}, {"native": ibis.memtable(alone)})
+    choices = nodes.choose_classifiers(ours, samples, chosen, *theirs).read_all()
+    rows = choices.to_pandas()
+    assert set(rows["model"]) == {"clm_ler", "windowed", "hybrid", "native"}
+    same = [rows[rows["model"] == name].squeeze()["probability"] for name in ("clm_ler", "native")]
+    assert same[0].tolist() == same[1].tolist()
+    verdict = nodes.judge_model(ours, ibis.memtable(choices), samples, chosen).to_pandas()
+    macro = verdict.query("other_model == 'native' and scope == 'macro'").squeeze()
+    assert (macro["model"], macro["difference"]) == ("clm_ler", 0)
+
+    drawn = ours.mutate(valid_label=ours.valid_label.map(lambda label: (1 - label).cast("int8")))
+    with pytest.raises(ValueError, match="the run 'native' had other samples"):
+        nodes.choose_classifiers(
+            ours, samples, chosen, {"native": drawn}, {"native": drawn.limit(0)}
+        ).read_all()
+    with pytest.raises(ValueError, match="'count' is a row already"):
+        options(tmp_path, beside={"count": "elsewhere"})
 
 
 def test_the_model_itself_is_fine_tuned(

@@ -7,6 +7,7 @@ import yaml
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.pipelines import ehrshot_eval, ehrshot_native, preprocess, split
+from clm_ler.pipelines.ehrshot_native.nodes import keep_codes
 from clm_ler.pipelines.split.options import SplitOptions
 from clm_ler.tables.ehrshot.events import count_source_codes, read_events
 from tests.end_to_end.conftest import ROOT
@@ -89,3 +90,27 @@ def test_short_records_are_evaluated_but_not_learned_from(made: dict[str, list[d
         *["train", "valid", "test"] * 3,
     ]
     assert made["ehrshot_sequences"][0]["person_id"] == 0
+
+
+def test_codes_that_were_found_a_token_have_it_and_others_their_own(
+    tables: dict[str, ibis.Table], options: PreprocessOptions
+) -> None:
+    codes = tables["source_codes"]
+    columns = ["source_system", "source_code", "vocab_token", "method", "rank"]
+    found = ibis.memtable([("CPT4", "a1", "SNOMED:7", "relation", 3)], columns=columns)
+    found = found.cast({"rank": "int32"})  # as `umls_mapping` writes it
+
+    def tokens_of(**changes: object) -> dict[tuple[str, str], str]:
+        known = keep_codes(codes, options.model_copy(update=changes), found).to_pyarrow()
+        return {
+            (row["source_system"], row["source_code"]): row["vocab_token"]
+            for row in known.to_pylist()
+        }
+
+    assert tokens_of() == {("CPT4", "a1"): "SNOMED:7"}
+    own = {
+        (row["source_system"], row["source_code"]): row["vocab_token"]
+        for row in keep_codes(codes, options).to_pyarrow().to_pylist()
+    }
+    assert len(own) > 3
+    assert tokens_of(untranslated="keep") == own | {("CPT4", "a1"): "SNOMED:7"}

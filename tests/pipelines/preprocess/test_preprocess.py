@@ -6,6 +6,7 @@ import pytest
 
 from clm_ler.corridor import nodes as corridor
 from clm_ler.pipelines.preprocess import nodes
+from clm_ler.tables.labs.results import count_lab_values
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import (
     SCHEMAS,
@@ -159,6 +160,25 @@ def test_the_figure_carries_every_row_that_was_read(made):
         out = sum(v for s, v in zip(link.source, link.value, strict=True) if s == place)
         into = sum(v for t, v in zip(link.target, link.value, strict=True) if t == place)
         assert out == (into or len(RAW[name]))
+
+
+def test_labs_that_another_run_had_not_are_fitted_where_the_vocabulary_grows(made):
+    fitted = [made["unit_conversions"], made["lab_percentiles"]]
+    none = [table.limit(0) for table in fitted]
+
+    def provided(given, **changes):
+        chosen = options(**changes)
+        labs = (made["lab_events"], made["person_splits"], chosen)
+        counts = count_lab_values(*labs)
+        return [
+            rows(nodes.provide_unit_conversions(counts, given[0], chosen)),
+            rows(nodes.provide_lab_percentiles(counts, fitted[0], *labs[:2], given[1], chosen)),
+        ]
+
+    assert provided(none) == [[], []]
+    assert provided(none, untranslated="keep") == [rows(table) for table in fitted]
+    for chosen in ("lose", "keep"):
+        assert provided(fitted, untranslated=chosen) == [rows(table) for table in fitted]
 
 
 def test_any_table_of_events_may_be_absent(as_table):

@@ -111,6 +111,22 @@ def test_a_code_of_one_person_is_folded_into_a_broader_one_that_many_have(lab_pe
     assert [word for word in words(tokenizer) if word.startswith("ICD")] == ["ICD10CM:J45"]
 
 
+def test_the_words_of_a_model_that_is_trained_on_keep_their_ids(sequences, lab_percentiles):
+    earlier = counts_to_tokenizer({"CPT:OLD": 9, "CPT:B": 8}, lab_percentiles)
+    options = VocabOptions(min_persons=1, vocabulary_size=10)
+    counts = count_tokens(sequences, options)
+    full = build_tokenizer(counts, lab_percentiles, options, earlier)
+    assert words(full) == words(earlier), "what has no room is left out, not what was there"
+    options = VocabOptions(min_persons=1)
+    grown = build_tokenizer(counts, lab_percentiles, options, earlier)
+    assert words(grown)[: len(earlier)] == words(earlier)
+    own = words(build_tokenizer(counts, lab_percentiles, options))
+    assert words(grown)[len(earlier) :] == [word for word in own if word not in words(earlier)]
+    fewer = ibis.memtable({"boundaries": [[1.0, 2.0]]})
+    with pytest.raises(ValueError, match="input_model have 4 bins, these have 3: take its own"):
+        build_tokenizer(counts, fewer, options, earlier)
+
+
 def test_all_persons_may_be_counted(sequences):
     tokens = count_tokens(sequences, VocabOptions(fit_on="all")).token.to_pyarrow().to_pylist()
     assert "CPT:NEW" in tokens

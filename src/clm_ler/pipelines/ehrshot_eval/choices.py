@@ -18,9 +18,9 @@ from clm_ler.modeling.evaluation.hybrid import (
     choose,
 )
 from clm_ler.pipelines.ehrshot_eval.cells import CELL, DRAW, by_sub_task, score
-from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
+from clm_ler.pipelines.ehrshot_eval.options import HYBRID, EhrshotOptions
 
-BEST, HYBRID = "best", "hybrid"
+BEST = "best"
 PARTS = {MODEL: "clm_ler", WINDOWED: "windowed", BOTH: "clm_ler_windowed"}
 Row = Mapping[str, Any]
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.model.configuration_clm_ler import pooled_parts
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
+from clm_ler.pipelines.ehrshot_eval.beside import rows_beside
 from clm_ler.pipelines.ehrshot_eval.cells import (
     CELL,
     Cell,
@@ -178,16 +180,27 @@ def fit_cells(
 
 
 def choose_classifiers(
-    ehrshot_cells: ir.Table, ehrshot_samples: ir.Table, options: EhrshotOptions
+    ehrshot_cells: ir.Table,
+    ehrshot_samples: ir.Table,
+    options: EhrshotOptions,
+    ehrshot_other_cells: Mapping[str, ir.Table],
+    ehrshot_other_choices: Mapping[str, ir.Table],
 ) -> pa.RecordBatchReader:
-    """Return what validation chooses of the cells, as further cells.
+    """Return what validation chooses of the cells, and what other runs have chosen, as further cells.
 
     The head ``best`` of each model that has several, and the model ``hybrid``: of the model,
-    windowed features, the mean of their ranks, and trees on both.
+    windowed features, the mean of their ranks, and trees on both. The model of each other run
+    (``ehrshot_eval.beside``) goes by the name that the run is given.
     """
     test = ehrshot_samples.filter(_.split == "test")
-    rows = choose_rows(ehrshot_cells, test, options)
-    return pa.RecordBatchReader.from_batches(CELL, rows)
+    chosen = choose_rows(ehrshot_cells, test, options)
+    others = {
+        name: cells.union(ehrshot_other_choices[name])
+        for name, cells in ehrshot_other_cells.items()
+    }
+    return pa.RecordBatchReader.from_batches(
+        CELL, chain(chosen, rows_beside(ehrshot_cells, others))
+    )
 
 
 def collect_predictions(
@@ -238,12 +251,15 @@ def tabulate_results(
 
 
 def judge_model(
-    ehrshot_cells: ir.Table, ehrshot_choices: ir.Table, ehrshot_samples: ir.Table
+    ehrshot_cells: ir.Table,
+    ehrshot_choices: ir.Table,
+    ehrshot_samples: ir.Table,
+    options: EhrshotOptions,
 ) -> ir.Table:
     """Return the model and the hybrid against each opponent: see :mod:`.verdict`."""
     cells = verdict.headline_cells(ehrshot_cells.union(ehrshot_choices))
     test = ehrshot_samples.filter(_.split == "test")
-    return ibis.memtable(verdict.compare_with_opponents(cells, test))
+    return ibis.memtable(verdict.compare_with_opponents(cells, test, [*options.beside]))
 
 
 def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:

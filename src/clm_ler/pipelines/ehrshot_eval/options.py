@@ -1,12 +1,13 @@
 """The parameters of ``ehrshot_eval``."""
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 
+HYBRID = "hybrid"  # the row of model and windowed features together
 FeatureName = Literal[
     "clm_ler",
     "clm_ler_finetuned",
@@ -60,12 +61,24 @@ class EhrshotOptions(BaseModel):
     min_persons: PositiveInt = Field(
         10, description="Fewest training persons with a code that the windowed features summarise"
     )
+    beside: dict[str, str] = Field(
+        default_factory=dict,
+        description="Storages of other runs on the same site, by the name of the row that their model "
+        "gets beside `clm_ler`: `{native: data/native}`",
+    )
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
     checkpoints: str = Field(
         description="Directory of unfinished fine-tunings; local, also if storage is not"
     )
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
+
+    @field_validator("beside")
+    @classmethod
+    def _names_are_new(cls, beside: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(beside.keys() & {*get_args(FeatureName), HYBRID}):
+            raise ValueError(f"{taken[0]!r} is a row already: give the other run another name")
+        return beside
 
     def window(self, max_position_embeddings: int) -> WindowOptions:
         """Return how large a window of a model may be."""

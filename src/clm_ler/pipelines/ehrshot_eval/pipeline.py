@@ -197,7 +197,13 @@ def _evaluate() -> Pipeline:
             ),
             Node(
                 nodes.choose_classifiers,
-                inputs=["ehrshot_cells", "ehrshot_samples", "params:ehrshot_eval"],
+                inputs=[
+                    "ehrshot_cells",
+                    "ehrshot_samples",
+                    "params:ehrshot_eval",
+                    "ehrshot_other_cells",
+                    "ehrshot_other_choices",
+                ],
                 outputs="ehrshot_choices",
                 name="choose_classifiers",
             ),
@@ -221,7 +227,7 @@ def _evaluate() -> Pipeline:
             ),
             Node(
                 nodes.judge_model,
-                inputs=[*CELLS, "ehrshot_samples"],
+                inputs=[*CELLS, "ehrshot_samples", "params:ehrshot_eval"],
                 outputs="ehrshot_verdict",
                 name="judge_model",
             ),

@@ -29,7 +29,9 @@ def select_demographics(
     ehrshot_timeline: ir.Table, code_translations: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return one row per person, with the vocabulary's values."""
-    return corridor.describe_persons(_screened(ehrshot_timeline, options), code_translations)
+    return corridor.describe_persons(
+        _screened(ehrshot_timeline, options), options, code_translations
+    )
 
 
 def screen_coded_events(

@@ -1,6 +1,6 @@
 """The model against its opponents: paired AUROC differences with intervals clustered by person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import ibis.expr.types as ir
 import numpy as np
@@ -9,7 +9,8 @@ from ibis import _
 
 from clm_ler.modeling.evaluation.differences import Estimate, mean_of
 from clm_ler.pipelines.ehrshot_eval.cells import by_sub_task
-from clm_ler.pipelines.ehrshot_eval.choices import BEST, HYBRID
+from clm_ler.pipelines.ehrshot_eval.choices import BEST
+from clm_ler.pipelines.ehrshot_eval.options import HYBRID
 from clm_ler.pipelines.ehrshot_eval.results import scopes
 
 OURS = ("clm_ler", "clm_ler_finetuned", HYBRID)
@@ -32,7 +33,9 @@ def headline_cells(cells: ir.Table) -> ir.Table:
     return known.filter((known["head"] == BEST) | ~known.best).drop("heads", "best")
 
 
-def compare_with_opponents(cells: ir.Table, samples: ir.Table) -> pd.DataFrame:
+def compare_with_opponents(
+    cells: ir.Table, samples: ir.Table, beside: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the difference between each model of ours and each opponent with the same k.
 
     The value of a draw is averaged over the draws, then over the sub-tasks of a scope as in
@@ -42,6 +45,7 @@ def compare_with_opponents(cells: ir.Table, samples: ir.Table) -> pd.DataFrame:
     Args:
         cells: Those of :func:`headline_cells`.
         samples: The test samples.
+        beside: The rows of other runs' models.
 
     Returns:
         The columns of ``VERDICT``; ``verdict`` says whether the interval is above zero (beats), below
@@ -51,7 +55,8 @@ def compare_with_opponents(cells: ir.Table, samples: ir.Table) -> pd.DataFrame:
     tasks = dict(known[["sub_task", "labeling_function"]].itertuples(index=False))
     heads = dict(known[["model", "head"]].itertuples(index=False))
     estimates = dict(_estimates(cells, samples))
-    pairs = [(ours, other) for ours in OURS for other in OPPONENTS] + [(HYBRID, "clm_ler")]
+    pairs = [(ours, other) for ours in OURS for other in OPPONENTS]
+    pairs += [(HYBRID, "clm_ler"), *(("clm_ler", name) for name in beside)]
     rows = [
         {"scope": scope, "k": k, "model": ours, "head": heads[ours], "other_model": other}
         | {"other_head": heads[other]}

@@ -24,7 +24,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.keep_codes,
-                inputs=["source_codes", "params:preprocess"],
+                inputs=["source_codes", "params:preprocess", "given_translations"],
                 outputs="code_translations",
                 name="keep_codes",
             ),

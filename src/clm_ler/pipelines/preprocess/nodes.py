@@ -1,5 +1,8 @@
 """Events to unit conversions, percentiles and sequences."""
 
+from collections.abc import Callable
+from functools import partial
+
 import ibis.expr.types as ir
 import plotly.graph_objects as go
 from ibis import _
@@ -9,15 +12,16 @@ from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import fit_lab_percentiles
-from clm_ler.tables.labs.texts import add_texts, count_texts
+from clm_ler.tables.labs.texts import LAB, add_texts, count_texts
 from clm_ler.tables.sequences import build_sequences
 
 
 def provide_unit_conversions(
     lab_value_counts: ir.Table, given: ir.Table | None, options: PreprocessOptions
 ) -> ir.Table:
-    """Return the unit conversions of another run as they are, or fit them."""
-    return fit_unit_conversions(lab_value_counts, options) if given is None else given
+    """Return the unit conversions of another run, or fit them."""
+    fit = partial(fit_unit_conversions, options=options)
+    return fit(lab_value_counts) if given is None else _grown(given, lab_value_counts, fit, options)
 
 
 def provide_lab_percentiles(
@@ -28,14 +32,28 @@ def provide_lab_percentiles(
     given: ir.Table | None,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the percentiles of another run as they are, or fit them, with the texts that count."""
+    """Return the percentiles of another run, or fit them, with the texts that count."""
+    fit = partial(fit_lab_percentiles, unit_conversions=unit_conversions, options=options)
     if given is not None:
-        return given
-    percentiles = fit_lab_percentiles(lab_value_counts, unit_conversions, options)
+        return _grown(given, lab_value_counts, fit, options)
+    percentiles = fit(lab_value_counts)
     if not (fewest := options.results.text_min_persons):
         return percentiles
     texts = count_texts(lab_events, person_splits, options.fit_on)
     return add_texts(percentiles, texts, fewest)
+
+
+def _grown(
+    given: ir.Table,
+    lab_value_counts: ir.Table,
+    fit: Callable[[ir.Table], ir.Table],
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return another run's table as it is; where codes without a token are kept, with those of its labs."""
+    if not options.keeps_untranslated:
+        return given
+    further = fit(lab_value_counts.anti_join(given, LAB))
+    return given.union(further.select(given.columns).cast(given.schema()))
 
 
 def build_pretraining_sequences(

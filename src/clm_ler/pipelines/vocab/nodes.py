@@ -60,19 +60,29 @@ def count_tokens(sequences: ir.Table, options: VocabOptions) -> ir.Table:
 
 
 def build_tokenizer(
-    token_counts: ir.Table, lab_percentiles: ir.Table, options: VocabOptions
+    token_counts: ir.Table,
+    lab_percentiles: ir.Table,
+    options: VocabOptions,
+    parent_tokenizer: PreTrainedTokenizerFast | None = None,
 ) -> PreTrainedTokenizerFast:
     """Return a word-level tokenizer whose words are whole tokens: special ones, then by frequency.
 
     ``[PAD]`` is 0, ``[UNK]`` 1, ``[CLS]`` 2, ``[MASK]`` 3; the rest by count descending, ties by
     text. Every age is a word, because a window may start at an age at which nobody's record does.
+    Where a model is trained on (``pretrain.input_model``), its words come first, under their ids.
+
+    Raises:
+        ValueError: If the model's labs have other bins.
     """
     labels = _bin_labels(lab_percentiles) if options.split_percentile_tokens else []
+    earlier = _words_of(parent_tokenizer, labels)
     counts, persons = _count_words(token_counts, labels, options)
     counts = _fold(counts, persons, options)
     kept = [word for word in counts if is_age(word) or not _is_rare(word, counts, persons, options)]
-    words = [*SPECIAL_TOKENS, *sorted(kept, key=lambda word: (-counts[word], word))]
-    ids = {word: index for index, word in enumerate(words[: options.vocabulary_size])}
+    ranked = sorted(kept, key=lambda word: (-counts[word], word))
+    words = dict.fromkeys([*earlier, *SPECIAL_TOKENS, *ranked])
+    room = max(options.vocabulary_size, len(earlier))
+    ids = {word: index for index, word in enumerate(list(words)[:room])}
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(ids, unk_token=UNK)),
         pad_token=PAD,
@@ -83,6 +93,20 @@ def build_tokenizer(
         bin_labels=labels,
         parent_systems=list(options.parent_systems),
     )
+
+
+def _words_of(parent_tokenizer: PreTrainedTokenizerFast | None, labels: list[str]) -> list[str]:
+    """Return the words of the model that is trained on, by their ids; none where there is none."""
+    if parent_tokenizer is None:
+        return []
+    theirs = parent_tokenizer.init_kwargs["bin_labels"]
+    if theirs != labels:
+        raise ValueError(
+            f"vocab: the labs of pretrain.input_model have {len(theirs)} bins, these have "
+            f"{len(labels)}: take its own, --params=fitted_from=STORAGE_OF_ITS_TRAINING."
+        )
+    ids = parent_tokenizer.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
 
 
 def _bin_labels(lab_percentiles: ir.Table) -> list[str]:

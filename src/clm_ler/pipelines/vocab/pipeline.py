@@ -20,7 +20,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 nodes.build_tokenizer,
-                inputs=["token_counts", "lab_percentiles", "params:vocab"],
+                inputs=["token_counts", "lab_percentiles", "params:vocab", "parent_tokenizer"],
                 outputs="tokenizer",
                 name="build_tokenizer",
             ),
