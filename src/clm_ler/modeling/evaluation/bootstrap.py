@@ -98,15 +98,27 @@ def weighted_brier(labels: Array, scores: Array, weights: PatientWeights) -> Flo
 
 
 def percentile_interval(values: Floats) -> tuple[float, float]:
-    """Return the central 95 % of bootstrap values, undefined replicates left out.
+    """Return the central 95 % of bootstrap values; see :func:`percentile_intervals`."""
+    lower, upper = percentile_intervals(values[None])
+    return float(lower[0]), float(upper[0])
 
-    Both ends are NaN where no replicate is defined.
+
+def percentile_intervals(values: Floats) -> tuple[Floats, Floats]:
+    """Return the central 95 % of each row of ``[rows, replicates]``, undefined replicates left out.
+
+    As ``numpy.nanpercentile``, which goes row by row. Both ends are NaN where no replicate is defined.
     """
-    defined = values[~np.isnan(values)]
-    if not len(defined):
-        return float("nan"), float("nan")
-    lower, upper = np.percentile(defined, [2.5, 97.5])
-    return float(lower), float(upper)
+    ordered = np.sort(values, axis=1)  # NaN last
+    last = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
+
+    def at(share: float) -> Floats:
+        below = np.floor(share * last).astype(np.int64)
+        ends = np.stack([below, np.minimum(below + 1, last)], axis=1)
+        start, end = np.take_along_axis(ordered, ends, axis=1).T
+        result: Floats = start + (end - start) * (share * last - below)
+        return result
+
+    return at(0.025), at(0.975)
 
 
 @dataclass(frozen=True)

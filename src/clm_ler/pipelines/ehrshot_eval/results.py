@@ -13,6 +13,7 @@ from clm_ler.modeling.evaluation.bootstrap import (
     OFFICIAL_METRICS,
     patient_weights,
     percentile_interval,
+    percentile_intervals,
     unit_weights,
     weighted_metrics,
 )
@@ -186,10 +187,7 @@ def _scopes_of(means: pd.DataFrame) -> dict[str, dict[str, float]]:
 def _with_spread(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with ``std``, ``lower`` and ``upper`` of their bootstrap in its place."""
     replicates = np.stack(rows["bootstrap"].to_list())
-    if np.isnan(replicates).any():
-        lower, upper = zip(*(percentile_interval(values) for values in replicates), strict=True)
-    else:  # all rows at once
-        lower, upper = np.percentile(replicates, [2.5, 97.5], axis=1)
+    lower, upper = percentile_intervals(replicates)
     return rows.drop(columns="bootstrap").assign(
         std=mean_and_std(replicates, axis=1)[1], lower=lower, upper=upper
     )
