@@ -13,6 +13,7 @@ import pytest
 from kedro_viz.api.rest.responses.save_responses import save_api_responses_to_fs
 from kedro_viz.server import load_and_populate_data
 
+from clm_ler.corridor.figures import PALETTE
 from tests.end_to_end.conftest import ROOT, SMALL
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -44,6 +45,16 @@ def entries(page):
 def test_figures_are_on_the_page(entries, name):
     assert entries[name]["preview_type"] == "PlotlyPreview"
     assert entries[name]["preview"]["data"]
+
+
+def test_every_figure_says_what_was_found_in_the_look_of_all(entries):
+    figures = [
+        one["preview"] for one in entries.values() if one.get("preview_type") == "PlotlyPreview"
+    ]
+    assert len(figures) >= 13
+    for layout in (figure["layout"] for figure in figures):
+        assert layout["title"]["text"].startswith("<b>") and layout["title"]["subtitle"]["text"]
+        assert tuple(layout["template"]["layout"]["colorway"]) == PALETTE
 
 
 def test_no_persons_are_on_the_page(entries):
