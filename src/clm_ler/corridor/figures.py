@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 # By Okabe and Ito: the colour-blind tell them apart.
 BLUE, RED, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -44,6 +45,8 @@ TEMPLATE = go.layout.Template(
         "hoverlabel": {"font": {"size": 12}},
     }
 )
+NAME = "clm_ler"
+pio.templates[NAME] = TEMPLATE  # for notebooks: plotly.io.templates.default = figures.NAME
 LINE = 17  # pixels of a line of letters
 
 

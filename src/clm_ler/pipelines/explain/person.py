@@ -49,7 +49,7 @@ def draw_person(
     figure.update_yaxes(title_text="risk", rangemode="tozero", row=2, col=1)
     finding = f"{asked.task}: {_heaviest(rows)} weighs most for this person"
     detail = "What each event adds to the log-odds, and the risk as it was predicted day by day"
-    return finish(figure, finding, detail, height=680)
+    return finish(figure, finding, detail, height=720, margin={"t": 150})
 
 
 def _key(person_ids: ir.Table, person: str) -> int:

@@ -139,7 +139,8 @@ def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
         subplot_titles=list(tasks),
         horizontal_spacing=0.22 / max(len(tasks), 1),
     )
-    most, found = 1, []
+    most = 1
+    found: list[dict[str, Any]] = []
     for column, report in enumerate(tasks.values(), start=1):
         whole = {"attribute": "all", "group": "everyone", "auroc": report["auroc"]}
         shown = [row for row in report["subgroups"] if not row["suppressed"]]

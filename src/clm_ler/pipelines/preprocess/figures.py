@@ -41,8 +41,8 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> g
         "target": [names.index(target) for _source, target, _rows in flows],
         "value": [rows for _source, _target, rows in flows],
     }
-    lost = [target.startswith("lost: ") for _source, target, _rows in flows]
-    link["color"] = [faint(RED) if gone else faint(BLUE) for gone in lost]
+    ends = [target for _source, target, _rows in flows]
+    link["color"] = [faint(RED if end.startswith("lost: ") else BLUE) for end in ends]
     node = {"label": names, "color": [RED if name.startswith("lost: ") else BLUE for name in names]}
     figure = go.Figure(go.Sankey(node=node | {"pad": 14, "thickness": 12}, link=link))
     detail = "Rows of the raw tables on their way to the tokens of sequences; orange: lost"
