@@ -14,7 +14,7 @@ from clm_ler.pipelines.report.sections import sections
 
 # Parameters that tell of a machine, not of the model.
 PLACE = re.compile(
-    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|\w+_root"
+    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|push_to|\w+_root"
 )
 
 
