@@ -71,7 +71,7 @@ class ClearRun(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn an error that explains itself into its message and exit code 1."""
         show_traceback = ctx.params.pop("traceback")
-        choose_lines(ctx.params.pop("verbose"))
+        choose_lines(ctx.params.pop("verbose") or show_traceback)
         with prompt_interrupts(), logging_redirect_tqdm():
             try:
                 complete(ctx.params)
@@ -92,6 +92,9 @@ class ClearRun(click.Command):
 def choose_lines(verbose: bool) -> None:
     """Let through what a reader waits for: pipelines, tables, results; or every node and detail, too."""
     logging.getLogger("kedro").setLevel(logging.INFO if verbose else logging.WARNING)
+    # Of a failed run: Kedro's advice to begin elsewhere (the same command goes on), and the error, which we tell.
+    logging.getLogger("kedro.runner").setLevel(logging.INFO if verbose else logging.ERROR)
+    logging.getLogger("kedro.pipeline").setLevel(logging.INFO if verbose else logging.CRITICAL)
     logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
