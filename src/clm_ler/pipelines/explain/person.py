@@ -110,6 +110,7 @@ def _path(asked: Asked, model: PreTrainedModel) -> go.Scatter:
         x=before,
         y=risks,
         mode="lines+markers",
+        name="risk",
         showlegend=False,
         line={"shape": "hv", "color": BLACK},
     )
