@@ -68,7 +68,11 @@ def sections() -> Iterator[str]:
 
     entries = catalog_entries()
     for layer, folder in LAYERS.items():
-        inside = {n: entry for n, entry in entries.items() if viz(entry).get("layer", "intermediate") == layer}
+        inside = {
+            n: entry
+            for n, entry in entries.items()
+            if viz(entry).get("layer", "intermediate") == layer
+        }
         yield f"## `{folder}`\n"
         yield "| name | kind | made by | read by |\n|---|---|---|---|"
         yield "\n".join(row(name, entry) for name, entry in sorted(inside.items())) + "\n"
