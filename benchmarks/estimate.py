@@ -38,18 +38,16 @@ def run(storage: Path, memory_limit: str, threads: int) -> dict[str, float]:
     code = CODE.format(
         folder=str(Path(__file__).parent), project=str(PROJECT), parameters=parameters
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    )
-    raw, most = size(storage / "01_raw"), 0.0
-    while process.poll() is None:
-        most = max(most, _size(storage))
-        time.sleep(1)
+    said, raw, most = storage / "said", size(storage / "01_raw"), 0.0
+    with said.open("w") as stdout:  # DuckDB draws its progress there
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, stdout=stdout)
+        while process.poll() is None:
+            most = max(most, _size(storage))
+            time.sleep(1)
     if process.returncode:
         raise SystemExit(process.returncode)
     most = max(most, size(storage)) - raw
-    assert process.stdout
-    return json.loads(process.stdout.read().splitlines()[-1]) | {"disk": most / 1e3}
+    return json.loads(said.read_text().splitlines()[-1]) | {"disk": most / 1e3}
 
 
 def _size(storage: Path) -> float:

@@ -35,7 +35,7 @@ class Line(NamedTuple):
 
 
 # Of split, preprocess and vocab with DuckDB, measured by benchmarks/estimate.py: see docs/scaling.md.
-CPU_SECONDS = Line(10.0, 3.4)
+CPU_SECONDS = Line(12.0, 3.8)
 MEMORY_GB = Line(0.5, 0.055)
 DISK_GB = Line(0.004, 0.018)
 BUSY = 0.8  # share of the cores' time that the engine uses
