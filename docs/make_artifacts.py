@@ -47,6 +47,7 @@ KINDS = {
     "person_table.PersonTableDataset": "table by person bucket",
     "whole.FigureDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
+    "pushed.PushedDataset": "folder for another site",
     "text.TextDataset": "page of HTML",
     "rrf.RRFDataset": "UMLS file",
     "workspace.WorkspaceDataset": "local folder to work in",
@@ -68,7 +69,11 @@ def sections() -> Iterator[str]:
 
     entries = catalog_entries()
     for layer, folder in LAYERS.items():
-        inside = {n: entry for n, entry in entries.items() if viz(entry)["layer"] == layer}
+        inside = {
+            n: entry
+            for n, entry in entries.items()
+            if viz(entry).get("layer", "intermediate") == layer
+        }
         yield f"## `{folder}`\n"
         yield "| name | kind | made by | read by |\n|---|---|---|---|"
         yield "\n".join(row(name, entry) for name, entry in sorted(inside.items())) + "\n"

@@ -1,7 +1,7 @@
 """Take the pictures of the project in kedro-viz: python docs/make_lineage.py
 
-The first page, a box for each pipeline, and the box of one pipeline opened. Needs the extra `viz` and a
-Chromium or Chrome on the PATH. Nothing is previewed in the pictures.
+The first page, a box for each pipeline, without its layers, which would make the letters too small, and the box
+of one pipeline opened. Needs the extra `viz` and a Chromium or Chrome on the PATH. Nothing is previewed in the pictures.
 """
 
 import json
@@ -16,9 +16,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 DOCS = Path(__file__).parent
-PICTURES = {  # what is shown, and in a window of which size
-    "lineage.png": ("pid=__default__&expandAllPipelines=false", "1500,900"),
-    "lineage_preprocess.png": ("pid=preprocess&expandAllPipelines=true", "1100,1400"),
+PICTURES = {  # what is shown, in a window of which size, and whether with layers
+    "lineage.png": ("pid=__default__&expandAllPipelines=false", "1500,900", False),
+    "lineage_preprocess.png": ("pid=preprocess&expandAllPipelines=true", "1100,1400", True),
 }
 SETTINGS = {
     "showFeatureHints": False,
@@ -38,13 +38,14 @@ def main(folder: Path = DOCS) -> None:
         sys.exit("No Chromium or Chrome on the PATH.")
     subprocess.run([sys.executable, "-m", "kedro", "viz", "build"], cwd=PROJECT, check=True)
     page = PROJECT / "build"
-    start = START.replace("{settings}", json.dumps(SETTINGS))
     handler = partial(SimpleHTTPRequestHandler, directory=str(page))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/start.html"
-        for name, (query, size) in PICTURES.items():
-            (page / "start.html").write_text(start.replace("{query}", query))
+        for name, (query, size, layers) in PICTURES.items():
+            settings = json.dumps(SETTINGS | {"layer": {"visible": layers}})
+            start = START.replace("{settings}", settings).replace("{query}", query)
+            (page / "start.html").write_text(start)
             take_picture(browser, address, size, folder / name)
         server.shutdown()
 

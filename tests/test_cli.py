@@ -45,6 +45,17 @@ def test_an_error_of_ours_is_its_message_and_exit_code_1(run):
     assert "Traceback" not in result.output
 
 
+def test_a_failed_run_ends_with_one_message_unless_more_is_asked_for():
+    theirs = {
+        "kedro.runner.sequential_runner": logging.WARNING,
+        "kedro.pipeline.node": logging.ERROR,
+    }
+    for verbose in (True, False):
+        cli.choose_lines(verbose)
+        shown = {logging.getLogger(name).isEnabledFor(level) for name, level in theirs.items()}
+        assert shown == {verbose}
+
+
 def test_the_traceback_can_be_had(run):
     error = DatasetError("broken")
     assert run(error, "--traceback").exception is error

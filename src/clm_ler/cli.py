@@ -12,6 +12,7 @@ from typing import Any
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
@@ -20,6 +21,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from clm_ler import estimate
 from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
 from clm_ler.engines.errors import EngineError
 from clm_ler.files.interrupts import INTERRUPTED, MESSAGE, prompt_interrupts
@@ -69,7 +71,7 @@ class ClearRun(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn an error that explains itself into its message and exit code 1."""
         show_traceback = ctx.params.pop("traceback")
-        choose_lines(ctx.params.pop("verbose"))
+        choose_lines(ctx.params.pop("verbose") or show_traceback)
         with prompt_interrupts(), logging_redirect_tqdm():
             try:
                 complete(ctx.params)
@@ -90,6 +92,9 @@ class ClearRun(click.Command):
 def choose_lines(verbose: bool) -> None:
     """Let through what a reader waits for: pipelines, tables, results; or every node and detail, too."""
     logging.getLogger("kedro").setLevel(logging.INFO if verbose else logging.WARNING)
+    # Of a failed run: Kedro's advice to begin elsewhere (the same command goes on), and the error, which we tell.
+    logging.getLogger("kedro.runner").setLevel(logging.INFO if verbose else logging.ERROR)
+    logging.getLogger("kedro.pipeline").setLevel(logging.INFO if verbose else logging.CRITICAL)
     logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
     # Those of libraries. What hides them, Python's filters, breaks where threads change it at a time.
     logging.captureWarnings(True)
@@ -231,19 +236,45 @@ def examine(env: str | None, conf_source: str | None, params: dict[str, Any]) ->
 def _findings(
     env: str | None, conf_source: str | None, params: dict[str, Any]
 ) -> Iterator[Finding]:
-    project = find_kedro_project(Path.cwd()) or Path.cwd()
     chain = chain_of(env, conf_source, params)
     pipelines.set_requested(chain)
     made = {output for name in chain for output in pipelines[name].all_outputs()}
-    session = KedroSession.create(project, env=env, conf_source=conf_source, runtime_params=params)
-    context = session.load_context()
-    yield from check_machine(context.config_loader["globals"] | params, project)
+    context = _context(env, conf_source, params)
+    settings = context.config_loader["globals"] | params
+    yield from check_machine(settings, context.project_path)
     yield from check_tables(context.catalog, context.params["preprocess"], made)
 
 
+def foresee(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Say what a run will cost before it: time, memory and disk.
+
+    Rows of your tables are counted, and where they have become sequences already, the configured
+    model is trained for twenty steps, in a temporary folder. Nothing is written to the storage.
+    """
+    choose_lines(False)
+    pipelines.set_requested(["preprocess", "pretrain"])  # whose parameters are read
+    try:
+        context = _context(env, conf_source, params)
+        for subject, text in estimate.tell(context):
+            click.echo(f"{subject:<10}{text}")
+    except Exception as error:
+        if (told := explanation(error)) is None:
+            raise
+        raise click.ClickException(told) from error
+
+
+def _context(env: str | None, conf_source: str | None, params: dict[str, Any]) -> KedroContext:
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    session = KedroSession.create(project, env=env, conf_source=conf_source, runtime_params=params)
+    return session.load_context()
+
+
 doctor = click.Command("doctor", callback=examine, params=_PROJECT_OPTIONS, help=examine.__doc__)
+foretell = click.Command(
+    "estimate", callback=foresee, params=_PROJECT_OPTIONS, help=foresee.__doc__
+)
 
 
-@click.group(commands={"run": run, "doctor": doctor})
+@click.group(commands={"run": run, "doctor": doctor, "estimate": foretell})
 def cli() -> None:
     """Commands of this project."""

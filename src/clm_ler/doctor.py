@@ -94,9 +94,8 @@ def check_torch() -> Finding:
 
 def check_memory(limit: str, there: float) -> Finding:
     """Compare the engine's limit with the memory of the machine, in bytes."""
-    number, unit = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", limit.strip(), re.I).groups()  # type: ignore[union-attr]
     told = f"memory_limit {limit} of {there / GB:.1f} GB"
-    if float(number) * _SIZES.get(unit.upper(), 1) > 0.8 * there:
+    if bytes_of(limit) > 0.8 * there:
         return Finding(LOOK, "memory", f"{told}: leave a fifth to others, --params=memory_limit=")
     return Finding(OK, "memory", told)
 
@@ -111,7 +110,7 @@ def check_storage(storage: str, project: Path) -> Finding:
             return Finding(WRONG, "storage", str(error))
         return Finding(OK, "storage", f"{storage} can be listed")
     folder = project / local_folder(storage)
-    there = next(place for place in (folder, *folder.parents) if place.exists())
+    there = standing(folder)
     if not os.access(there, os.W_OK):
         text = f"{there} cannot be written: give another --params=storage=DIR"
         return Finding(WRONG, "storage", text)
@@ -167,6 +166,17 @@ def _look(name: str, kind: dt.DataType) -> str:
         return " (a date)"
     found = (look for look, pattern in _LOOKS.items() if re.search(pattern, name, re.I))
     return f" ({look})" if (look := next(found, None)) else ""
+
+
+def bytes_of(size: str) -> float:
+    """Return the bytes of a size as parameters have it, such as ``4GB``."""
+    number, unit = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", size.strip(), re.I).groups()  # type: ignore[union-attr]
+    return float(number) * _SIZES.get(unit.upper(), 1)
+
+
+def standing(folder: Path) -> Path:
+    """Return a folder, or what there is of the way to it."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _memory() -> float:

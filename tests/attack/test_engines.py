@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clm_ler.corridor.nodes import select_rows
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.selection import select_rows
 from clm_ler.datasets.fhir import FhirDataset
 from clm_ler.tables import fhir
 from tests.pipelines.preprocess.site import handed_over, rows

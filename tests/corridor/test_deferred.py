@@ -1,10 +1,11 @@
+import ast
 import inspect
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from kedro.framework.project import configure_project, pipelines
+from kedro.ipython import _load_node
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.deferred import Deferred, Functions, import_functions
@@ -36,7 +37,7 @@ def test_every_node_has_a_function_that_takes_its_inputs(registered):
     for name, pipeline in registered.items():
         for node in pipeline.nodes:
             assert not inspect.isgeneratorfunction(node.func)
-            assert isinstance(node.func, partial) or inspect.getsourcefile(node.func), name
+            assert inspect.getsourcefile(node.func), name
             args, keywords = Node._process_inputs_for_bind(node._inputs)
             inspect.signature(node.func, follow_wrapped=False).bind(*args, **keywords)
 
@@ -49,11 +50,17 @@ def test_a_deferred_function_is_called_by_its_name():
 
 
 def test_nodes_get_their_functions_once():
-    named = partial(Deferred("string", "capwords"), sep="-")
-    nodes = [Node(Deferred("string", "capwords"), "a", "b"), Node(named, "a", "c", name="named")]
-    pipeline = Pipeline(nodes)
+    nodes = [Node(Deferred("string", "capwords"), "a", "b")]
     for _ in range(2):
-        import_functions([pipeline, Pipeline(nodes)])
-    (whole, part) = (node.func for node in nodes)
-    assert inspect.isfunction(whole) and whole.__module__ == "string"
-    assert part.func is whole and part("a-b") == "A-B" and part.__name__ == "capwords"
+        import_functions([Pipeline(nodes), Pipeline(nodes)])
+    assert inspect.isfunction(nodes[0].func) and nodes[0].func.__module__ == "string"
+
+
+def test_load_node_writes_code_for_every_node(registered):
+    import_functions(registered.values())
+    nodes = {node.name: node for pipeline in registered.values() for node in pipeline.nodes}
+    for name, node in nodes.items():
+        with pytest.warns(UserWarning, match="experimental"):
+            cells = _load_node(name, {"": Pipeline([node])})
+        ast.parse("\n".join(cells))
+        assert [cell for cell in cells if f"def {node.func.__name__}(" in cell], name

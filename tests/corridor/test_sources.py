@@ -6,6 +6,7 @@ import pytest
 
 from clm_ler.corridor import nodes
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.selection import select_rows
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import handed_over, rows
 
@@ -52,7 +53,7 @@ def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
 def screened(as_table, given, described=TABLES):
     options = PreprocessOptions(tables=described)
     births = handed_over(as_table([(7, None)], {"person_id": "int64", "birth_date": "date"}))
-    rows = handed_over(nodes.select_rows(given, options, "lab"))
+    rows = handed_over(select_rows(given, options, "lab"))
     return nodes.screen_lab_events(rows, births, options)
 
 
@@ -116,6 +117,6 @@ def test_ids_may_be_numbers_in_one_table_and_texts_in_another(as_table):
         table = kind and as_table(
             [(number, DAY, "1")], {"person_id": kind, "date": "timestamp", "code": "string"}
         )
-        selected.append(handed_over(nodes.select_rows(table, options, name)))
+        selected.append(handed_over(select_rows(table, options, name)))
     found = nodes.screen_coded_events(births, options, *selected)
     assert rows(found, "person_id", "code") == [(7, "1"), (7, "1")]

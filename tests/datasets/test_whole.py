@@ -46,3 +46,19 @@ def test_what_fails_in_the_middle_leaves_the_old_file(kind, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == before
     entry.load()
+
+
+def test_a_preview_shows_rows_of_many_persons_and_none_of_single_ones(tmp_path):
+    def preview(name, rows):
+        entry = TableDataset(filepath=str(tmp_path / name), **TABLE)
+        missing = entry.preview()
+        entry.save(ibis.memtable(rows))
+        return missing, entry.preview()
+
+    counts = {"token": ["a", "b"], "day": pd.to_datetime(["2020-01-01", "2020-01-02"])}
+    missing, shown = preview("counts", counts)
+    assert missing == {}
+    assert shown["columns"] == ["token", "day"]
+    assert shown["data"][0] == ["a", "2020-01-01T00:00:00.000"]
+    _missing, persons = preview("persons", {"person_id": [1, 2], "risk": [0.1, 0.2]})
+    assert persons["data"] == []

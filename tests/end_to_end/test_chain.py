@@ -1,14 +1,17 @@
 """The whole chain on a small simulated hospital, as `kedro run` does it."""
 
 import hashlib
+import re
 import subprocess
 import sys
 
 import ibis
 import pyarrow as pa
 import pytest
+from kedro.framework.session import KedroSession
 
-from tests.end_to_end.conftest import ROOT
+from clm_ler import estimate
+from tests.end_to_end.conftest import ROOT, SMALL
 
 PERSON_TABLES = ["demographics", "coded_events", "lab_events", "person_splits", "sequences"]
 SMALL_TABLES = ["unit_conversions", "lab_percentiles", "token_counts", "code_translations"]
@@ -33,6 +36,16 @@ def test_the_record_has_each_pipeline_with_what_went_in_and_came_out(chain):
     assert {part["state"] for part in record.values()} == {"done"}
     assert record["vocab"]["inputs"]["sequences"] == record["preprocess"]["outputs"]["sequences"]
     assert record["pretrain"]["parameters"]["pretrain"]["preset"]
+
+
+def test_the_estimate_counts_rows_and_knows_the_steps(chain, storage):
+    parameters = SMALL | {"storage": str(storage)}
+    with KedroSession.create(ROOT, runtime_params=parameters) as session:
+        told = dict(estimate.tell(session.load_context()))
+    assert "patient 300, " in told["rows"]
+    steps = int(re.search(r"at most, ([\d,]+) steps of", told["training"])[1].replace(",", ""))
+    # Epochs differ in their batches, and twenty steps see few of them.
+    assert steps == pytest.approx(chain.load("pretrain_metrics")["training"]["steps"], rel=0.15)
 
 
 def test_encoded_sequences_are_read_in_place(chain):

@@ -13,6 +13,7 @@ from tests.test_docs import COMMANDS
 ELSEWHERE = {
     "--config=": "test_examples",
     "kit=": "test_kit",
+    "package.push_to=": "test_pushed",
     "--env=mine": "test_own_tables, test_transfer",
     "--env=omop": "test_doors, test_omop_to_risk_model",
     "cohort_omop": "test_omop_to_risk_model",

@@ -11,11 +11,25 @@ from importlib.resources import files
 import fsspec
 import pytest
 from kedro_viz.api.rest.responses.save_responses import save_api_responses_to_fs
+from kedro_viz.data_access import data_access_manager
 from kedro_viz.server import load_and_populate_data
+from kedro_viz.services.layers import sort_layers
 
+from clm_ler.corridor.figures import PALETTE
 from tests.end_to_end.conftest import ROOT, SMALL
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+TABLES = {
+    "code_translations",
+    "cutflow",
+    "ehrshot_summary",
+    "ehrshot_verdict",
+    "lab_percentiles",
+    "loss_ledger",
+    "rows_by_year",
+    "token_counts",
+    "unit_conversions",
+}
 FIGURES = ["pretrain_curves", "loss_figure", "finetune_roc", "ehrshot_figure_groups"]
 
 
@@ -40,10 +54,35 @@ def entries(page):
     }
 
 
+def test_every_pipeline_has_its_layers(page):
+    """Where they are in a circle, kedro-viz shows none."""
+    for pipeline in data_access_manager.registered_pipelines.as_list():
+        nodes = data_access_manager.get_nodes_for_registered_pipeline(pipeline.id)
+        edges = data_access_manager.get_node_dependencies_for_registered_pipeline(pipeline.id)
+        assert sort_layers({node.id: node for node in nodes}, edges), pipeline.id
+
+
+def test_tables_of_many_persons_are_on_the_page(entries):
+    made = {name: entry for name, entry in entries.items() if name in TABLES}
+    assert {*made} == TABLES
+    assert {entry["preview_type"] for entry in made.values()} == {"TablePreview"}
+    assert all(entry["preview"]["data"] for entry in made.values())
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_on_the_page(entries, name):
     assert entries[name]["preview_type"] == "PlotlyPreview"
     assert entries[name]["preview"]["data"]
+
+
+def test_every_figure_says_what_was_found_in_the_look_of_all(entries):
+    figures = [
+        one["preview"] for one in entries.values() if one.get("preview_type") == "PlotlyPreview"
+    ]
+    assert len(figures) >= 13
+    for layout in (figure["layout"] for figure in figures):
+        assert layout["title"]["text"].startswith("<b>") and layout["title"]["subtitle"]["text"]
+        assert tuple(layout["template"]["layout"]["colorway"]) == PALETTE
 
 
 def test_no_persons_are_on_the_page(entries):

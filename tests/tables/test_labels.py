@@ -42,6 +42,14 @@ def test_sql_chooses_rows_and_classes(raw):
     assert labels.prediction_time.execute().tolist() == [NOON, NOON]
 
 
+def test_what_yaml_reads_as_no_text_is_still_sql(raw):
+    options = LabelOptions(inclusion_criteria=True, positive_class_criteria=1, prediction_time=None)
+    labels = select_labels(raw([(1, NOON, 0, "a")]), options)
+    assert result(labels, "person_id", "label") == [(1, 1)]
+    assert labels.prediction_time.isnull().all().execute()
+    assert LabelOptions().positive_class_criteria is None
+
+
 def test_a_case_expression_gives_several_classes(raw):
     table = raw([(1, None, 0, "t"), (2, None, 5, "t"), (3, None, 9, "t")])
     criteria = "CASE WHEN label > 7 THEN 2 WHEN label > 3 THEN 1 ELSE 0 END"

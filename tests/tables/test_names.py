@@ -28,3 +28,19 @@ def test_a_vocabulary_names_tokens_however_it_spells_systems_and_codes():
         "NDC:000937214": "metformin",
     }
     assert names_of(["GENDER:F"], names) == {}
+
+
+def test_umls_names_codes_by_its_preferred_english_term():
+    rows = [
+        ("ENG", "ICD10CM", "PT", "J45.901", "Unspecified asthma with (acute) exacerbation", "N"),
+        ("ENG", "ICD10CM", "AB", "J45.901", "Asthma w exacerbation", "N"),
+        ("SPA", "ICD10CM", "PT", "J45.901", "Asma", "N"),
+        ("ENG", "LNC", "LN", "1-1", "Glucose", "N"),
+        ("ENG", "LNC", "LN", "1-1", "An old name", "O"),
+    ]
+    columns = ("LAT", "SAB", "TTY", "CODE", "STR", "SUPPRESS")
+    atoms = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    assert names_of(TOKENS, ibis.memtable(atoms)) == {
+        "ICD10CM:J45.901": "Unspecified asthma with (acute) exacerbation",
+        "LOINC:1-1": "Glucose",
+    }

@@ -5,7 +5,6 @@ reads a help text needs none of it.
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial, update_wrapper
 from importlib import import_module
 from typing import Any
 
@@ -41,14 +40,5 @@ class Deferred:
 def import_functions(pipelines: Iterable[Pipeline]) -> None:
     """Give the nodes their functions themselves: Kedro reads the types of parameters off them."""
     for node in (node for pipeline in pipelines for node in pipeline.nodes):
-        if (function := _imported(node.func)) is not node.func:
-            node.func = function
-
-
-def _imported(function: Callable[..., Any]) -> Callable[..., Any]:
-    if isinstance(function, Deferred):
-        return function.__wrapped__
-    if isinstance(function, partial) and isinstance(function.func, Deferred):
-        whole = function.func.__wrapped__
-        return update_wrapper(partial(whole, *function.args, **function.keywords), whole)
-    return function
+        if isinstance(node.func, Deferred):
+            node.func = node.func.__wrapped__

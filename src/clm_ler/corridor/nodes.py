@@ -8,7 +8,7 @@ from ibis import _
 from transformers import PreTrainedTokenizerFast
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.corridor.reading import read_rows, union_of
+from clm_ler.corridor.reading import union_of
 from clm_ler.engines import embedded
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
@@ -16,7 +16,7 @@ from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
-from clm_ler.tables.persons import check_ids, list_ids, person_key, with_keys, with_own_ids
+from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
 from clm_ler.tables.screening import (
     PLACEHOLDER_BIRTH,
     complete_translations,
@@ -35,7 +35,6 @@ from clm_ler.tokens import AGE, prefix
 logger = logging.getLogger(__name__)
 
 HAPPENED = {"happened"}  # when an event was, where it came to be known later
-NO_ROWS = ibis.schema({"person_id": "int64"})
 NO_CODED_EVENTS = ibis.schema(
     {
         "person_id": "int64",
@@ -47,28 +46,6 @@ NO_CODED_EVENTS = ibis.schema(
     }
 )
 NO_LAB_EVENTS = ibis.schema(dict(NO_CODED_EVENTS) | {"value": "float64", "unit": "string"})
-
-
-def select_rows(table: ir.Table | None, options: PreprocessOptions, name: str) -> ir.Table:
-    """Return the rows of a raw table under the project's names and with keys of persons.
-
-    A table that is not listed has none.
-
-    Args:
-        table: The raw table.
-        options: How it is read.
-        name: What it is called in ``preprocess.tables``.
-
-    Raises:
-        ValueError: If there is nothing of a listed table.
-    """
-    if name not in options.tables:
-        return ibis.memtable([], schema=NO_ROWS)
-    if name == "patient":
-        return with_keys(read_rows(table, name, options))
-    rows = read_rows(table, name, options, options.event_date_filter)
-    # Own ids are listed once, of the patients: another table may have the same numbers as texts.
-    return rows.mutate(person_id=person_key(rows.person_id))
 
 
 def select_demographics(

@@ -1,13 +1,12 @@
 """The corridor as Kedro pipelines; the persons' name leads those of its datasets and nodes."""
 
-from functools import partial, update_wrapper
-
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.deferred import Functions
 from clm_ler.tables.sources import CODED_TABLES
 
 nodes = Functions("clm_ler.corridor.nodes")
+selection = Functions("clm_ler.corridor.selection")
 labels = Functions("clm_ler.corridor.labels")
 screening = Functions("clm_ler.tables.screening")
 
@@ -18,7 +17,7 @@ READING = [OPTIONS, "given_translations"]
 def select_rows(table: str, rows: str) -> Node:
     """Return the node from a raw table to its rows under the project's names, such as ``lab_rows``."""
     return Node(
-        update_wrapper(partial(nodes.select_rows, name=table), nodes.select_rows),
+        getattr(selection, f"select_{table}_rows"),
         inputs=[table, OPTIONS],
         outputs=rows,
         name=f"select_{rows}",

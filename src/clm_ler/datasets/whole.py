@@ -1,14 +1,23 @@
 """Kedro's datasets of one file, which is there as a whole or not at all."""
 
 from collections.abc import Callable
+from json import loads
 from pathlib import PurePosixPath
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 from kedro_datasets import ibis, json, pandas, plotly
+from kedro_datasets._typing import TablePreview
+from pandas import DataFrame
 
 from clm_ler.files.atomic import replacing
 from clm_ler.files.location import dataset_location, is_remote
+
+
+def json_of(rows: DataFrame) -> dict[str, Any]:
+    """Return rows as kedro-viz shows them: columns, index and data, of what JSON knows."""
+    shown: dict[str, Any] = loads(rows.to_json(orient="split", date_format="iso"))
+    return shown
 
 
 def _save_whole(dataset: Any, save: Callable[[Any], None], data: Any) -> None:
@@ -49,8 +58,20 @@ class CSVDataset(pandas.CSVDataset):
         _save_whole(self, super().save, data)
 
 
+PERSONS = {"person_id", "own_id", "sample_id", "subject_id"}
+SHOWN_ROWS = 100
+
+
 class TableDataset(ibis.FileDataset):
     """A small table: one Parquet file by DuckDB, a folder by Spark."""
+
+    def preview(self) -> TablePreview:
+        """Return the first rows for kedro-viz; none of a table that has rows of single persons."""
+        if not self.exists():
+            return TablePreview({})
+        table = self.load()
+        rows = 0 if PERSONS & {*table.columns} else SHOWN_ROWS
+        return TablePreview(json_of(table.limit(rows).to_pandas()))
 
     def save(self, data: Any) -> None:
         """Write the file."""

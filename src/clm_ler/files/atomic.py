@@ -9,6 +9,7 @@ not only in its cache, before they take their names.
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,13 @@ def sweep(root: Path) -> list[Path]:
                 remove(LocalFileSystem(), str(left[-1]))
         folders[:] = [name for name in folders if Path(folder, name).exists()]
     return left
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield an empty folder of the system's, which is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def replace_folder(target: Path, write: Callable[[Path], None]) -> None:

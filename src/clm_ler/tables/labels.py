@@ -2,11 +2,12 @@
 
 import logging
 from datetime import date, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
@@ -61,6 +62,14 @@ class LabelOptions(BaseModel):
         description="Days before `test_from` without labels: the horizon of the outcome, so that nothing "
         "that happens from then on decides a training label.",
     )
+
+    @field_validator(*_EXPRESSIONS, mode="before")
+    @classmethod
+    def _as_sql(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take what YAML reads as no text, such as ``true``, 1 or null, for the SQL that it was."""
+        if value is None and info.field_name == "prediction_time":
+            return "null"
+        return str(value).lower() if isinstance(value, bool | int | float) else value
 
 
 def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = "UTC") -> ir.Table:

@@ -118,13 +118,19 @@ def test_published_tasks_average_to_the_published_groups() -> None:
 
 def test_figures_show_every_classifier_and_task(means: pd.DataFrame) -> None:
     summary = pd.concat([results.summarise(means), published_results()], ignore_index=True)
-    shots = figures.plot_shots(summary, list(TASKS), "AUROC")
+    shots = figures.plot_shots(summary, list(TASKS), "task")
     names = {trace.name for trace in shots.data}
-    assert {"clm_ler gbm", "count gbm", "CLMBR-T-base lr_lbfgs (published)"} <= names
-    lines = [trace for trace in shots.data if trace.name == "clm_ler gbm" and trace.fill is None]
-    assert [list(trace.x) for trace in lines] == [["8", "All"]] * 3
-    assert [trace.showlegend for trace in lines] == [True, False, False]
+    assert {"clm_ler", "count", "CLMBR-T-base lr_lbfgs (published)"} <= names
+    places = dict(zip(shots.layout.xaxis.ticktext, shots.layout.xaxis.tickvals, strict=True))
+    assert list(places) == ["8", "128", figures.ALL_SHOTS, figures.PUBLISHED]
+    assert shots.layout.xaxis.type == "log"
+    lines = [list(trace.x) for trace in shots.data if trace.name == "clm_ler"]
+    assert lines == [[8, places[figures.ALL_SHOTS]]] * 3
+    labels = [note.text for note in shots.layout.annotations]
+    assert labels.count("clm_ler") == labels.count("chance") == 3
+    published = places[figures.PUBLISHED]
     marks = {tuple(trace.x) for trace in shots.data if str(trace.name).endswith("(published)")}
-    assert marks == {(figures.PUBLISHED,), ("8", "128", figures.PUBLISHED)}
+    assert marks == {(published,), (8, 128, published)}
     table = figures.plot_table(summary, list(TASKS))
-    assert list(table.data[0].cells["values"][0]) == list(TASKS)
+    assert {"clm_ler", "count gbm (published)"} <= {*table.data[0].cells["values"][0]}
+    assert len(table.data[0].header["values"]) == 2 + len(TASKS)

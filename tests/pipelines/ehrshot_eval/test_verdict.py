@@ -204,15 +204,16 @@ def test_figures_show_opponents_chance_ceiling_and_what_is_hidden(fitted):
     found = verdict.compare_with_opponents(verdict.headline_cells(both), known)
     figure = figures.plot_verdict(found, ["macro", "chexpert"])
     pairs = {y for trace in figure.data for y in trace.y}
-    assert {"clm_ler minus windowed", "hybrid minus clm_ler"} <= pairs
-    assert {trace.name for trace in figure.data} == {"k = 8", "k = All"}
+    assert {"clm_ler - windowed", "hybrid - clm_ler"} <= pairs
+    assert {trace.name for trace in figure.data} == {"k = 8", "k = all"}
     means = results.mean_over_draws(both.to_pandas())
     given = means[(means["model"] == "count") & (means["k"] == -1)]
     parts = [means, given.assign(model="truth"), given.assign(model="record ceiling")]
     summary = results.summarise(pd.concat(parts))
-    shots = figures.plot_shots(summary, ["macro"], "AUROC")
+    shots = figures.plot_shots(summary, ["macro"], "task group")
     names = {trace.name for trace in shots.data}
     assert {"hidden state: not reachable", "record ceiling: ten times the labels"} <= names
-    assert "clm_ler best" in names and "clm_ler a" not in names
+    assert "clm_ler" in names and "clm_ler a" not in names
     assert any(shape.y0 == figures.CHANCE for shape in shots.layout.shapes)
+    assert "<b>Best with k = all: " in shots.layout.title.text
     assert not figures.plot_verdict(found[:0], ["macro"]).data

@@ -8,6 +8,7 @@ import yaml
 
 from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.corridor.selection import select_rows
 from clm_ler.pipelines.label import nodes
 from clm_ler.simulation import deaths, hospital
 from clm_ler.simulation.options import CohortOptions
@@ -50,7 +51,7 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
     def held(name, table):
         return backend.create_table(name, table)
 
-    selected = {name: corridor.select_rows(raw[name], READING, name) for name in READING.tables}
+    selected = {name: select_rows(raw[name], READING, name) for name in READING.tables}
     persons = corridor.select_demographics(selected["patient"], READING)
     made = {"demographics": held("demographics", persons)}
     born = made["demographics"]

@@ -7,9 +7,9 @@ import pytest
 
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.files.kit import check_kit
+from clm_ler.pipelines.package.artifacts import ARTIFACTS
 from clm_ler.pipelines.package.nodes import count_lab_persons, count_label_persons, package_kit
 from clm_ler.pipelines.package.options import PackageOptions
-from clm_ler.pipelines.package.pipeline import ARTIFACTS
 from clm_ler.pipelines.vocab.nodes import build_tokenizer
 from clm_ler.tables.tasks.definition import TaskOptions
 
@@ -113,7 +113,7 @@ def pack(task=None, min_persons=10, labelled=None, reading=READING, **artifacts)
         PackageOptions(min_persons=min_persons),
         count_lab_persons(given["lab_events"], splits, READING),
         count_label_persons(samples() if labelled is None else labelled),
-        **given,
+        *given.values(),
     )
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from clm_ler.corridor import nodes as corridor
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
+from clm_ler.corridor.selection import select_rows
 from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
@@ -93,9 +94,7 @@ def embedded():
 
 def selected_rows(tables, options, names=tuple(RAW_TABLES)):
     """The selected rows of raw tables, as they reach the nodes."""
-    return {
-        name: handed_over(corridor.select_rows(tables.get(name), options, name)) for name in names
-    }
+    return {name: handed_over(select_rows(tables.get(name), options, name)) for name in names}
 
 
 def preprocess(as_table, raw, options):

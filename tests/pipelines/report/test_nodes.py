@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from clm_ler.corridor.page.numbers import as_data, look_up
+from clm_ler.pipelines.report.artifacts import ARTIFACTS
 from clm_ler.pipelines.report.nodes import write_report
 from clm_ler.pipelines.report.options import ReportOptions
 
@@ -111,7 +112,7 @@ def everything():
 def page(**artifacts):
     settings = {"seed": 42, "finetune": {"checkpoints": "/somebody/here", "method": "full"}}
     settings |= dict.fromkeys(("cdm_root", "storage", "trained"), "/somebody/here")
-    return write_report(settings, ReportOptions(), **artifacts)
+    return write_report(settings, ReportOptions(), *map(artifacts.get, ARTIFACTS))
 
 
 class Page(HTMLParser):

@@ -248,8 +248,9 @@ def test_the_report_counts_what_is_covered(sequences, lab_percentiles):
 def test_the_figure_shows_every_split(sequences, lab_percentiles):
     tokenizer = tokenizer_of(sequences, lab_percentiles)
     figure = plot_coverage(report_vocabulary(sequences, tokenizer, VocabOptions(min_persons=1)))
-    assert [bar.name for bar in figure.data] == ["train", "valid", "test"]
-    assert dict(zip(figure.data[2].x, figure.data[2].y, strict=True))["CPT"] == 1 / 3
+    assert [marks.name for marks in figure.data] == ["train", "valid", "test"]
+    assert dict(zip(figure.data[2].y, figure.data[2].x, strict=True))["CPT"] == 1 / 3
+    assert "least of CPT" in figure.layout.title.text
 
 
 def test_there_are_no_bins_without_labs(as_table, sequences):

@@ -1,31 +1,34 @@
 """The benchmark's figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
+from clm_ler.corridor import figures as look
 from clm_ler.pipelines.ehrshot_eval import results
 from clm_ler.pipelines.ehrshot_eval.choices import BEST
 from clm_ler.tables.ehrshot.tasks import SCOPE_NAMES
 
-ALL_SHOTS, CEILING, HIDDEN, PUBLISHED = "All", "Record ceiling", "Hidden state", "Published"
+ALL_SHOTS, CEILING, HIDDEN, PUBLISHED = "all", "ceiling", "hidden", "published"
 # Known of a simulated site only: what they are called, and where they stand at the right.
 KNOWN = {
     results.CEILING: ("record ceiling: ten times the labels", CEILING),
     results.TRUTH: ("hidden state: not reachable", HIDDEN),
 }
 CHANCE = 0.5
-_COLUMNS = 3
-_PANEL_HEIGHT = 340
-_FOREST_GAP = 80
+STEP = 3.0  # from one place at the right to the next, as a factor on the axis of k
+_COLUMNS = 2
+_PANEL = 300  # pixels
+_GAP = 110  # between the panels, for their names
+_NAMES = 150  # beside a panel, for those of its lines
+_FORESTS = 3
 
 
-def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.Figure:
-    """Return a panel for each scope: AUROC over the number of shots, a line for each classifier.
+def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Figure:
+    """Return a panel for each scope: AUROC over the number of shots k, a line for each classifier.
 
     Of a model with several heads the best by validation is shown. The band is the 95 % interval, the
     dotted line chance. What is known of a simulation, and what was published with all training
@@ -33,29 +36,37 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], title: str) -> go.F
     """
     summary = _headline(summary)
     rows = summary[(summary["score"] == "auroc") & summary["scope"].isin(scopes)]
-    names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
-    columns = min(_COLUMNS, len(scopes))
-    lines = -(-len(scopes) // columns)
-    figure = make_subplots(
-        lines, columns, subplot_titles=names, shared_yaxes=True, vertical_spacing=0.3 / lines
-    )
-    labels = _labels(rows)
-    colours = dict(zip(labels, _palette(len(labels)), strict=True))
+    rows = rows.assign(label=_label_of(rows))
+    places = _places(rows)
+    figure, lines = _panels(scopes, _COLUMNS, _PANEL)
     for number, scope in enumerate(scopes):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
-        for label, part in rows[rows["scope"] == scope].groupby(_label_of(rows), sort=False):
-            ordered = part.sort_values("k", key=_position)
-            for trace in _curve(ordered, str(label), colours[label]):
+        place = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
+        part = rows[rows["scope"] == scope]
+        low, high = _range(part)
+        names = []
+        for turn, (label, of_label) in enumerate(part.groupby("label", sort=False)):
+            ordered = of_label.sort_values("k", key=_position)
+            colour = look.colour_of(ordered["model"].iloc[0], turn)
+            traces = _curve(ordered, str(label), colour, places)
+            for trace in traces:
                 figure.add_trace(trace, **place)
-    shots = [_shot_name(k) for k in sorted(rows["k"].unique(), key=_position_of)]
+            if len(traces) == 2:
+                names.append(look.Label(str(label), ordered["value"].iloc[-1], colour))
+        look.label_lines(figure, names, low, high, _PANEL, **place)
+        look.mark_level(figure, CHANCE, "chance", **place)
+        figure.update_yaxes(range=[low, high], **place)
+    ticks = {name: place for name, place in places.items() if place > 0}
     figure.update_xaxes(
-        type="category",
-        categoryorder="array",
-        categoryarray=[*shots, CEILING, HIDDEN, PUBLISHED],
+        type="log",
+        tickvals=list(ticks.values()),
+        ticktext=list(ticks),
+        title_text="k",
+        title_standoff=4,
+        tickangle=0,
     )
-    figure.add_hline(CHANCE, line={"dash": "dot", "color": "grey"})
-    figure.update_layout(title=title, height=_PANEL_HEIGHT * lines + 120, template="plotly_white")
-    return _one_legend_entry_each(figure)
+    detail = f"AUROC by {what} over the number k of labels of each class, 95 % intervals; diamonds: published"
+    height = _height(lines, _PANEL)
+    return look.finish(figure, _best(rows, scopes), detail, height, margin={"r": _NAMES, "t": 130})
 
 
 def plot_verdict(verdict: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
@@ -65,75 +76,166 @@ def plot_verdict(verdict: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
     """
     rows = verdict[verdict["scope"].isin(scopes)]
     if rows.empty:
-        return go.Figure(layout={"title": "No two classifiers to compare"})
-    rows = rows.assign(pair=rows["model"] + " minus " + rows["other_model"])
+        return look.finish(go.Figure(), "No two classifiers to compare")
+    rows = rows.assign(pair=rows["model"] + " - " + rows["other_model"])
     pairs, shots = list(dict.fromkeys(rows["pair"])), sorted(rows["k"].unique(), key=_position_of)
-    columns = min(_COLUMNS, len(scopes))
-    lines = -(-len(scopes) // columns)
-    height = (len(pairs) * (8 * len(shots) + 12) + _FOREST_GAP) * lines + 120
-    names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
-    gap = _FOREST_GAP / height
-    figure = make_subplots(
-        lines, columns, subplot_titles=names, shared_yaxes=True, vertical_spacing=gap
-    )
-    colours = dict(zip(shots, _palette(len(shots)), strict=True))
+    panel = len(pairs) * (8 * len(shots) + 12)
+    figure, lines = _panels(scopes, _FORESTS, panel)
     for number, scope in enumerate(scopes):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
-        for k, part in rows[rows["scope"] == scope].groupby("k"):
-            figure.add_trace(_forest(part, f"k = {_shot_name(k)}", colours[k]), **place)
-    figure.add_vline(0, line={"dash": "dot", "color": "grey"})
+        place = {"row": number // _FORESTS + 1, "col": number % _FORESTS + 1}
+        for turn, k in enumerate(shots):
+            part = rows[(rows["scope"] == scope) & (rows["k"] == k)]
+            figure.add_trace(_forest(part, f"k = {_shot_name(k)}", look.PALETTE[turn]), **place)
+    figure.add_vline(0, line=look.THIN)
     figure.update_yaxes(dtick=1, categoryorder="array", categoryarray=pairs[::-1])
-    title = "Differences in AUROC to each opponent, 95 % intervals over persons"
-    figure.update_layout(title=title, height=height, template="plotly_white", scattermode="group")
-    return _one_legend_entry_each(figure)
+    shown = " ".join(
+        f'<span style="color:{look.PALETTE[turn]}"><b>k = {_shot_name(k)}</b></span>'
+        for turn, k in enumerate(shots)
+    )
+    detail = f"Difference in AUROC, 95 % intervals over persons, {shown}; dotted: no difference"
+    layout = {"scattermode": "group", "margin": {"t": 130}, "showlegend": False}
+    return look.finish(figure, _ahead(rows, scopes), detail, _height(lines, panel), **layout)
 
 
 def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
-    """Return the table of AUROCs with all training samples: ours beside those that were published."""
-    rows = summary[(summary["score"] == "auroc") & (summary["k"] == -1)]
+    """Return the table of AUROCs with the most labels there are: ours, then what was published."""
+    rows = _headline(summary)
+    rows = rows[(rows["score"] == "auroc") & rows["scope"].isin(scopes)]
     rows = rows.assign(label=_label_of(rows))
+    last = rows.groupby("label")["k"].transform(lambda shots: max(shots, key=_position_of))
+    rows = rows[rows["k"] == last]
     text = rows["value"].map("{:.3f}".format)
-    known = rows["lower"].notna()
-    interval = rows["lower"].map(" ({:.3f} to ".format) + rows["upper"].map("{:.3f})".format)
-    cells = rows.assign(text=text.where(~known, text + interval))
-    wide = cells.pivot_table("text", "scope", "label", aggfunc="first", sort=False)
-    wide = wide.reindex([scope for scope in scopes if scope in wide.index]).fillna("")
-    header = ["AUROC, all training samples", *wide.columns]
-    columns = [[SCOPE_NAMES.get(scope, scope) for scope in wide.index]]
-    columns += [wide[name].tolist() for name in wide]
+    interval = rows["lower"].map("<br>{:.3f} to ".format) + rows["upper"].map("{:.3f}".format)
+    rows = rows.assign(
+        text=text.where(rows["lower"].isna(), text + interval), shots=rows["k"].map(_shot_name)
+    )
+    wide = rows.pivot_table("text", ["label", "shots"], "scope", aggfunc="first", sort=False)
+    wide = wide.reindex(columns=[scope for scope in scopes if scope in wide.columns]).fillna("")
+    header = ["AUROC", "k", *(SCOPE_NAMES.get(scope, scope) for scope in wide.columns)]
+    columns = [list(names) for names in zip(*wide.index, strict=True)] or [[], []]
+    columns += [wide[scope].tolist() for scope in wide]
+    line = {"color": "#DDDDDD"}
     figure = go.Figure(
         go.Table(
-            header={"values": header, "align": "left"},
-            cells={"values": columns, "align": "left", "height": 24},
-            columnwidth=[2, *([1.6] * len(wide.columns))],
+            header={"values": header, "align": "left", "fill_color": "#F2F2F2", "line": line},
+            cells={
+                "values": columns,
+                "align": "left",
+                "height": 38,
+                "fill_color": "white",
+                "line": line,
+            },
+            columnwidth=[2.2, 0.5, *([1.2] * len(wide.columns))],
         )
     )
-    figure.update_layout(height=26 * len(wide) + 220, width=190 * len(header))
-    return figure
+    detail = "With the most labels k that were tried, 95 % intervals over persons"
+    return look.finish(
+        figure,
+        _best(rows, scopes),
+        detail,
+        46 * len(wide) + 220,
+        margin={"l": 16, "r": 16, "b": 10},
+    )
 
 
-def _curve(rows: pd.DataFrame, label: str, colour: str) -> list[go.Scatter]:
+def _panels(scopes: Sequence[str], columns: int, panel: int) -> tuple[go.Figure, int]:
+    """Return panels in rows, and how many rows; so high is one."""
+    lines = -(-len(scopes) // columns)
+    figure = make_subplots(
+        lines,
+        columns,
+        subplot_titles=[SCOPE_NAMES.get(scope, scope) for scope in scopes],
+        shared_yaxes=columns == _FORESTS,
+        vertical_spacing=_GAP / (lines * panel + (lines - 1) * _GAP),
+        horizontal_spacing=0.05 if columns == _FORESTS else 0.2,
+    )
+    return figure, lines
+
+
+def _height(lines: int, panel: int) -> int:
+    return lines * (panel + _GAP) + 110
+
+
+def _places(rows: pd.DataFrame) -> dict[str, float]:
+    """Return where each number of shots, and each mark at the right, stands on the axis of k."""
+    known = {name: place for name, place in KNOWN.values()}
+    shots = sorted({int(k) for k in rows["k"] if k > 0}) or [1]
+    places = {str(k): float(k) for k in shots}
+    ours = rows["source"] == results.THIS_RUN
+    at_right = [ALL_SHOTS] if (ours & (rows["k"] == -1) & ~rows["label"].isin(known)).any() else []
+    at_right += [place for label, place in known.items() if (rows["label"] == label).any()]
+    at_right += [PUBLISHED] if (~ours & (rows["k"] == -1)).any() else []
+    return places | {name: shots[-1] * STEP ** (n + 1) for n, name in enumerate(at_right)}
+
+
+def _range(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the axis of AUROC: chance is always to be seen."""
+    low = min([CHANCE, *rows["lower"].dropna(), *rows["value"].dropna()])
+    high = max([CHANCE + 0.1, *rows["upper"].dropna(), *rows["value"].dropna()])
+    return low - 0.03, min(high + 0.03, 1.01)
+
+
+def _best(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
+    """Return which classifier of this run is best over all, with the most labels that all have."""
+    scope = next((name for name in ("macro", *reversed(scopes)) if name in scopes), None)
+    ours = rows[(rows["source"] == results.THIS_RUN) & (rows["scope"] == scope)]
+    ours = ours[~ours["model"].isin(KNOWN)]
+    if ours.empty:
+        return "AUROC over the number of labels"
+    last = max(ours["k"], key=_position_of)
+    first = ours[ours["k"] == last].sort_values("value").iloc[-1]
+    where = SCOPE_NAMES.get(str(scope), str(scope)).lower()
+    return f"Best with k = {_shot_name(last)}: {first['model']}, {first['value']:.3f} ({where})"
+
+
+def _ahead(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
+    """Return of how many opponents ours is ahead for certain."""
+    scope = "macro" if "macro" in scopes else scopes[-1]
+    part = rows[rows["scope"] == scope]
+    if part.empty:
+        return "Differences in AUROC"
+    model = part["model"].iloc[0]
+    part = part[part["model"] == model]
+    counts = [
+        f"{(of_k['lower'] > 0).sum()} of {len(of_k)} at k = {_shot_name(k)}"
+        for k, of_k in part.sort_values("k", key=_position).groupby("k", sort=False)
+    ]
+    return (
+        f"{model} is clearly ahead of {', '.join(counts)} ({SCOPE_NAMES.get(scope, scope).lower()})"
+    )
+
+
+def _curve(
+    rows: pd.DataFrame, label: str, colour: str, places: dict[str, float]
+) -> list[go.Scatter]:
     """Return the band and the line of a classifier, or the mark of what it is measured against."""
-    look = {"name": label, "legendgroup": label, "marker": {"color": colour}}
+    drawn: dict[str, Any] = {"name": label, "marker": {"color": colour}, "showlegend": False}
     known = {name: place for name, place in KNOWN.values()}
     if rows["source"].iloc[0] == results.THIS_RUN and label not in known:
-        shots = [_shot_name(k) for k in rows["k"]]
+        shots = [places[_shot_name(k)] for k in rows["k"]]
         band = go.Scatter(
             x=[*shots, *reversed(shots)],
             y=[*rows["upper"], *reversed(rows["lower"].tolist())],
             fill="toself",
             line={"width": 0},
             mode="lines",
-            opacity=0.12,
-            fillcolor=colour,
+            fillcolor=look.faint(colour),
             hoverinfo="skip",
-            **look,
+            showlegend=False,
         )
-        return [band, go.Scatter(x=shots, y=rows["value"], mode="lines+markers", **look)]
-    look["marker"] = {"color": colour, "symbol": "diamond-open"}
+        line = {"color": colour, "width": 2}
+        return [
+            band,
+            go.Scatter(x=shots, y=rows["value"], mode="lines+markers", line=line, **drawn),
+        ]
+    symbol = "line-ew-open" if label in known else "diamond-open"
+    drawn["marker"] = {"color": look.GREY, "symbol": symbol, "size": 8}
     at_right = known.get(label, PUBLISHED)
-    places = [_shot_name(k) if k > 0 else at_right for k in rows["k"]]
-    return [go.Scatter(x=places, y=rows["value"], error_y=_bars(rows), mode="markers", **look)]
+    x = [places[_shot_name(k) if k > 0 else at_right] for k in rows["k"]]
+    bars = _bars(rows) | {"color": look.GREY}
+    hover = "%{fullData.name}: %{y:.3f}<extra></extra>"
+    marks = {"error_y": bars, "mode": "markers", "hovertemplate": hover}
+    return [go.Scatter(x=x, y=rows["value"], **marks, **drawn)]
 
 
 def _bars(rows: pd.DataFrame, value: str = "value") -> dict[str, Any]:
@@ -154,7 +256,6 @@ def _forest(rows: pd.DataFrame, name: str, colour: str) -> go.Scatter:
         error_x=_bars(rows, "difference"),
         mode="markers",
         name=name,
-        legendgroup=name,
         offsetgroup=name,
         orientation="h",
         marker={"color": colour},
@@ -168,30 +269,13 @@ def _headline(summary: pd.DataFrame) -> pd.DataFrame:
     return summary[~(ours & summary["model"].isin(several) & (summary["head"] != BEST))]
 
 
-def _one_legend_entry_each(figure: go.Figure) -> go.Figure:
-    seen: set[str] = set()
-    for trace in figure.data:
-        trace.showlegend = trace.fill is None and trace.name not in seen
-        if trace.showlegend:
-            seen.add(trace.name)
-    return figure
-
-
 def _label_of(rows: pd.DataFrame) -> pd.Series:
     ours = rows["source"] == results.THIS_RUN
-    label = rows["model"] + " " + rows["head"]
+    several = rows["head"].where(ours).groupby(rows["model"]).transform("nunique") > 1
+    label = rows["model"].where(ours & ~several, rows["model"] + " " + rows["head"])
     for model, (name, _place) in KNOWN.items():
         label = label.where(rows["model"] != model, name)
     return label.where(ours, label + " (published)")
-
-
-def _labels(rows: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(_label_of(rows)))
-
-
-def _palette(size: int) -> Iterable[str]:
-    colours = qualitative.D3 + qualitative.Set2 + qualitative.Dark24
-    return [colours[number % len(colours)] for number in range(size)]
 
 
 def _position_of(k: int) -> float:

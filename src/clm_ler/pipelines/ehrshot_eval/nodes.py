@@ -279,8 +279,8 @@ def plot_results(ehrshot_summary: ir.Table, ehrshot_verdict: ir.Table) -> list[g
     sub_tasks = [name for name in tasks.SUB_TASKS if name in present]
     means = [name for name in (*tasks.GROUPS, "14 tasks", "macro") if name in present]
     return [
-        figures.plot_shots(frame, means, "AUROC by task group"),
-        figures.plot_shots(frame, sub_tasks, "AUROC by task"),
+        figures.plot_shots(frame, means, "task group"),
+        figures.plot_shots(frame, sub_tasks, "task"),
         figures.plot_verdict(verdict_rows, means),
-        figures.plot_table(frame, [*means, *sub_tasks]),
+        figures.plot_table(frame, means),
     ]

@@ -2,13 +2,16 @@
 
 import ibis.expr.types as ir
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from ibis import _
 from plotly.subplots import make_subplots
 
+from clm_ler.corridor.figures import BLUE, RED, finish
+
 MOST_TOKENS = 25
 COLUMNS = 3
-RAISES, LOWERS = "#b2182b", "#2166ac"
+RAISES, LOWERS = RED, BLUE
 
 
 def plot_contributions(contribution_summary: ir.Table) -> go.Figure:
@@ -28,29 +31,43 @@ def plot_contributions(contribution_summary: ir.Table) -> go.Figure:
         hovertemplate="%{y}<br>weight %{x:.3f}<br>%{customdata[0]} persons, "
         "mean contribution %{customdata[1]:+.3f}<extra></extra>",
     )
-    heaviest = names[-1] if names else "nothing"
-    return go.Figure(bars).update_layout(
-        title=f"What the predictions rest on: most of all {heaviest}",
-        xaxis_title="mean absolute contribution to the log-odds (red: raises them, blue: lowers)",
-        height=140 + 22 * len(rows),
-        yaxis={"automargin": True},
-    )
+    heaviest = rows["name"].iloc[-1] if names else "nothing"
+    figure = go.Figure(bars)
+    figure.update_xaxes(title_text="mean absolute contribution to the log-odds")
+    figure.update_yaxes(tickmode="linear")
+    detail = "The heaviest tokens of the test split; orange: they raise the log-odds, blue: they lower them"
+    finding = f"The predictions rest most of all on {heaviest}"
+    return finish(figure, finding, detail, height=190 + 22 * len(rows))
 
 
 def plot_counterfactuals(lab_counterfactuals: ir.Table) -> go.Figure:
     """Return the mean risk of those who have a result of a lab, by the bin it is moved to."""
     rows = lab_counterfactuals.to_pandas()
     labs = list(dict.fromkeys(rows["name"]))
-    columns = min(COLUMNS, max(len(labs), 1))
+    lines = -(-max(len(labs), 1) // COLUMNS)
     figure = make_subplots(
-        -(-max(len(labs), 1) // columns), columns, subplot_titles=labs, shared_yaxes=True
+        lines, COLUMNS, subplot_titles=labs, shared_yaxes=True, vertical_spacing=0.45 / lines
     )
     for place, name in enumerate(labs):
         of_lab = rows[rows["name"] == name]
-        line = go.Scatter(x=of_lab["bin"], y=of_lab["risk"], mode="lines+markers", showlegend=False)
-        figure.add_trace(line, place // columns + 1, place % columns + 1)
-    height = 140 + 190 * -(-max(len(labs), 1) // columns)
-    return figure.update_layout(
-        title="Mean risk if the last result of a lab were in another bin, all else as it was",
-        height=height,
-    ).update_yaxes(rangemode="tozero")
+        line = go.Scatter(
+            x=of_lab["bin"], y=of_lab["risk"], mode="lines+markers", marker={"color": BLUE}
+        )
+        figure.add_trace(line, place // COLUMNS + 1, place % COLUMNS + 1)
+    figure.update_yaxes(rangemode="tozero", tickformat=".0%").update_xaxes(dtick=3, tickangle=0)
+    detail = (
+        "Mean risk of those with a result, were their last one in another bin (percentiles), all else "
+        "as it was"
+    )
+    height = 150 + 220 * lines
+    return finish(figure, _most_moving(rows), detail, height=height, showlegend=False)
+
+
+def _most_moving(rows: pd.DataFrame) -> str:
+    """Return which lab moves the mean risk most."""
+    if rows.empty:
+        return "No lab was moved"
+    risks = rows.groupby("name", sort=False)["risk"].agg(["min", "max"])
+    name = str((risks["max"] - risks["min"]).idxmax())
+    low, high = risks.loc[name]
+    return f"{name} moves the mean risk most: {low:.1%} to {high:.1%}"

@@ -9,6 +9,7 @@ from ibis import _
 from plotly.subplots import make_subplots
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from clm_ler.corridor.figures import BLACK, finish
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.pipelines.explain.nodes import Asked, ask, explained_rows
@@ -33,7 +34,7 @@ def draw_person(
         ValueError: If the person has no test sample.
     """
     if options.person is None:
-        return go.Figure().update_layout(title="Nobody was asked for: set explain.person")
+        return finish(go.Figure(), "Nobody was asked for: set explain.person")
     own = samples.filter(samples.person_id == _key(person_ids, options.person))
     last = own.filter(_.prediction_time == own.prediction_time.max()) if _dated(own) else own
     asked = ask(last, labelled_encoded, tokenizer, finetuned_model, options)
@@ -46,9 +47,9 @@ def draw_person(
     figure.update_xaxes(title_text="days before the prediction", autorange="reversed", row=2, col=1)
     figure.update_yaxes(title_text="adds to log-odds", row=1, col=1)
     figure.update_yaxes(title_text="risk", rangemode="tozero", row=2, col=1)
-    return figure.update_layout(
-        title=f"'{asked.task}' of one person: what each event adds", height=640
-    )
+    finding = f"{asked.task}: {_heaviest(rows)} weighs most for this person"
+    detail = "What each event adds to the log-odds, and the risk as it was predicted day by day"
+    return finish(figure, finding, detail, height=720, margin={"t": 150})
 
 
 def _key(person_ids: ir.Table, person: str) -> int:
@@ -90,6 +91,10 @@ def _events(rows: pd.DataFrame, names: dict[str, str]) -> list[go.Scatter]:
     ]
 
 
+def _heaviest(rows: pd.DataFrame) -> str:
+    return str(rows.loc[rows["adds"].abs().idxmax(), "label"]) if len(rows) else "nothing"
+
+
 def _path(asked: Asked, model: PreTrainedModel) -> go.Scatter:
     """Return the risk as it was predicted at the end of each day with an event."""
     row, end = int(asked.samples.rows[0]), int(asked.samples.ends[0])
@@ -101,4 +106,11 @@ def _path(asked: Asked, model: PreTrainedModel) -> go.Scatter:
     window = trained_window(model)
     risks = predict_proba(model, asked.store, at, asked.vocabulary, window)[:, asked.outcome]
     before = int(asked.samples.days[0]) - days[ends - 1]
-    return go.Scatter(x=before, y=risks, mode="lines+markers", name="risk", line={"shape": "hv"})
+    return go.Scatter(
+        x=before,
+        y=risks,
+        mode="lines+markers",
+        name="risk",
+        showlegend=False,
+        line={"shape": "hv", "color": BLACK},
+    )

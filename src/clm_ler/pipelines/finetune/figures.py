@@ -8,116 +8,274 @@ import numpy as np
 import plotly.graph_objects as go
 from ibis import _
 from plotly.subplots import make_subplots
-from sklearn.metrics import precision_recall_curve, roc_curve
+from scipy.stats import binomtest
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+
+from clm_ler.corridor import figures as look
 
 MOST_POINTS = 200  # of a curve: enough for the eye, too few to read single persons off
-GREY = {"color": "#999999", "dash": "dot"}
-Line = tuple[str, Any, Any]
+OURS = "fine-tuned model"
+PANEL = 320  # pixels
+# Name, x, y, and the area below it.
+Curve = tuple[str, list[float], list[float], float]
 
 
-def plot_roc(predictions: ir.Table, baseline_predictions: ir.Table) -> go.Figure:
+def plot_roc(
+    predictions: ir.Table, baseline_predictions: ir.Table, metrics: dict[str, Any]
+) -> go.Figure:
     """Return the ROC curves of the model and the baselines, classes above 0 against the rest."""
-    figure = _curves(predictions, baseline_predictions, _roc)
-    return _titled(figure, "ROC, test split", "1 - specificity", "sensitivity")
+    figure = _curves(predictions, baseline_predictions, _roc, top=False)
+    for column in range(1, _columns(figure) + 1):
+        chance = go.Scatter(
+            x=[0, 1], y=[0, 1], mode="lines", line=look.THIN, hoverinfo="skip", showlegend=False
+        )
+        figure.add_trace(chance, row=1, col=column)
+    detail = "ROC of the test split, with the area below each curve; dotted: chance"
+    return _finished(figure, _ahead(metrics), detail, "1 - specificity", "sensitivity")
 
 
-def plot_precision_recall(predictions: ir.Table, baseline_predictions: ir.Table) -> go.Figure:
+def plot_precision_recall(
+    predictions: ir.Table, baseline_predictions: ir.Table, metrics: dict[str, Any]
+) -> go.Figure:
     """Return the precision-recall curves of the model and the baselines."""
-    figure = _curves(predictions, baseline_predictions, _precision_recall)
-    return _titled(figure, "Precision and recall, test split", "recall", "precision")
+    figure = _curves(predictions, baseline_predictions, _precision_recall, top=True)
+    reports = _reports(metrics)
+    shares = []
+    for column, report in enumerate(reports.values(), start=1):
+        classes = report["samples"]["test"]["classes"]
+        shares.append(1 - classes.get("0", 0) / max(sum(classes.values()), 1))
+        chance = f"chance: prevalence {shares[-1]:.0%}"
+        look.mark_level(figure, shares[-1], chance, row=1, col=column)
+    figure.update_yaxes(range=[0, 1.02])
+    finding = "Precision and recall"
+    if len(reports) == 1 and (found := next(iter(reports.values()))["metrics"].get("auprc")):
+        finding = f"Average precision {_estimate(found)}, at a prevalence of {shares[0]:.0%}"
+    detail = "Precision and recall of the test split, with the average precision of each"
+    return _finished(figure, finding, detail, "recall", "precision")
 
 
 def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
-    """Return observed against predicted risk in tenths of the samples."""
-
-    def lines(report: dict[str, Any]) -> list[Line]:
+    """Return observed against predicted risk in tenths of the samples, with intervals by Wilson."""
+    tasks = _binary_tasks(metrics)
+    figure = _empty(list(tasks))
+    for column, report in enumerate(tasks.values(), start=1):
         curve = report["calibration_curve"]
-        return [("calibrated model", curve["predicted"], curve["observed"])]
-
-    figure = _panels(_binary_tasks(metrics), lines, mode="lines+markers")
-    figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=GREY, name="perfect"))
-    return _titled(figure, "Calibration, test split", "predicted risk", "observed risk")
+        bounds = [_wilson(*pair) for pair in zip(curve["observed"], curve["n"], strict=True)]
+        low, high = np.array(bounds).reshape(-1, 2).T
+        observed = np.array(curve["observed"])
+        top = 1.05 * max([*curve["predicted"], *high, 0.01])
+        bars = {"array": high - observed, "arrayminus": observed - low, "thickness": 1}
+        tenths = go.Scatter(
+            x=curve["predicted"],
+            y=observed,
+            mode="lines+markers",
+            line={"color": look.BLUE},
+            error_y=bars,
+            showlegend=False,
+        )
+        diagonal = go.Scatter(
+            x=[0, top], y=[0, top], mode="lines", line=look.THIN, hoverinfo="skip", showlegend=False
+        )
+        for trace in (diagonal, tenths):
+            figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(range=[0, top], row=1, col=column)
+        figure.update_yaxes(range=[0, top], row=1, col=column)
+    slopes = [report["metrics"]["calibration_slope"] for report in tasks.values()]
+    finding = f"Calibration slope {_estimate(slopes[0])}" if len(slopes) == 1 else "Calibration"
+    detail = (
+        "Observed against predicted risk, tenths of the test split, 95 % intervals; dotted: right"
+    )
+    return _finished(figure, finding, detail, "predicted risk", "observed risk")
 
 
 def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
     """Return the net benefit of acting on the model, on everyone and on nobody."""
-
-    def lines(report: dict[str, Any]) -> list[Line]:
-        curve = report["decision_curve"]
-        return [
-            ("model", curve["threshold"], curve["model"]),
-            ("everyone", curve["threshold"], curve["treat_all"]),
-            ("nobody", [0, 1], [0, 0]),
-        ]
-
     tasks = _binary_tasks(metrics)
-    highest = [max(report["decision_curve"]["treat_all"][0], 0.01) for report in tasks.values()]
-    figure = _panels(tasks, lines)
-    figure.update_yaxes(range=[-0.2 * max(highest, default=1), 1.2 * max(highest, default=1)])
-    return _titled(figure, "Decision curve, test split", "threshold probability", "net benefit")
+    figure = _empty(list(tasks))
+    useful = []
+    for column, report in enumerate(tasks.values(), start=1):
+        place = {"row": 1, "col": column}
+        curve = {name: np.array(values) for name, values in report["decision_curve"].items()}
+        gain = curve["model"] - np.maximum(curve["treat_all"], 0)
+        gains = curve["threshold"][gain > 0]
+        useful.append((gains.min(), gains.max()) if len(gains) else None)
+        top = 1.15 * max(curve["treat_all"][0], *curve["model"], 0.01)
+        right = min(1.0, 1.3 * max([*gains, 2 * curve["treat_all"][0], 0.05]))
+        shown = curve["threshold"] <= right
+        labels = []
+        for name, values, colour in (
+            ("model", curve["model"], look.BLUE),
+            ("everyone", curve["treat_all"], look.BROWN),
+        ):
+            inside = shown & (values >= -0.25 * top)
+            line = {"color": colour, "width": 2}
+            x, y = curve["threshold"][inside], values[inside]
+            figure.add_trace(
+                go.Scatter(x=x, y=y, mode="lines", line=line, showlegend=False, name=name), **place
+            )
+            labels.append((f"act on {'the model' if name == 'model' else name}", colour))
+        figure.add_hline(0, line=look.THIN, **place)
+        look.list_labels(figure, [*labels, ("dotted: on nobody", look.GREY)], top=True, **place)
+        figure.update_yaxes(range=[-0.25 * top, top], **place)
+        figure.update_xaxes(range=[0, right], **place)
+    finding = "Decision curve"
+    if len(useful) == 1:
+        gains = useful[0]
+        finding = (
+            f"Acting on the model gains between thresholds of {gains[0]:.0%} and {gains[1]:.0%}"
+            if gains
+            else "Acting on the model gains at no threshold"
+        )
+    detail = "Net benefit in the test split: true positives less false ones at the threshold's odds"
+    return _finished(figure, finding, detail, "threshold probability", "net benefit")
 
 
 def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
     """Return the AUROC of each subgroup with its interval; small groups are not shown."""
-    figure = _empty(list(_binary_tasks(metrics)))
-    for column, report in enumerate(_binary_tasks(metrics).values(), start=1):
+    tasks = _binary_tasks(metrics)
+    figure = make_subplots(
+        1,
+        max(len(tasks), 1),
+        subplot_titles=list(tasks),
+        horizontal_spacing=0.22 / max(len(tasks), 1),
+    )
+    most = 1
+    found: list[dict[str, Any]] = []
+    for column, report in enumerate(tasks.values(), start=1):
         whole = {"attribute": "all", "group": "everyone", "auroc": report["auroc"]}
         shown = [row for row in report["subgroups"] if not row["suppressed"]]
         rows = [row for row in [whole, *shown] if row["auroc"]["value"] is not None][::-1]
-        values = [row["auroc"]["value"] for row in rows]
-        figure.add_trace(
-            go.Scatter(
-                x=values,
-                y=[f"{row['attribute']}: {row['group']}" for row in rows],
-                mode="markers",
-                showlegend=False,
-                error_x={
-                    "array": [row["auroc"]["upper"] - row["auroc"]["value"] for row in rows],
-                    "arrayminus": [row["auroc"]["value"] - row["auroc"]["lower"] for row in rows],
-                },
-            ),
-            row=1,
-            col=column,
+        most, found = max(most, len(rows)), [*found, *rows[:-1]]
+        marks = _forest(rows)
+        figure.add_trace(marks, row=1, col=column)
+        if report["auroc"]["value"] is not None:
+            figure.add_vline(report["auroc"]["value"], line=look.THIN, row=1, col=column)
+        figure.update_xaxes(range=[min(0.45, *_lows(rows)), 1.02], row=1, col=column)
+        figure.add_vline(0.5, line=look.THIN, row=1, col=column)
+        look.write(
+            figure, "chance", look.GREY, x=0.5, y=1, xref="x", yref="y domain", row=1, col=column
         )
-    return _titled(figure, "AUROC by subgroup, test split, 95 % intervals", "AUROC", "")
+    ordered = sorted(found, key=lambda row: row["auroc"]["value"])
+    finding = "AUROC by subgroup"
+    if ordered and len(tasks) == 1:
+        ends = [
+            f"{row['group']} ({row['auroc']['value']:.2f})" for row in (ordered[0], ordered[-1])
+        ]
+        finding = f"Lowest in {ends[0]}, highest in {ends[1]}"
+    detail = "AUROC by subgroup of the test split with samples, 95 % intervals; dotted: everyone"
+    return _finished(figure, finding, detail, "AUROC", "", height=170 + 34 * most)
+
+
+def _forest(rows: list[dict[str, Any]]) -> go.Scatter:
+    values = [row["auroc"]["value"] for row in rows]
+    names = [f"{row['attribute']}: {row['group']}" for row in rows]
+    return go.Scatter(
+        x=values,
+        y=[
+            f"{name} (n {row['n']:,})" if "n" in row else name
+            for name, row in zip(names, rows, strict=True)
+        ],
+        mode="markers",
+        showlegend=False,
+        marker={"size": 9, "color": [look.BLACK if "n" not in row else look.BLUE for row in rows]},
+        error_x={
+            "array": [row["auroc"]["upper"] - row["auroc"]["value"] for row in rows],
+            "arrayminus": [row["auroc"]["value"] - row["auroc"]["lower"] for row in rows],
+            "color": look.GREY,
+            "thickness": 1.5,
+            "width": 0,
+        },
+    )
+
+
+def _lows(rows: list[dict[str, Any]]) -> list[float]:
+    return [row["auroc"]["lower"] - 0.02 for row in rows]
+
+
+def _reports(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return dict(sorted(metrics["tasks"].items()))
 
 
 def _binary_tasks(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {task: report for task, report in metrics["tasks"].items() if "decision_curve" in report}
 
 
+def _ahead(metrics: dict[str, Any]) -> str:
+    """Return in a line how the model compares with the baselines."""
+    reports = _reports(metrics)
+    if len(reports) == 1:
+        (report,) = reports.values()
+        if not report["baselines"]:
+            return f"AUROC {_estimate(report['auroc'])}"
+        best = max(
+            report["baselines"], key=lambda name: report["baselines"][name]["auroc"]["value"] or 0
+        )
+        theirs = report["baselines"][best]["auroc"]
+        return f"AUROC {_estimate(report['auroc'])}; best baseline, {best}: {_estimate(theirs)}"
+    ahead = [
+        all((one["difference"]["lower"] or 0) > 0 for one in report["baselines"].values())
+        for report in reports.values()
+    ]
+    return f"Clearly ahead of every baseline in {sum(ahead)} of {len(ahead)} tasks"
+
+
+def _estimate(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return "not known"
+    return f"{found['value']:.2f} ({found['lower']:.2f} to {found['upper']:.2f})"
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    found = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
 def _curves(
     predictions: ir.Table,
     baseline_predictions: ir.Table,
-    curve: Callable[[Any, Any], tuple[Any, Any]],
+    curve: Callable[[Any, Any], tuple[list[float], list[float], float]],
+    top: bool,
 ) -> go.Figure:
+    """Return a panel for each task, with names and areas in its upper or lower corner."""
     test = predictions.filter(_.split == "test")
     keys = ["sample_id", "task", "label"]
     labels = test.select(*keys)
-    ours = test.select(*keys, "probabilities").to_pandas().assign(model="fine-tuned model")
+    ours = test.select(*keys, "probabilities").to_pandas().assign(model=OURS)
     theirs = baseline_predictions.inner_join(labels, ["sample_id", "task"]).to_pandas()
-
-    def lines(task: str) -> list[Line]:
-        found = []
+    tasks = sorted(ours["task"].unique())
+    figure = _empty(tasks)
+    for column, task in enumerate(tasks, start=1):
+        found: list[Curve] = []
         for frame in (ours, theirs):
             for name, rows in frame[frame["task"] == task].groupby("model"):
                 scores, known = np.stack(rows["probabilities"]), rows["label"].to_numpy()
                 for number in range(1, scores.shape[1]):
                     title = str(name) if scores.shape[1] == 2 else f"{name}, class {number}"
                     found.append((title, *curve(known == number, scores[:, number])))
-        return found
+        _draw(figure, found, top, column)
+    return figure
 
-    return _panels({task: task for task in sorted(ours["task"].unique())}, lines)
+
+def _draw(figure: go.Figure, curves: list[Curve], top: bool, column: int) -> None:
+    texts = []
+    for number, (name, x, y, area) in enumerate(curves):
+        colour = look.colour_of(name, number)
+        line = {"color": colour, "width": 2.5 if name == OURS else 1.3}
+        trace = go.Scatter(x=x, y=y, mode="lines", name=name, line=line, showlegend=False)
+        figure.add_trace(trace, row=1, col=column)
+        texts.append((area, f"{name} {area:.2f}", colour))
+    listed = [(text, colour) for _area, text, colour in sorted(texts, reverse=True)]
+    look.list_labels(figure, listed, top, row=1, col=column)
 
 
-def _roc(labels: Any, scores: Any) -> tuple[Any, Any]:
+def _roc(labels: Any, scores: Any) -> tuple[list[float], list[float], float]:
     false_positive, true_positive, _thresholds = roc_curve(labels, scores)
-    return _thin(false_positive), _thin(true_positive)
+    return _thin(false_positive), _thin(true_positive), float(auc(false_positive, true_positive))
 
 
-def _precision_recall(labels: Any, scores: Any) -> tuple[Any, Any]:
+def _precision_recall(labels: Any, scores: Any) -> tuple[list[float], list[float], float]:
     precision, recall, _thresholds = precision_recall_curve(labels, scores)
-    return _thin(recall), _thin(precision)
+    return _thin(recall), _thin(precision), float(average_precision_score(labels, scores))
 
 
 def _thin(values: Any) -> list[float]:
@@ -125,31 +283,17 @@ def _thin(values: Any) -> list[float]:
     return np.round(values[index], 3).tolist()
 
 
-def _panels(
-    tasks: dict[str, Any], lines: Callable[[Any], list[Line]], mode: str = "lines"
-) -> go.Figure:
-    figure = _empty(list(tasks))
-    colours = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf")
-    for column, content in enumerate(tasks.values(), start=1):
-        for number, (name, x, y) in enumerate(lines(content)):
-            trace = go.Scatter(
-                x=x,
-                y=y,
-                mode=mode,
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                line={"color": colours[number % len(colours)]},
-            )
-            figure.add_trace(trace, row=1, col=column)
-    return figure
-
-
 def _empty(titles: list[str]) -> go.Figure:
     return make_subplots(rows=1, cols=max(len(titles), 1), subplot_titles=titles)
 
 
-def _titled(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
+def _columns(figure: go.Figure) -> int:
+    return len(list(figure.select_xaxes()))
+
+
+def _finished(
+    figure: go.Figure, finding: str, detail: str, x: str, y: str, height: int = PANEL + 170
+) -> go.Figure:
     figure.update_xaxes(title_text=x)
     figure.update_yaxes(title_text=y, col=1)
-    return figure.update_layout(title=title, template="plotly_white")
+    return look.finish(figure, finding, detail, height=height)

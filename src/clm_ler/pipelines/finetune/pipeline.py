@@ -107,13 +107,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 figures.plot_roc,
-                inputs=["finetune_predictions", "baseline_predictions"],
+                inputs=["finetune_predictions", "baseline_predictions", "finetune_metrics"],
                 outputs="finetune_roc",
                 name="plot_roc",
             ),
             Node(
                 figures.plot_precision_recall,
-                inputs=["finetune_predictions", "baseline_predictions"],
+                inputs=["finetune_predictions", "baseline_predictions", "finetune_metrics"],
                 outputs="finetune_precision_recall",
                 name="plot_precision_recall",
             ),

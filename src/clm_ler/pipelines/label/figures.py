@@ -6,8 +6,9 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from clm_ler.corridor.figures import BLUE, GREY, ORANGE, finish, write
+
 ATTRIBUTES = ("year", "age", "sex")
-BLUE, ORANGE = "#1f77b4", "#ff7f0e"
 
 
 def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
@@ -17,7 +18,8 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
         cols=3,
         specs=[[{"colspan": 3}, None, None], [{}, {}, {}]],
         subplot_titles=["left after each step", *(f"outcome by {name}" for name in ATTRIBUTES)],
-        row_heights=[0.6, 0.4],
+        row_heights=[0.65, 0.35],
+        vertical_spacing=0.16,
     )
     steps = [row for row in _rows(task_attrition) if row["rows_left"] is not None]
     for name, title, colour in (
@@ -31,6 +33,8 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
             orientation="h",
             name=title,
             marker={"color": colour},
+            textposition="outside",
+            cliponaxis=False,
         )
         figure.add_trace(bar, row=1, col=1)
     figure.update_yaxes(autorange="reversed", row=1, col=1)
@@ -48,9 +52,24 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
         )
         figure.add_trace(bar, row=2, col=column)
         figure.update_xaxes(type="category", row=2, col=column)
-        figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=2, col=column)
-    name = steps[0]["task"] if steps else "task"
-    return figure.update_layout(title=name, template="plotly_white", height=800)
+        highest = max((row["prevalence"] for row in groups), default=0.0)
+        figure.update_yaxes(tickformat=".0%", range=[0, 1.1 * highest or 1], row=2, col=column)
+        if not groups:
+            write(figure, "too few persons", GREY, x=0.5, y=0.5, yref="y domain", row=2, col=column)
+    detail = (
+        "Index dates and persons left after each step; below: how often the outcome is, by group"
+    )
+    layout = {"legend": {"x": 1, "xanchor": "right"}, "barmode": "group"}
+    return finish(figure, _finding(steps), detail, height=560 + 34 * len(steps), **layout)
+
+
+def _finding(steps: list[dict[str, Any]]) -> str:
+    """Return what is left in the end."""
+    if not steps:
+        return "No index dates"
+    last = steps[-1]
+    persons = "" if last["persons_left"] is None else f" of {last['persons_left']:,} persons"
+    return f"{last['task']}: {last['rows_left']:,} index dates{persons} are left"
 
 
 def _rows(table: ir.Table) -> list[dict[str, Any]]:

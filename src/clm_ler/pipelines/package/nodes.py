@@ -15,6 +15,7 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.training.checkpoints import count_data
+from clm_ler.pipelines.package.artifacts import ARTIFACTS
 from clm_ler.pipelines.package.card import write_card
 from clm_ler.pipelines.package.floor import (
     check_classes,
@@ -48,7 +49,7 @@ def package_kit(
     options: PackageOptions,
     lab_persons: ir.Table,
     label_persons: ir.Table,
-    **artifacts: Any,
+    *made: Any,
 ) -> Kit:
     """Return all that another site needs to use a model, and nothing about fewer than ``min_persons``.
 
@@ -58,11 +59,12 @@ def package_kit(
         options: What may be told.
         lab_persons: Of :func:`count_lab_persons`.
         label_persons: Of :func:`count_label_persons`.
-        artifacts: By their names in the catalog; ``None`` where nothing was made.
+        made: What ``ARTIFACTS`` lists, in its order; ``None`` where nothing was made.
 
     Raises:
         ValueError: If something lacks, belongs to another training, or is of too few persons.
     """
+    artifacts = dict(zip(ARTIFACTS, made, strict=True))
     _check_there(artifacts, reading, options.min_persons)
     models = {name: artifacts[name] for name in MODELS if artifacts[name] is not None}
     for model in models.values():

@@ -14,3 +14,7 @@ class PackageOptions(BaseModel):
         description="Fewest persons that a token, a unit, a percentile, a translation, a class or a figure "
         "of a kit may rest on",
     )
+    push_to: str | None = Field(
+        default=None,
+        description="Where the kit goes too: a folder, or hf://OWNER/NAME, a repository of the Hugging Face Hub",
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from clm_ler.corridor.figures import BLUE, RED, faint, finish
 from clm_ler.tables.cutflow import Row
 
 
@@ -40,8 +41,25 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> g
         "target": [names.index(target) for _source, target, _rows in flows],
         "value": [rows for _source, _target, rows in flows],
     }
-    figure = go.Figure(go.Sankey(node={"label": names}, link=link))
-    return figure.update_layout(title="Rows from the raw tables to the sequences")
+    ends = [target for _source, target, _rows in flows]
+    link["color"] = [faint(RED if end.startswith("lost: ") else BLUE) for end in ends]
+    node = {"label": names, "color": [RED if name.startswith("lost: ") else BLUE for name in names]}
+    figure = go.Figure(go.Sankey(node=node | {"pad": 14, "thickness": 12}, link=link))
+    detail = "Rows of the raw tables on their way to the tokens of sequences; orange: lost"
+    return finish(figure, _finding(flows), detail, height=560)
+
+
+def _finding(flows: list[tuple[str, str, int]]) -> str:
+    """Return how many rows become tokens, and why most of the others do not."""
+    kept = sum(rows for _source, target, rows in flows if target == "sequences")
+    lost: Counter[str] = Counter()
+    for _source, target, rows in flows:
+        if target.startswith("lost: "):
+            lost[target.removeprefix("lost: ")] += rows
+    share = kept / max(kept + lost.total(), 1)
+    worst = lost.most_common(1)
+    why = f"; most of the others are lost for: {worst[0][0]}" if worst else ""
+    return f"{share:.1%} of {kept + lost.total():,} rows become tokens{why}"
 
 
 def _of_enough(by_reason: Mapping[str, Counter[str]], min_persons: int) -> dict[str, Counter[str]]:

@@ -8,24 +8,26 @@ import yaml
 from pydantic import BaseModel
 
 from clm_ler.corridor.page.page import write_page
+from clm_ler.pipelines.report.artifacts import ARTIFACTS
 from clm_ler.pipelines.report.options import ReportOptions
 from clm_ler.pipelines.report.sections import sections
 
 # Parameters that tell of a machine, not of the model.
 PLACE = re.compile(
-    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|\w+_root"
+    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|push_to|\w+_root"
 )
 
 
-def write_report(parameters: dict[str, Any], options: ReportOptions, **artifacts: Any) -> str:
+def write_report(parameters: dict[str, Any], options: ReportOptions, *artifacts: Any) -> str:
     """Return one HTML page that needs nothing else: no network, no other file.
 
     Args:
         parameters: All parameters of the run.
         options: Title, and what is too few to be told.
-        artifacts: Tables, documents and figures by name; ``None`` where nothing was made.
+        artifacts: What ``ARTIFACTS`` lists, in its order; ``None`` where nothing was made.
     """
-    made = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
+    named = zip(ARTIFACTS, artifacts, strict=True)
+    made = {name: artifact for name, artifact in named if artifact is not None}
     figures = {name: artifact for name, artifact in made.items() if isinstance(artifact, go.Figure)}
     rest = {name: artifact for name, artifact in made.items() if name not in figures}
     found = sections(rest, options.min_persons)

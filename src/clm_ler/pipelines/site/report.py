@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup, escape
 
+from clm_ler.corridor.figures import THIN, finish
 from clm_ler.corridor.page.numbers import DASH, Numbers, look_up
 from clm_ler.corridor.page.page import write_page
 from clm_ler.corridor.page.parts import Row, Section, Table
@@ -208,13 +209,11 @@ def _calibration(task: dict[str, Any]) -> go.Figure:
     predicted = [row["expected"] / row["n"] for row in bins]
     observed = [row["events"] / row["n"] for row in bins]
     top = max([*predicted, *observed, np.finfo(float).eps])
-    figure = go.Figure(
-        [
-            go.Scatter(x=[0, top], y=[0, top], mode="lines", name="right", line={"dash": "dot"}),
-            go.Scatter(x=predicted, y=observed, mode="lines+markers", name="here"),
-        ]
-    )
-    figure.update_layout(
-        title="Observed and predicted risk", xaxis_title="predicted", yaxis_title="observed"
-    )
-    return figure
+    right = go.Scatter(x=[0, top], y=[0, top], mode="lines", line=THIN, showlegend=False)
+    here = go.Scatter(x=predicted, y=observed, mode="lines+markers", showlegend=False)
+    figure = go.Figure([right, here])
+    figure.update_xaxes(title_text="predicted risk").update_yaxes(title_text="observed risk")
+    expected, events = (sum(row[name] for row in bins) for name in ("expected", "events"))
+    finding = f"{events:,} outcomes, {expected:,.0f} were expected"
+    detail = "Observed against predicted risk, tenths of the predictions; dotted: right"
+    return finish(figure, finding, detail)

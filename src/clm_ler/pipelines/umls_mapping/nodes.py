@@ -10,6 +10,7 @@ import plotly.express as px
 import plotly.graph_objects as go
 from transformers import PreTrainedTokenizerBase
 
+from clm_ler.corridor.figures import PALETTE, finish
 from clm_ler.engines.portable import or_empty
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
@@ -239,10 +240,16 @@ def plot_translations(translation_report: dict[str, Any]) -> go.Figure:
             "method": [*get_args(Method), NO_METHOD],
             "system (events)": list(names.values()),
         },
+        color_discrete_sequence=PALETTE,
         color_discrete_map={NO_METHOD: "lightgray"},
-        title="Events translated into the vocabulary",
     )
-    return figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(tickformat=".0%").update_yaxes(title_text=None)
+    events = sum(rows["events"] for _system, rows in systems)
+    lost = sum(_events_by_method(rows)[NO_METHOD] for _system, rows in systems)
+    finding = f"{1 - lost / max(events, 1):.0%} of the events have a token of the vocabulary"
+    detail = "Events by code system (how many), and by how they came to their token"
+    layout = {"legend_title_text": "", "margin": {"t": 110}}
+    return finish(figure, finding, detail, height=210 + 28 * len(systems), **layout)
 
 
 def _events_by_method(rows: dict[str, Any]) -> dict[str, int]:

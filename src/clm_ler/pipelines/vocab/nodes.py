@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+from clm_ler.corridor.figures import finish
 from clm_ler.corridor.options import VocabOptions
 from clm_ler.engines import embedded
 from clm_ler.engines.portable import sum_int64
@@ -251,20 +252,38 @@ def _drift(train: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
     }
 
 
+SYMBOLS = ("circle", "diamond", "x")  # of the splits
+
+
 def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
-    """Return the share of tokens that the vocabulary covers, per system and split."""
-    bars = [
-        go.Bar(
-            name=split,
-            x=list(systems),
-            y=[shares["tokens_covered"] for shares in systems.values()],
-        )
+    """Return the share of tokens that the vocabulary covers: a mark for each split, by system."""
+    coverage = {
+        split: {system: shares["tokens_covered"] for system, shares in systems.items()}
         for split, systems in vocabulary_report["coverage"].items()
-    ]
-    figure = go.Figure(bars)
-    figure.update_layout(
-        title="Share of tokens that the vocabulary covers",
-        xaxis_title="Code system",
-        yaxis={"title": "Share of tokens", "tickformat": ".1%"},
+    }
+    least = {
+        system: min(shares.get(system, 1.0) for shares in coverage.values())
+        for system in dict.fromkeys(system for shares in coverage.values() for system in shares)
+    }
+    systems = sorted(least, key=lambda system: (system != "all", least[system]), reverse=True)
+    figure = go.Figure(
+        [
+            go.Scatter(
+                name=split,
+                x=[shares.get(system) for system in systems],
+                y=systems,
+                mode="markers",
+                marker={"size": 10, "symbol": symbol},
+            )
+            for (split, shares), symbol in zip(coverage.items(), SYMBOLS, strict=False)
+        ]
     )
-    return figure
+    figure.update_xaxes(title_text="share of tokens", tickformat=".0%")
+    figure.update_yaxes(type="category")
+    split = "test" if "test" in coverage else next(iter(coverage), "")
+    finding = "Vocabulary"
+    if systems:
+        finding = f"The vocabulary covers {coverage[split].get('all', 0):.1%} of the {split} split's tokens"
+        finding += f", least of {systems[-2] if systems[-1] == 'all' and len(systems) > 1 else systems[-1]}"
+    detail = "Share of tokens that are in the vocabulary, by code system and split"
+    return finish(figure, finding, detail, height=190 + 28 * len(systems))

@@ -1,0 +1,53 @@
+import ibis
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+
+from clm_ler import estimate
+from tests.pipelines.preprocess.site import options as site_options
+
+SETTINGS = {"threads": 2, "memory_limit": "2GB", "storage": "data"}
+
+
+def counted(**tables):
+    catalog = DataCatalog(
+        {name: MemoryDataset(table, copy_mode="assign") for name, table in tables.items()}
+    )
+    selected = {name: {"select_expr": ["id AS person_id"]} for name in tables}
+    return estimate.count_rows(catalog, site_options(tables=selected))
+
+
+def rows(number):
+    return ibis.memtable({"id": list(range(number))})
+
+
+def test_rows_are_counted_of_one_table_or_several_of_a_kind():
+    found = counted(patient=rows(3), lab={"chart": rows(4), "items": rows(2)}, procedure=rows(0))
+    assert found == {"patient": 3, "lab": 6, "procedure": 0}
+    assert estimate.tell_rows(found).text == "9: patient 3, lab 6, procedure 0"
+    some = estimate.tell_rows({"patient": 3, "lab": None})
+    assert some.text == "3: patient 3, lab is not there yet"
+    assert estimate.tell_rows({"patient": None}).text.startswith("none yet: kedro doctor")
+
+
+def test_time_grows_with_the_rows_and_is_shared_by_the_cores(tmp_path):
+    few, many = (dict(estimate.tell_tables(n, SETTINGS, tmp_path)) for n in (10**6, 10**9))
+    alone = dict(estimate.tell_tables(10**9, SETTINGS | {"threads": 1}, tmp_path))
+    assert "on 2 cores" in few["tables"] and "on 1 cores" in alone["tables"]
+    assert clock(few["tables"]) < clock(many["tables"]) < clock(alone["tables"])
+    assert "GB are free" in few["disk"]
+    remote = dict(estimate.tell_tables(10**6, SETTINGS | {"storage": "s3://b/p"}, tmp_path))
+    assert "free" not in remote["disk"]
+
+
+def clock(text):
+    return tuple(map(int, text.split()[0].split(":")))
+
+
+def test_memory_stays_below_the_engines_limit():
+    assert estimate.memory_gb(10**6, 2e9) < estimate.memory_gb(10**7, 2e9)
+    assert estimate.memory_gb(10**10, 2e9) == pytest.approx(estimate.MEMORY_GB.fixed + 2)
+
+
+def test_training_is_not_known_before_there_are_sequences():
+    told = estimate.tell_training(DataCatalog({}), {})
+    assert told.text.startswith("not known before split, preprocess and vocab")
