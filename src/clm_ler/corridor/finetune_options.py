@@ -39,6 +39,14 @@ class FinetuneOptions(FineTuning):
         ),
     ] = "model"
 
+    recalibration: Annotated[
+        Literal["auto", "none", "intercept", "platt", "isotonic"],
+        doc(
+            "How the log-odds of an outcome become its risk, fitted on validation; auto: the plainest way that "
+            "no freer one clearly betters on other persons"
+        ),
+    ] = "auto"
+
     # Evaluation
     bootstrap_replicates: Annotated[
         int, Ge(1), doc("Resamplings of the persons, for 95 % intervals")

@@ -42,8 +42,16 @@ def task(difference, positives=40):
     }
 
 
+CHOICE = {
+    "method": "platt",
+    "fewest": 40,
+    "log_loss": {"none": 0.31, "platt": 0.3, "isotonic": None},
+}
+
+
 def finetuned(**tasks):
-    return {"finetune_metrics": {"tasks": tasks}}
+    chosen = {"recalibration": dict.fromkeys(tasks, CHOICE)}
+    return {"finetune_metrics": {"tasks": tasks, "selection": chosen}}
 
 
 UNCLEAR, BETTER = estimate(0.01, -0.02, 0.04), estimate(0.04, 0.02, 0.06)

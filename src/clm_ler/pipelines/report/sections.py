@@ -200,6 +200,7 @@ def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Ta
         for name in known
     ]
     yield Table(f"{task}: measures, 95 % intervals", ["", "model", "before calibration"], measured)
+    yield from _recalibration(data, numbers, task)
     if "thresholds" not in report:
         return
     flagged: list[Row] = [
@@ -225,6 +226,20 @@ def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Ta
         if not row["suppressed"] and _large(row, numbers)
     ]
     yield Table(f"{task}: subgroups", ["by", "group", "samples", "AUROC"], groups)
+
+
+def _recalibration(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Table]:
+    """Return how the risks were made honest on validation; nothing for several classes."""
+    told = data["finetune_metrics"].get("selection", {}).get("recalibration", {}).get(task)
+    if told is None or told["fewest"] < numbers.min_persons:
+        return
+    path = f"finetune_metrics/selection/recalibration/{task}"
+    rows: list[Row] = [
+        [name, numbers.value(f"{path}/log_loss/{name}", ".4f"), "chosen" * (name == told["method"])]
+        for name in told["log_loss"]
+    ]
+    title = f"{task}: recalibration, chosen on validation"
+    yield Table(title, ["", "log loss of persons it was not fitted on", ""], rows)
 
 
 def _subgroups(data: Artifacts, task: str) -> list[dict[str, Any]]:
