@@ -38,6 +38,12 @@ def task(difference, positives=40):
                 ("flagged", "sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6)
             )
         ],
+        "alerts": [
+            {"rate": rate, "persons": persons, "threshold": 0.2}
+            | dict.fromkeys(("sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6))
+            for rate, persons in ((0.01, 3), (0.1, 30))
+        ],
+        "calibration_smooth": {"ici": estimate(0.02, 0.01, 0.03)},
         "subgroups": subgroups,
     }
 
@@ -174,7 +180,9 @@ def test_no_other_number_stands_in_a_table():
     cells = re.findall(r"<td>(.*?)</td>", text, flags=re.S)
     assert cells
     told = {cell for cell in cells if re.search(r"\d", cell)}
-    assert told == {"fewer than 10", "50-59", "calibration slope (1 is right)"}
+    assert told == {"fewer than 10", "50-59", "calibration slope (1 is right)"} | {
+        "integrated calibration index (LOESS; 0 is right)"
+    }
 
 
 def test_nothing_is_told_of_few_persons(whole):
@@ -183,6 +191,8 @@ def test_nothing_is_told_of_few_persons(whole):
     assert "finetune_metrics/tasks/t/subgroups/1/n" not in places  # 7 with the outcome
     assert "cutflow/1/persons" not in places  # 5 fewer than before
     assert "cutflow/2/persons" in places
+    assert "finetune_metrics/tasks/t/alerts/0/ppv/value" not in places  # of three persons
+    assert "finetune_metrics/tasks/t/alerts/1/ppv/value" in places
     assert not [place for place in places if place.startswith("loss_ledger/1")]
     assert "fewer than 10 test persons or samples of a class are left out" in whole.text
     assert "no code" not in whole.text

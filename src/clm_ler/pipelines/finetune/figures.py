@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 MOST_POINTS = 200  # of a curve: enough for the eye, too few to read single persons off
+BAND = "#ff7f0e"
 GREY = {"color": "#999999", "dash": "dot"}
 Line = tuple[str, Any, Any]
 
@@ -28,13 +29,32 @@ def plot_precision_recall(predictions: ir.Table, baseline_predictions: ir.Table)
 
 
 def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
-    """Return observed against predicted risk in tenths of the samples."""
+    """Return observed against predicted risk: in tenths of the samples, and smooth with its 95 % band."""
 
     def lines(report: dict[str, Any]) -> list[Line]:
         curve = report["calibration_curve"]
-        return [("calibrated model", curve["predicted"], curve["observed"])]
+        return [("tenths of the samples", curve["predicted"], curve["observed"])]
 
-    figure = _panels(_binary_tasks(metrics), lines, mode="lines+markers")
+    tasks = _binary_tasks(metrics)
+    figure = _panels(tasks, lines, mode="markers")
+    for column, report in enumerate(tasks.values(), start=1):
+        smooth = report["calibration_smooth"]
+        for name, style in (("lower", {}), ("upper", {"fill": "tonexty"}), ("observed", {})):
+            line = {"color": BAND, "width": 2 if name == "observed" else 0}
+            figure.add_trace(
+                go.Scatter(
+                    x=smooth["predicted"],
+                    y=smooth[name],
+                    mode="lines",
+                    line=line,
+                    name="smooth (LOESS), 95 % band",
+                    legendgroup="smooth",
+                    showlegend=name == "observed" and column == 1,
+                    **style,
+                ),
+                row=1,
+                col=column,
+            )
     figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=GREY, name="perfect"))
     return _titled(figure, "Calibration, test split", "predicted risk", "observed risk")
 

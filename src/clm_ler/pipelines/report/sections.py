@@ -199,6 +199,9 @@ def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Ta
         ]
         for name in known
     ]
+    if "calibration_smooth" in report:
+        ici = numbers.estimate(f"{path}/calibration_smooth/ici")
+        measured.append(["integrated calibration index (LOESS; 0 is right)", ici, ""])
     yield Table(f"{task}: measures, 95 % intervals", ["", "model", "before calibration"], measured)
     yield from _recalibration(data, numbers, task)
     if "thresholds" not in report:
@@ -215,6 +218,20 @@ def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Ta
     ]
     head = ["risk from", "flagged", "sensitivity", "specificity", "PPV"]
     yield Table(f"{task}: who is flagged", head, flagged)
+    alerted: list[Row] = [
+        [
+            numbers.value(f"{path}/alerts/{n}/rate", ".0%"),
+            numbers.value(f"{path}/alerts/{n}/threshold", ".1%"),
+            *(
+                numbers.estimate(f"{path}/alerts/{n}/{name}", ".2f")
+                for name in ("sensitivity", "specificity", "ppv")
+            ),
+        ]
+        for n, row in enumerate(report["alerts"])
+        if row["persons"] >= numbers.min_persons
+    ]
+    head = ["highest risks", "risk from", "sensitivity", "specificity", "PPV"]
+    yield Table(f"{task}: if so many are alerted", head, alerted)
     groups: list[Row] = [
         [
             row["attribute"],
