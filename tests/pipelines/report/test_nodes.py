@@ -60,6 +60,7 @@ def finetuned(**tasks):
     return {"finetune_metrics": {"tasks": tasks, "selection": chosen}}
 
 
+SOURCE = "https://doi.org/"  # a link to follow, nothing that is loaded
 UNCLEAR, BETTER = estimate(0.01, -0.02, 0.04), estimate(0.04, 0.02, 0.06)
 LEAKAGE = {
     "leakage_report": {
@@ -179,7 +180,9 @@ def test_no_other_number_stands_in_a_table():
     text = re.sub(r"<data.*?</data>", "", page(**everything()), flags=re.S)
     cells = re.findall(r"<td>(.*?)</td>", text, flags=re.S)
     assert cells
-    told = {cell for cell in cells if re.search(r"\d", cell)}
+    items = r"\d+[a-g]?|<strong>.*|t: on validation.*|t, test: .*"  # of the checklist
+    told = {cell for cell in cells if re.search(r"\d", re.sub(r"<a .*?>", "", cell))}
+    told = {cell for cell in told if not re.fullmatch(items, cell)}
     assert told == {"fewer than 10", "50-59", "calibration slope (1 is right)"} | {
         "integrated calibration index (LOESS; 0 is right)"
     }
@@ -226,7 +229,7 @@ def test_each_part_alone_makes_a_page(names, said):
 
 def test_the_page_needs_no_network_and_tells_of_no_machine():
     text = page(**everything())
-    assert [place for place in Page(text).loads if not place.startswith("#")] == []
+    assert [place for place in Page(text).loads if not place.startswith(("#", SOURCE))] == []
     assert "/somebody/here" not in text
     assert "this run" in text
     assert "running" not in [value for *_, value in Page(text).numbers]

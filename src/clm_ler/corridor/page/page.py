@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from clm_ler.corridor.page.parts import Section
+from clm_ler.corridor.page.parts import HOW_IT_WAS_MADE, Section
 
 PACKAGES = (
     "clm-ler",
@@ -47,6 +47,7 @@ def write_page(
     return environment.get_template("page.html.j2").render(
         title=title,
         sections=sections,
+        last=HOW_IT_WAS_MADE,
         figures={name: _drawn(name, figures[name]) for name in sorted(figures)},
         plotly=Markup(get_plotlyjs()),
         versions={name: version(name) for name in PACKAGES},

@@ -10,6 +10,7 @@ from clm_ler.corridor.page.numbers import DASH, Artifacts, Numbers, as_data
 from clm_ler.corridor.page.parts import Row, Section, Table
 from clm_ler.pipelines.report.explanations import explanations
 from clm_ler.pipelines.report.finding import find_out, told_tasks
+from clm_ler.pipelines.report.tripod import checklist
 
 METRICS = {
     "auroc": "AUROC",
@@ -42,7 +43,8 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
-    return [Section("What was found", find_out(data, numbers)), *made]
+    found = [Section("What was found", find_out(data, numbers)), *made]
+    return [*found, checklist(found, data, numbers)]
 
 
 def _task(data: Artifacts, numbers: Numbers) -> Section:
