@@ -184,6 +184,16 @@ def test_a_curve_of_risks_rests_on_its_bins():
         pack(tokenizer=words, finetuned_model=model, min_persons=11, labelled=samples(15))
 
 
+def test_percentiles_of_risks_stay_where_they_are_of_too_few():
+    words = tokenizer()
+    model = Model(words, training_risks=[[0.1, 0.2]])
+    pack(tokenizer=words, finetuned_model=model)
+    assert model.config.training_risks
+    kit = pack(tokenizer=words, finetuned_model=model, min_persons=11, labelled=samples(15))
+    assert model.config.training_risks is None
+    assert "between which there are 10 persons" in " ".join(kit.about["left_out"])
+
+
 def test_measures_of_few_persons_are_not_told():
     few = samples().filter(ibis._.split == "train")
     assert pack(labelled=few).parts["calibration.json"].content["test_split_at_home"] == {}

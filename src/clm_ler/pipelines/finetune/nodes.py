@@ -26,8 +26,9 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
 from clm_ler.modeling.evaluation.calibration import calibrated, fit_temperature, log_odds
 from clm_ler.modeling.evaluation.counts import ages
+from clm_ler.modeling.evaluation.ranks import person_percentiles
 from clm_ler.modeling.evaluation.recalibration import choose
-from clm_ler.modeling.inference import predict_logits, trained_window
+from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
 from clm_ler.modeling.training.finetuning import (
     FineTuningData,
     fine_tune,
@@ -89,6 +90,7 @@ def train_classifier(
     model = load_result(workspace / _point_name(trainings[best]["settings"]))
     model.config.tasks = tasks_of(frame)
     recalibration = calibrate(model, data, options.recalibration)
+    rank(model, data)
     return model, {"best": best, "trainings": trainings, "recalibration": recalibration}
 
 
@@ -142,6 +144,12 @@ def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict
         logger.info("Risks of %s are recalibrated: %s.", task, found.method)
     model.config.recalibration = maps
     return told
+
+
+def rank(model: PreTrainedModel, data: FineTuningData) -> None:
+    """Write into the model's configuration the percentiles of its risks of the training persons."""
+    risks = predict_proba(model, data.store, data.train, data.vocabulary, data.window)
+    model.config.training_risks = person_percentiles(risks, data.train.rows)
 
 
 def predict_samples(

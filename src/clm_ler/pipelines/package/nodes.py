@@ -14,6 +14,7 @@ from clm_ler import __version__
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.ranks import FEWEST_IN_A_STEP
 from clm_ler.modeling.evaluation.recalibration import FEWEST_IN_A_BIN
 from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.package.card import write_card
@@ -75,6 +76,7 @@ def package_kit(
     home = _measured(artifacts["finetune_metrics"], model, labelled, options.min_persons)
     parts = _weights(models, artifacts["encoded_sequences"], options.min_persons)
     tables, left_out = _tables(artifacts, lab_persons.to_pyarrow(), options.min_persons)
+    left_out += _forget_risks(models, options.min_persons)
     parts |= tables | _calibration(model, home)
     if definition is not None:
         parts |= _task(definition, artifacts["concept_sets"] or {})
@@ -196,6 +198,16 @@ def _calibration(model: PreTrainedModel, home: Mapping[str, Any]) -> dict[str, P
 
 def _recalibrations(model: PreTrainedModel | None) -> list[dict[str, Any]]:
     return [] if model is None else getattr(model.config, "recalibration", None) or []
+
+
+def _forget_risks(models: Mapping[str, PreTrainedModel], min_persons: int) -> list[str]:
+    """Take the percentiles of the training persons' risks out of a model, where too few persons are between them."""
+    model = models.get("finetuned_model")
+    risks = None if model is None else getattr(model.config, "training_risks", None)
+    if not risks or min_persons <= FEWEST_IN_A_STEP:
+        return []
+    model.config.training_risks = None
+    return [f"percentiles of risks between which there are {FEWEST_IN_A_STEP} persons"]
 
 
 def _measured(
