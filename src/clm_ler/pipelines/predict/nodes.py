@@ -151,21 +151,23 @@ def list_skipped(
 
     Where ids are no numbers, ``own_id`` comes last.
     """
-    known = new_demographics.select(known_id="person_id")
-    keys = [PERSON]
-    asked = new_demographics.select(PERSON)
-    reason: ir.Value = ibis.literal(NO_EVENT)
+    asked, keys = new_demographics.select(PERSON, reason=ibis.literal(NO_EVENT)), [PERSON]
     if prediction_times is not None:
-        keys, asked = MOMENT, select_times(prediction_times, options.time_zone)
-        joined = asked.left_join(known, asked.person_id == known.known_id)
-        listed = joined.known_id.notnull()
-        asked = joined.select(*MOMENT, reason=ibis.ifelse(listed, NO_EVENT_YET, NOBODY))
-        reason = asked.reason
-    left = asked.mutate(reason=reason).anti_join(predictions.select(keys).distinct(), keys)
+        asked, keys = _times_asked(new_demographics, prediction_times, options), MOMENT
+    left = asked.anti_join(predictions.select(keys).distinct(), keys)
     skipped = ibis.memtable(left.order_by(keys).to_pyarrow())
     for row in skipped.group_by("reason").agg(rows=_.count()).to_pyarrow().to_pylist():
         logger.warning("%d without a prediction: %s.", row["rows"], row["reason"])
     return with_own_ids_of(skipped, new_person_ids)
+
+
+def _times_asked(
+    demographics: ir.Table, prediction_times: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the persons and times that are asked about, and why there is no prediction if there is none."""
+    times, known = select_times(prediction_times, options.time_zone), demographics.person_id
+    reason = ibis.ifelse(times.person_id.isin(known), NO_EVENT_YET, NOBODY)
+    return times.select(*MOMENT, reason=reason)
 
 
 def _schema(about: pa.Table) -> pa.Schema:
