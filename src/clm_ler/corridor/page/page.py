@@ -58,8 +58,11 @@ def write_page(
 
 def _drawn(name: str, figure: go.Figure) -> Markup:
     """Return a figure as HTML that finds plotly's script on the page."""
-    drawn = go.Figure(figure).update_layout(autosize=True, width=None)
+    drawn = go.Figure(figure).update_layout(autosize=True, width=None, template="plotly_white")
     text = drawn.to_html(
-        full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True}
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"responsive": True, "displayModeBar": False},
     )
     return Markup(text)

@@ -55,8 +55,17 @@ def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
                 row=1,
                 col=column,
             )
-    figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=GREY, name="perfect"))
+    highest = max((_highest(report) for report in tasks.values()), default=1)
+    ends = [0, highest]
+    figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=GREY, name="perfect"))
     return _titled(figure, "Calibration, test split", "predicted risk", "observed risk")
+
+
+def _highest(report: dict[str, Any]) -> float:
+    """Return the largest risk that a calibration figure shows."""
+    curve, smooth = report["calibration_curve"], report["calibration_smooth"]
+    shown = (curve["predicted"], curve["observed"], smooth["predicted"], smooth["upper"])
+    return max(map(max, shown))
 
 
 def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:

@@ -28,6 +28,8 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
             y=[_step(row) for row in steps],
             x=[row[name] for row in steps],
             text=["" if row[name] is None else f"{row[name]:,}" for row in steps],
+            textposition="outside",
+            cliponaxis=False,
             orientation="h",
             name=title,
             marker={"color": colour},

@@ -1,5 +1,6 @@
 """How good the model is, and its training as curves."""
 
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
@@ -70,10 +71,18 @@ def plot_curves(
         points = [(entry["step"], entry[name]) for entry in history if name in entry]
         steps, values = zip(*points, strict=True) if points else ((), ())
         figure.add_trace(go.Scatter(x=steps, y=values, name=name), row=row, col=1)
-    for name, baseline in metrics["valid"]["baselines"].items():
+    corners = (
+        "top right",
+        "top left",
+        "bottom right",
+        "bottom left",
+    )  # of what baselines are called
+    for (name, baseline), corner in zip(
+        metrics["valid"]["baselines"].items(), cycle(corners), strict=False
+    ):
         scalars = objective.scalars(baseline)
         for chart, row in charts.items():
-            line = {"line_dash": "dot", "annotation_text": name}
+            line = {"line_dash": "dot", "annotation_text": name, "annotation_position": corner}
             figure.add_hline(y=scalars[chart], **line, row=row, col=1)
     figure.update_xaxes(title_text="step", row=len(charts), col=1)
-    return figure.update_layout(title="Pre-training")
+    return figure.update_layout(title="Pre-training", height=160 + 160 * len(charts))
