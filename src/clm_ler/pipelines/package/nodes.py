@@ -203,8 +203,9 @@ def _recalibrations(model: PreTrainedModel | None) -> list[dict[str, Any]]:
 def _forget_risks(models: Mapping[str, PreTrainedModel], min_persons: int) -> list[str]:
     """Take the percentiles of the training persons' risks out of a model, where too few persons are between them."""
     model = models.get("finetuned_model")
-    risks = None if model is None else getattr(model.config, "training_risks", None)
-    if not risks or min_persons <= FEWEST_IN_A_STEP:
+    if model is None or not getattr(model.config, "training_risks", None):
+        return []
+    if min_persons <= FEWEST_IN_A_STEP:
         return []
     model.config.training_risks = None
     return [f"percentiles of risks between which there are {FEWEST_IN_A_STEP} persons"]
