@@ -190,7 +190,10 @@ def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
 
 
 def _prediction_rows(
-    frame: pd.DataFrame, task: str, logits: NDArray[np.floating], probabilities: NDArray[np.floating]
+    frame: pd.DataFrame,
+    task: str,
+    logits: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
 ) -> pa.Table:
     known = np.flatnonzero(frame[task] != UNKNOWN)
     columns = ["sample_id", "person_id", "prediction_time", "split", "age"]

@@ -75,7 +75,7 @@ def predict_persons(
 ) -> pa.RecordBatchReader:
     """Return ``person_id, task, probabilities, training_above``, chunk after chunk.
 
-    Both are lists by class: the risk, and the share of the persons of the training who have a higher one (NaN where
+    Both are lists by class: the risk, and the share of the persons of the training who have a higher one (null where
     the model does not know it). From the whole history, or at each of the ``prediction_times``, where there are any: then
     ``prediction_time`` follows the person. Where ids are no numbers, ``own_id`` comes last.
 
@@ -221,6 +221,8 @@ def _predict(
 
 
 def _lists(values: NDArray[np.floating]) -> pa.ListArray:
-    """Return the rows of a matrix as lists."""
+    """Return the rows of a matrix as lists; NaN is null."""
     starts = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(starts, pa.array(values.ravel(), pa.float64()))
+    return pa.ListArray.from_arrays(
+        starts, pa.array(values.ravel(), pa.float64(), from_pandas=True)
+    )
