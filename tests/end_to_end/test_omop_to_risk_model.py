@@ -120,5 +120,11 @@ def test_every_new_person_has_a_risk_with_reasons(done):
     folder = done[0] / "new" / "07_model_output"
     risks, reasons = table(folder, "predictions"), table(folder, "prediction_reasons")
     assert len(risks) > 150
+    assert risks["training_above"].str[1].between(0.05, 0.95).all()
+    skipped, persons = (
+        table(folder, "skipped_predictions.parquet"),
+        table(folder, "predict/demographics"),
+    )
+    assert len(skipped) + len(risks) == len(persons)
     assert set(reasons["person_id"]) == set(risks["person_id"])
     assert reasons.groupby("person_id").size().max() == 5

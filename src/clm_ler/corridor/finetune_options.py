@@ -5,7 +5,7 @@ from dataclasses import field, fields, replace
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, doc
+from annotated_types import Ge, Gt, Lt, doc
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
@@ -39,6 +39,14 @@ class FinetuneOptions(FineTuning):
         ),
     ] = "model"
 
+    recalibration: Annotated[
+        Literal["auto", "none", "intercept", "platt", "isotonic"],
+        doc(
+            "How the log-odds of an outcome become its risk, fitted on validation; auto: the plainest way that "
+            "no freer one clearly betters on other persons"
+        ),
+    ] = "auto"
+
     # Evaluation
     bootstrap_replicates: Annotated[
         int, Ge(1), doc("Resamplings of the persons, for 95 % intervals")
@@ -50,6 +58,10 @@ class FinetuneOptions(FineTuning):
         0.3,
         0.5,
     )
+    alert_rates: Annotated[
+        tuple[Annotated[float, Gt(0), Lt(1)], ...],
+        doc("Shares of the predictions, those with the highest risks, of which an alert is given"),
+    ] = (0.01, 0.05, 0.1, 0.2)
     age_bands: Annotated[tuple[int, ...], doc("First ages of the bands, in years")] = (
         18,
         40,

@@ -14,7 +14,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut, evaluation_windows
-from clm_ler.modeling.evaluation.calibration import probabilities_of
+from clm_ler.modeling.evaluation.calibration import calibrated
 from clm_ler.modeling.model.configuration_clm_ler import pooled_size
 
 Integers = NDArray[np.integer]
@@ -75,14 +75,11 @@ def predict_proba(
 ) -> NDArray[np.float64]:
     """Return calibrated probabilities, float64 ``[n, num_labels]``; arguments as :func:`embed`.
 
-    The logits are divided by ``model.config.calibration_temperature`` (1 where it is not set). The classes of a
-    row sum to 1, unless the model's problem type is multi-label: then each column is a task.
+    They are calibrated as the model's configuration says. The classes of a row sum to 1, unless the model's
+    problem type is multi-label: then each column is a task.
     """
     logits = predict_logits(model, store, samples, vocabulary, window, tokens_per_batch)
-    multi_label = model.config.problem_type == "multi_label_classification"
-    return probabilities_of(
-        logits, getattr(model.config, "calibration_temperature", 1.0), multi_label
-    )
+    return calibrated(logits, model.config)
 
 
 def sample_windows(

@@ -8,6 +8,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from clm_ler.modeling.evaluation import external
 from clm_ler.modeling.evaluation.bootstrap import patient_weights
+from clm_ler.modeling.evaluation.recalibration import along
 
 N = 400
 RNG = np.random.default_rng(7)
@@ -37,7 +38,7 @@ def test_it_measures_what_others_measure(found):
 
 def test_with_the_intercept_alone_as_many_are_expected_as_were_observed(found):
     line = (found["calibration_intercept"]["value"], 1.0)
-    assert external.along(line, RISKS).sum() == pytest.approx(LABELS.sum())
+    assert along(line, RISKS).sum() == pytest.approx(LABELS.sum())
 
 
 def test_errors_are_those_of_persons():
@@ -48,24 +49,6 @@ def test_errors_are_those_of_persons():
     alone = np.arange(2 * N)
     more = external.validate(labels, risks, alone, patient_weights(alone, 60), 10)
     assert more["auroc"]["se"] < 0.85 * once["auroc"]["se"]
-
-
-@pytest.mark.parametrize("fewest", [1, 10, 60])
-def test_bins_have_enough_persons_of_both_classes_and_lose_nobody(fewest):
-    bins = external.merged_bins(LABELS, RISKS, PERSONS, fewest)
-    assert sum(row["n"] for row in bins) == N
-    assert sum(row["events"] for row in bins) == LABELS.sum()
-    assert sum(row["expected"] for row in bins) == pytest.approx(RISKS.sum())
-    means = [row["expected"] / row["n"] for row in bins]
-    assert means == sorted(means)
-    for row in bins:
-        assert row["events"] >= fewest
-        assert row["n"] - row["events"] >= fewest
-
-
-def test_bins_count_persons_not_predictions():
-    persons = np.zeros(N, int)
-    assert external.merged_bins(LABELS, RISKS, persons, 2) == []
 
 
 def test_too_few_are_not_told_of():
@@ -94,7 +77,7 @@ def test_recalibration_mends_what_is_wrong_on_others_too():
     losses = [rung["log_loss"] for rung in rungs.values()]
     assert losses == sorted(losses, reverse=True)
     whole = rungs["intercept and slope"]
-    mended = external.along((whole["intercept"], whole["slope"]), RISKS)
+    mended = along((whole["intercept"], whole["slope"]), RISKS)
     again = external.recalibrate(LABELS, mended, PERSONS)["intercept and slope"]
     assert again["intercept"] == pytest.approx(0, abs=1e-6)
     assert again["slope"] == pytest.approx(1, abs=1e-6)

@@ -9,6 +9,7 @@ from clm_ler.modeling.evaluation import metrics as evaluation
 from clm_ler.modeling.evaluation.bootstrap import patient_weights, unit_weights
 from clm_ler.modeling.evaluation.metrics import (
     SMALL_GROUPS,
+    alert_metrics,
     binary_metrics,
     calibration_curve,
     decision_curve,
@@ -176,3 +177,14 @@ def test_small_groups_cannot_be_read_or_computed(sample):
     assert value_of(shown, "auroc") == pytest.approx(
         sk.roc_auc_score(labels[mask], probabilities[mask]), **EXACT
     )
+
+
+def test_the_highest_risks_are_alerted_and_no_other():
+    risks = np.arange(100) / 100
+    labels = (risks >= 0.9).astype(int)
+    rows = alert_metrics(labels, risks, [0.05, 0.2], patient_weights(np.arange(100), 20))
+    assert [row["persons"] for row in rows] == [5, 20]
+    assert [row["sensitivity"]["value"] for row in rows] == [0.5, 1.0]
+    assert [row["ppv"]["value"] for row in rows] == [1.0, 0.5]
+    tied = alert_metrics(labels, np.full(100, 0.5), [0.05], patient_weights(np.arange(100), 20))
+    assert tied[0]["persons"] == 100

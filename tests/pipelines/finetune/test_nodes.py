@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from scipy.special import expit
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.nodes import build_labelled_sequences, encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
+from clm_ler.modeling.evaluation.recalibration import METHODS, Recalibration
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.pipelines.finetune import nodes, report
@@ -243,10 +245,33 @@ def test_the_report_tells_what_the_model_is_worth(trained):
     assert task["best_reachable_auroc"]["value"] == 1.0
     assert "counts_lightgbm" in task["verdict"]
     assert {row["attribute"] for row in task["subgroups"]} == {"gender", "race", "ethnicity", "age"}
+    assert metrics["selection"]["recalibration"]["t"]["method"] in METHODS
     assert [len(metrics["selection"]["trainings"]), metrics["selection"]["best"]] != [1, None]
     assert task["samples"]["test"]["persons"] == sum(
         SPLITS[n % 4] == "test" for n in range(PERSONS)
     )
+
+
+def test_risks_are_those_of_the_recalibration_that_is_kept(trained, tmp_path):
+    """Two tasks have one each; the saved model has them, and predicts the same."""
+    labels = trained["samples"].to_pyarrow()
+    second = labels.set_column(labels.column_names.index("task"), "task", [["u"] * len(labels)])
+    samples = (
+        trained["samples"].get_backend().create_table("two", pa.concat_tables([labels, second]))
+    )
+    options = replace(trained["options"], recalibration="intercept", method="frozen")
+    inputs = (samples, trained["encoded"], trained["tokenizer"], trained["pretrained"], tmp_path)
+    model, grid = nodes.train_classifier(*inputs, options, 1)
+    assert set(grid["recalibration"]) == {"t", "u"}
+    assert [found["method"] for found in model.config.recalibration] == ["intercept"] * 2
+    model.save_pretrained(tmp_path / "model")
+    again = type(model).from_pretrained(tmp_path / "model")
+    given = (samples, trained["encoded"], trained["tokenizer"])
+    rows = nodes.predict_samples(*given, again).to_pandas()
+    line = Recalibration(**again.config.recalibration[0])
+    of_task = rows[rows["task"] == "t"]
+    expected = expit(line.apply(np.stack(of_task["logits"])[:, 1]))
+    assert np.stack(of_task["probabilities"])[:, 1] == pytest.approx(expected)
 
 
 def test_subgroups_are_columns_of_demographics(trained):

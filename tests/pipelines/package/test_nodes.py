@@ -61,7 +61,13 @@ class Model:
 
     def __init__(self, tokenizer, **config):
         about = {"vocab_size": len(tokenizer), "model_type": "clm_ler", "tasks": ["t"]}
-        self.config = SimpleNamespace(**(about | {"calibration_temperature": 2.0} | config))
+        self.config = SimpleNamespace(
+            **(
+                about
+                | {"recalibration": [{"method": "platt", "at": [0.0], "to": [-0.5], "slope": 0.5}]}
+                | config
+            )
+        )
 
     def num_parameters(self):
         return 1234
@@ -127,7 +133,7 @@ def test_a_kit_has_what_a_site_needs_and_rows_of_enough_persons_only():
     assert percentiles.to_pylist() == [LAB | {"boundaries": [1.0]}]
     assert kit.parts["06_models/finetuned_model"].persons == 40
     home = kit.parts["calibration.json"].content
-    assert home["temperature"] == 2.0
+    assert home["recalibration"][0]["method"] == "platt"
     assert home["test_split_at_home"]["t"]["events"] == 20
     assert "0.700 (0.600 to 0.800)" in kit.parts["README.md"].content
     assert kit.about["left_out"] == [
@@ -168,6 +174,26 @@ def test_what_lacks_or_is_of_too_few_is_refused(made, told):
         pack(**made)
 
 
+def test_a_curve_of_risks_rests_on_its_bins():
+    curve = {"method": "isotonic", "at": [-2.0, 0.0], "to": [-1.0, 0.0], "slope": 1.0}
+    words = tokenizer()
+    model = Model(words, recalibration=[curve])
+    kit = pack(tokenizer=words, finetuned_model=model)
+    assert kit.parts["06_models/finetuned_model"].persons == 10
+    with pytest.raises(ValueError, match=r"bins of 10 persons .* fewer than 11"):
+        pack(tokenizer=words, finetuned_model=model, min_persons=11, labelled=samples(15))
+
+
+def test_percentiles_of_risks_stay_where_they_are_of_too_few():
+    words = tokenizer()
+    model = Model(words, training_risks=[[0.1, 0.2]])
+    pack(tokenizer=words, finetuned_model=model)
+    assert model.config.training_risks
+    kit = pack(tokenizer=words, finetuned_model=model, min_persons=11, labelled=samples(15))
+    assert model.config.training_risks is None
+    assert "between which there are 10 persons" in " ".join(kit.about["left_out"])
+
+
 def test_measures_of_few_persons_are_not_told():
     few = samples().filter(ibis._.split == "train")
     assert pack(labelled=few).parts["calibration.json"].content["test_split_at_home"] == {}
@@ -175,7 +201,7 @@ def test_measures_of_few_persons_are_not_told():
 
 def test_a_pretrained_model_alone_makes_a_kit():
     words = tokenizer()
-    config = {"tasks": None, "calibration_temperature": None}
+    config = {"tasks": None, "recalibration": None}
     kit = pack(
         tokenizer=words,
         finetuned_model=None,

@@ -58,6 +58,9 @@ class Tokenizer:
         return {token: number for number, token in enumerate(TOKENS)}
 
 
+PREDICTED = ("probabilities", "training_above")
+
+
 def make_model(**changes):
     torch.manual_seed(0)
     model = ClmLerForSequenceClassification(ClmLerConfig(**SIZES, num_labels=2))
@@ -149,6 +152,37 @@ def test_a_table_of_times_says_what_is_seen(caplog):
     seen = Samples.unlabelled(np.array([3, 8, 8]), np.array([2, 4, 5]), np.array([2, 4, 5]))
     expected = predict_proba(make_model(), store, seen, VOCABULARY, WINDOW)
     assert np.array(found["probabilities"].to_pylist()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_who_is_skipped_is_told_and_why(caplog):
+    persons = ibis.memtable({"person_id": [1, 2, 3]})
+    predicted = ibis.memtable({"person_id": [1, 3]})
+    options = PreprocessOptions(tables={})
+    found = nodes.list_skipped(persons, predicted, NUMBERS, None, options)
+    assert found.to_pyarrow().to_pylist() == [{"person_id": 2, "reason": nodes.NO_EVENT}]
+    times = [(1, "2020-01-01"), (1, "2021-01-01"), (9, "2021-01-01")]
+    columns = dict(zip(("person_id", "prediction_time"), zip(*times, strict=True), strict=True))
+    moment = {"person_id": [1], "prediction_time": [datetime(2021, 1, 1)]}
+    own = ibis.memtable({"person_id": [1, 9], "own_id": ["P-1", "P-9"]}, schema=PERSON_IDS)
+    con = ibis.duckdb.connect()
+    times = con.create_table("times", ibis.memtable(columns))
+    asked = (persons, ibis.memtable(moment), own, times, options)
+    rows = nodes.list_skipped(*asked).to_pyarrow().to_pylist()
+    told = {row["own_id"]: (row["prediction_time"], row["reason"]) for row in rows}
+    assert told == {
+        "P-1": (datetime(2020, 1, 1), nodes.NO_EVENT_YET),
+        "P-9": (datetime(2021, 1, 1), nodes.NOBODY),
+    }
+    assert "1 without a prediction: not among the persons." in caplog.text
+
+
+def test_each_risk_stands_among_those_of_the_training():
+    bounds = [np.linspace(0.01, 0.99, 99).tolist()] * 2
+    table = predict(NUMBERS, make_model(training_risks=bounds)).read_all()
+    risks, above = (np.array(table[name].to_pylist()) for name in PREDICTED)
+    assert above == pytest.approx((1 - risks).clip(0.01, 0.99), abs=1e-9)
+    unknown = predict(NUMBERS, make_model()).read_all()
+    assert unknown["training_above"].to_pylist() == [[None, None]] * 9
 
 
 def test_only_those_are_read_who_are_asked_about():

@@ -5,7 +5,8 @@ from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
 from tests.engines import both_engines
 
-DEMOGRAPHICS = {"person_id": "int64"}
+PERSONS = {"person_id": "int64"}
+DEMOGRAPHICS = PERSONS | {"region": "string"}
 OPTIONS = SplitOptions()
 
 
@@ -13,8 +14,9 @@ def assign(as_table, persons, predefined=None, pretrained=None, options=OPTIONS)
     if predefined is not None:
         predefined = as_table(predefined, {"person_id": "int64", "split": "string"})
     if pretrained is not None:
-        pretrained = as_table([(person,) for person in pretrained], DEMOGRAPHICS)
-    demographics = as_table([(person,) for person in persons], DEMOGRAPHICS)
+        pretrained = as_table([(person,) for person in pretrained], PERSONS)
+    regions = (None, "north", "south")
+    demographics = as_table([(person, regions[person % 3]) for person in persons], DEMOGRAPHICS)
     numbers = as_table([], {"person_id": "int64", "own_id": "string"})
     frame = assign_splits(demographics, predefined, pretrained, numbers, options).execute()
     assert frame.person_id.is_unique
@@ -75,3 +77,25 @@ def test_pretraining_on_more_than_the_train_share_is_an_error(as_table):
 def test_ratios_have_to_add_up():
     with pytest.raises(ValidationError, match="add up to"):
         SplitOptions(train_ratio=0.9)
+
+
+@both_engines
+def test_sites_may_be_held_out(as_table):
+    options = SplitOptions(test_regions=["south", "west"])
+    splits = assign(as_table, range(1500), options=options, pretrained=range(0, 300, 3))
+    assert {person for person, split in splits.items() if split == "test"} == {*range(2, 1500, 3)}
+    assert {splits[person] for person in range(0, 300, 3)} == {"train"}
+    assert list(splits.values()).count("valid") == pytest.approx(1000 * 0.15 / 0.85, abs=40)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"options": SplitOptions(test_regions=["south"])}, "test_regions: 2 persons are in"),
+        ({"options": SplitOptions(test_regions=["west"])}, "no person of `demographics` has such"),
+        ({"predefined": [(2, "test"), (3, "train")]}, "predefined_splits: 1 persons are in valid"),
+    ],
+)
+def test_nobody_is_tested_on_who_was_pretrained_on(as_table, given, message):
+    with pytest.raises(ValueError, match=message):
+        assign(as_table, range(9), pretrained=[2, 3, 5], **given)

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from clm_ler.corridor.page.parts import Section
+from clm_ler.corridor.page.parts import HOW_IT_WAS_MADE, Section
 
 PACKAGES = (
     "clm-ler",
@@ -47,6 +47,7 @@ def write_page(
     return environment.get_template("page.html.j2").render(
         title=title,
         sections=sections,
+        last=HOW_IT_WAS_MADE,
         figures={name: _drawn(name, figures[name]) for name in sorted(figures)},
         plotly=Markup(get_plotlyjs()),
         versions={name: version(name) for name in PACKAGES},
@@ -57,8 +58,11 @@ def write_page(
 
 def _drawn(name: str, figure: go.Figure) -> Markup:
     """Return a figure as HTML that finds plotly's script on the page."""
-    drawn = go.Figure(figure).update_layout(autosize=True, width=None)
+    drawn = go.Figure(figure).update_layout(autosize=True, width=None, template="plotly_white")
     text = drawn.to_html(
-        full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True}
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"responsive": True, "displayModeBar": False},
     )
     return Markup(text)

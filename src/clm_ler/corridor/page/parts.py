@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+HOW_IT_WAS_MADE = "How it was made"  # the last section, which every page has
+
 Row = list[Markup | str]
 
 

@@ -6,21 +6,28 @@ those of a bootstrap of persons.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from clm_ler.modeling.evaluation.bootstrap import PatientWeights, unit_weights, weighted_metrics
 from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups, smallest_cell
-from clm_ler.modeling.evaluation.logistic import clipped, logistic_fit
 from clm_ler.modeling.evaluation.metrics import log_loss
+from clm_ler.modeling.evaluation.recalibration import (
+    Line,
+    along,
+    intercept_and_slope,
+    intercept_only,
+    merged_bins,
+    on_others,
+)
 
 Array = NDArray[Any]
-Line = tuple[float, float]  # intercept and slope on the logit
 
-MOST_BINS, FOLDS = 10, 5
+MOST_BINS = 10
 
 
 def validate(
@@ -50,7 +57,7 @@ def validate(
         "events": int(labels.sum()),
         "expected": float(risks.sum()),
         **{name: _with_error(values[0], drawn[name]) for name, values in point.items()},
-        "bins": merged_bins(labels, risks, persons, fewest),
+        "bins": merged_bins(labels, risks, persons, fewest, MOST_BINS),
     }
 
 
@@ -86,55 +93,8 @@ def validate_groups(
     return rows
 
 
-def merged_bins(
-    labels: Array, risks: Array, persons: Array, fewest: int, most: int = MOST_BINS
-) -> list[dict[str, Any]]:
-    """Return ``n, expected, events`` of bins of rising risk, each of enough persons of both classes.
-
-    At most so many bins of equal size are merged with the next one until they are; what is left at the
-    end goes into the last.
-    """
-    order = np.argsort(risks, kind="stable")
-    bins: list[Array] = []
-    waiting = order[:0]
-    for part in np.array_split(order, most):
-        waiting = np.concatenate([waiting, part])
-        if smallest_cell(labels[waiting], persons[waiting]) >= fewest:
-            bins.append(waiting)
-            waiting = order[:0]
-    if bins and len(waiting):
-        bins[-1] = np.concatenate([bins[-1], waiting])
-    return [
-        {
-            "n": len(rows),
-            "expected": float(risks[rows].sum()),
-            "events": int(labels[rows].sum()),
-        }
-        for rows in bins
-    ]
-
-
-def intercept_only(labels: Array, risks: Array, weights: Array) -> Line:
-    """Return the line that shifts the logits of risks, as a regression with them as offset says."""
-    shift = logistic_fit(np.ones((len(labels), 1)), labels, logit(clipped(risks)), weights)
-    return float(shift[0]), 1.0
-
-
-def intercept_and_slope(labels: Array, risks: Array, weights: Array) -> Line:
-    """Return the line of logistic recalibration (Cox, Biometrika 1958;45:562)."""
-    scores = logit(clipped(risks))
-    design = np.column_stack([np.ones(len(scores)), scores])
-    found = logistic_fit(design, labels, np.zeros(len(scores)), weights)
-    return float(found[0]), float(found[1])
-
-
-def along(line: Line, risks: Array) -> Array:
-    """Return the recalibrated risks."""
-    intercept, slope = line
-    return np.asarray(expit(intercept + slope * logit(clipped(risks))))
-
-
-RUNGS: dict[str, Callable[[Array, Array, Array], Line]] = {
+Fit = Callable[[Array, Array, Array], Line]
+RUNGS: dict[str, Fit] = {
     "as it came": lambda labels, risks, weights: (0.0, 1.0),
     "intercept": intercept_only,
     "intercept and slope": intercept_and_slope,
@@ -147,14 +107,10 @@ def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[s
     ``log_loss`` and ``brier`` are those of risks recalibrated without the person's own fifth of the
     persons. ``None`` where there is no such line.
     """
-    fold = np.unique(persons, return_inverse=True)[1] % FOLDS
     ones = np.ones(len(labels))
     found: dict[str, dict[str, float | None]] = {}
     for name, fit in RUNGS.items():
-        others = np.full(len(labels), np.nan)
-        for number in range(FOLDS):
-            rest, own = fold != number, fold == number
-            others[own] = along(fit(labels[rest], risks[rest], ones[rest]), risks[own])
+        others = on_others(labels, risks, persons, partial(_mended, fit))
         intercept, slope = fit(labels, risks, ones)
         values = {
             "intercept": intercept,
@@ -164,6 +120,10 @@ def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[s
         }
         found[name] = {key: _finite(value) for key, value in values.items()}
     return found
+
+
+def _mended(fit: Fit, labels: Array, risks: Array, persons: Array, others: Array) -> Array:
+    return along(fit(labels, risks, np.ones(len(labels))), others)
 
 
 def _measure(labels: Array, risks: Array, weights: PatientWeights) -> dict[str, Array]:

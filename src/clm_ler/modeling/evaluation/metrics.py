@@ -106,7 +106,7 @@ def binary_metrics(
     """Return per metric the value with its 95 % bootstrap interval; None where it is not defined."""
     points = metrics(labels, probabilities, unit_weights(len(labels)))
     replicates = metrics(labels, probabilities, weights)
-    return {name: _estimate(point, replicates[name]) for name, point in points.items()}
+    return {name: estimate(point, replicates[name]) for name, point in points.items()}
 
 
 def multiclass_metrics(
@@ -127,11 +127,11 @@ def multiclass_metrics(
         for used in (once, weights)
     )
     report = {
-        f"class_{number}": {name: _estimate(point[name], replicate[name]) for name in point}
+        f"class_{number}": {name: estimate(point[name], replicate[name]) for name in point}
         for number, (point, replicate) in enumerate(zip(points, replicates, strict=True))
     }
     report["macro"] = {
-        name: _estimate(
+        name: estimate(
             np.mean([point[name] for point in points], axis=0),
             np.mean([replicate[name] for replicate in replicates], axis=0),
         )
@@ -143,7 +143,7 @@ def multiclass_metrics(
         "brier": ((probabilities - indicator) ** 2).sum(axis=1),
     }
     report["overall"] = {
-        name: _estimate(_means(values, once), _means(values, weights))
+        name: estimate(_means(values, once), _means(values, weights))
         for name, values in per_sample.items()
     }
     return report
@@ -169,7 +169,7 @@ def macro_auroc(labels: Array, probabilities: Array, weights: PatientWeights) ->
 def auroc_with_interval(labels: Array, probabilities: Array, weights: PatientWeights) -> Estimate:
     """Return the macro AUROC with its 95 % interval; arguments as :func:`macro_auroc`."""
     once = unit_weights(len(labels))
-    return _estimate(
+    return estimate(
         macro_auroc(labels, probabilities, once), macro_auroc(labels, probabilities, weights)
     )
 
@@ -182,7 +182,7 @@ def auroc_difference(
         macro_auroc(labels, probabilities, used) - macro_auroc(labels, others, used)
         for used in (unit_weights(len(labels)), weights)
     )
-    return _estimate(point, replicates)
+    return estimate(point, replicates)
 
 
 def threshold_metrics(
@@ -201,11 +201,28 @@ def threshold_metrics(
             "flagged": (flagged, np.ones(len(labels), bool)),
         }
         return {
-            name: _estimate(_means(hit, once, among), _means(hit, weights, among))
+            name: estimate(_means(hit, once, among), _means(hit, weights, among))
             for name, (hit, among) in cells.items()
         }
 
     return [{"threshold": float(t), **rates(probabilities >= t)} for t in thresholds]
+
+
+def alert_metrics(
+    labels: Array, probabilities: Array, rates: Sequence[float], weights: PatientWeights
+) -> list[dict[str, Any]]:
+    """Return what :func:`threshold_metrics` does where the share ``rate`` with the highest risks is alerted.
+
+    Each row also has the ``rate`` that was asked for, and ``persons``, of how many that is: of equal risks
+    all are alerted.
+    """
+    thresholds = [float(np.quantile(probabilities, 1 - rate, method="higher")) for rate in rates]
+    rows = threshold_metrics(labels, probabilities, thresholds, weights)
+    alerted = [weights.patient[probabilities >= threshold] for threshold in thresholds]
+    return [
+        {"rate": float(rate), "persons": len(np.unique(whose))} | row
+        for rate, whose, row in zip(rates, alerted, rows, strict=True)
+    ]
 
 
 def decision_curve(
@@ -272,7 +289,8 @@ def subgroup_metrics(
     return rows
 
 
-def _estimate(point: Array, replicates: Array) -> Estimate:
+def estimate(point: Array, replicates: Array) -> Estimate:
+    """Return a value with its 95 % bootstrap interval; None where it is not defined."""
     lower, upper = percentile_interval(replicates)
     names = ("value", "lower", "upper")
     values = (float(point[0]), lower, upper)

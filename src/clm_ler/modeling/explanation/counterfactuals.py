@@ -10,7 +10,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import cut
-from clm_ler.modeling.evaluation.calibration import probabilities_of
+from clm_ler.modeling.evaluation.calibration import calibrated
 from clm_ler.modeling.inference import TOKENS_PER_BATCH, by_batch, sample_windows, trained_window
 
 Floats = NDArray[np.float64]
@@ -52,8 +52,6 @@ def risk_by_bin(
     windows = sample_windows(store, samples, trained_window(model), model.config)
     bins = np.arange(1, vocabulary.bins + 1)
     risks = np.empty((len(samples), len(bins)))
-    several = model.config.problem_type == "multi_label_classification"
-    temperature = getattr(model.config, "calibration_temperature", 1.0)
 
     @torch.inference_mode()
     def work(index: NDArray[np.integer]) -> Floats:
@@ -67,7 +65,7 @@ def risk_by_bin(
             changed = batch["token_type_ids"].clone()
             changed[torch.arange(len(last), device=last.device), last] = int(number)
             logits = model(**batch | {"token_type_ids": changed}).logits.float().cpu().numpy()
-            columns.append(probabilities_of(logits, temperature, several)[:, outcome])
+            columns.append(calibrated(logits, model.config)[:, outcome])
         return np.stack(columns, axis=1)
 
     for index, found in by_batch(model, windows.lengths, TOKENS_PER_BATCH, work):

@@ -55,37 +55,59 @@ def plot_precision_recall(
 
 
 def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
-    """Return observed against predicted risk in tenths of the samples, with intervals by Wilson."""
+    """Return observed against predicted risk: smooth with its 95 % band, and in tenths of the samples.
+
+    The intervals of the tenths are Wilson's.
+    """
     tasks = _binary_tasks(metrics)
     figure = _empty(list(tasks))
     for column, report in enumerate(tasks.values(), start=1):
-        curve = report["calibration_curve"]
-        bounds = [_wilson(*pair) for pair in zip(curve["observed"], curve["n"], strict=True)]
-        low, high = np.array(bounds).reshape(-1, 2).T
-        observed = np.array(curve["observed"])
-        top = 1.05 * max([*curve["predicted"], *high, 0.01])
-        bars = {"array": high - observed, "arrayminus": observed - low, "thickness": 1}
-        tenths = go.Scatter(
-            x=curve["predicted"],
-            y=observed,
-            mode="lines+markers",
-            line={"color": look.BLUE},
-            error_y=bars,
-            showlegend=False,
-        )
+        curve, smooth = report["calibration_curve"], report["calibration_smooth"]
+        tenths, highest = _tenths(curve)
+        top = 1.05 * max([highest, *curve["predicted"], *smooth["predicted"], *smooth["upper"]])
         diagonal = go.Scatter(
             x=[0, top], y=[0, top], mode="lines", line=look.THIN, hoverinfo="skip", showlegend=False
         )
-        for trace in (diagonal, tenths):
+        for trace in (diagonal, *_band(smooth), tenths):
             figure.add_trace(trace, row=1, col=column)
         figure.update_xaxes(range=[0, top], row=1, col=column)
         figure.update_yaxes(range=[0, top], row=1, col=column)
     slopes = [report["metrics"]["calibration_slope"] for report in tasks.values()]
     finding = f"Calibration slope {_estimate(slopes[0])}" if len(slopes) == 1 else "Calibration"
     detail = (
-        "Observed against predicted risk, tenths of the test split, 95 % intervals; dotted: right"
+        "Observed against predicted risk of the test split: LOESS with its 95 % band, tenths with "
+        "95 % intervals; dotted: right"
     )
     return _finished(figure, finding, detail, "predicted risk", "observed risk")
+
+
+def _tenths(curve: dict[str, Any]) -> tuple[go.Scatter, float]:
+    """Return the tenths of the samples with their intervals, and the upper end of the highest one."""
+    bounds = [_wilson(*pair) for pair in zip(curve["observed"], curve["n"], strict=True)]
+    low, high = np.array(bounds).reshape(-1, 2).T
+    observed = np.array(curve["observed"])
+    marks = go.Scatter(
+        x=curve["predicted"],
+        y=observed,
+        mode="markers",
+        marker={"color": look.BLUE},
+        error_y={"array": high - observed, "arrayminus": observed - low, "thickness": 1},
+        showlegend=False,
+    )
+    return marks, float(high.max(initial=0.01))
+
+
+def _band(smooth: dict[str, Any]) -> list[go.Scatter]:
+    """Return the smooth curve over its band."""
+    styles = {
+        "lower": {"line": {"width": 0}},
+        "upper": {"line": {"width": 0}, "fill": "tonexty", "fillcolor": look.faint(look.RED)},
+        "observed": {"line": {"width": 2, "color": look.RED}},
+    }
+    return [
+        go.Scatter(x=smooth["predicted"], y=smooth[name], mode="lines", showlegend=False, **style)
+        for name, style in styles.items()
+    ]
 
 
 def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:

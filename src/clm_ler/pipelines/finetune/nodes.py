@@ -24,9 +24,11 @@ from clm_ler.modeling.data.samples import UNKNOWN
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
-from clm_ler.modeling.evaluation.calibration import fit_temperature, probabilities_of
+from clm_ler.modeling.evaluation.calibration import calibrated, fit_temperature, log_odds
 from clm_ler.modeling.evaluation.counts import ages
-from clm_ler.modeling.inference import predict_logits, trained_window
+from clm_ler.modeling.evaluation.ranks import person_percentiles
+from clm_ler.modeling.evaluation.recalibration import choose
+from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
 from clm_ler.modeling.training.finetuning import (
     FineTuningData,
     fine_tune,
@@ -67,8 +69,8 @@ def train_classifier(
     The trainings are kept in folders of their own below ``workspace``, a local folder.
 
     Returns:
-        The model, its temperature fitted on the validation samples, and the grid: the settings,
-        validation AUROC and history of every point.
+        The model, calibrated on the validation samples, and the grid: the settings, validation AUROC and
+        history of every point, and what the ``recalibration`` of each task rests on.
     """
     frame = wide_samples(samples)
     store = TokenStore.from_arrow(labelled_encoded)
@@ -86,9 +88,10 @@ def train_classifier(
         )
     best = int(np.argmax([training["validation_auroc"] for training in trainings]))
     model = load_result(workspace / _point_name(trainings[best]["settings"]))
-    calibrate(model, data)
     model.config.tasks = tasks_of(frame)
-    return model, {"best": best, "trainings": trainings}
+    recalibration = calibrate(model, data, options.recalibration)
+    rank(model, data)
+    return model, {"best": best, "trainings": trainings, "recalibration": recalibration}
 
 
 def _fine_tuning_data(
@@ -118,11 +121,35 @@ def _point_name(point: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in point.items()) or "only"
 
 
-def calibrate(model: PreTrainedModel, data: FineTuningData) -> None:
-    """Write into the model's configuration its temperature, and how long a window it was trained on."""
+def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict[str, Any]:
+    """Write into the model's configuration how logits become risks, and how long a window it was trained on.
+
+    Returns:
+        What the recalibration of each task rests on, see ``recalibration.choose``; nothing where a task has
+        several classes, which share a temperature.
+    """
     logits = predict_logits(model, data.store, data.valid, data.vocabulary, data.window)
-    model.config.calibration_temperature = fit_temperature(logits, data.valid.labels)
     model.config.window_length = data.window.override_maxlen
+    labels = data.valid.labels.reshape(len(logits), -1)
+    if labels.shape[1] == 1 and logits.shape[1] > 2:
+        model.config.calibration_temperature = fit_temperature(logits, data.valid.labels)
+        return {}
+    told, maps = {}, []
+    for task, odds, known in zip(
+        model.config.tasks, log_odds(logits, labels.shape[1] > 1).T, labels.T, strict=True
+    ):
+        rows = np.flatnonzero(known != UNKNOWN)
+        found, told[task] = choose(known[rows], odds[rows], data.valid.rows[rows], wanted)
+        maps.append(found.as_json())
+        logger.info("Risks of %s are recalibrated: %s.", task, found.method)
+    model.config.recalibration = maps
+    return told
+
+
+def rank(model: PreTrainedModel, data: FineTuningData) -> None:
+    """Write into the model's configuration the percentiles of its risks of the training persons."""
+    risks = predict_proba(model, data.store, data.train, data.vocabulary, data.window)
+    model.config.training_risks = person_percentiles(risks, data.train.rows)
 
 
 def predict_samples(
@@ -144,12 +171,14 @@ def predict_samples(
     logits = predict_logits(model, store, part, vocabulary, trained_window(model))
     frame.insert(0, "age", ages(store, part.rows, part.ends, part.days))
     tables = []
-    for number, task in enumerate(tasks_of(frame.drop(columns="age"))):
+    tasks = tasks_of(frame.drop(columns="age"))
+    for number, (task, probabilities) in enumerate(
+        by_task(calibrated(logits, model.config), tasks)
+    ):
         scores = logits.astype(np.float64)
         if part.labels.ndim == 2:  # a task's logit against 0 is that of two classes
             scores = np.column_stack([np.zeros(len(scores)), scores[:, number]])
-        calibrated = probabilities_of(scores, model.config.calibration_temperature)
-        tables.append(_prediction_rows(frame, task, scores, calibrated))
+        tables.append(_prediction_rows(frame, task, scores, probabilities))
     return _with_own_ids(ibis.memtable(pa.concat_tables(tables)), samples)
 
 
@@ -161,7 +190,10 @@ def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
 
 
 def _prediction_rows(
-    frame: pd.DataFrame, task: str, logits: NDArray[np.float64], probabilities: NDArray[np.float64]
+    frame: pd.DataFrame,
+    task: str,
+    logits: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
 ) -> pa.Table:
     known = np.flatnonzero(frame[task] != UNKNOWN)
     columns = ["sample_id", "person_id", "prediction_time", "split", "age"]

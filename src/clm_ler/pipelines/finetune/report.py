@@ -14,6 +14,7 @@ from clm_ler.modeling.evaluation.bootstrap import PatientWeights, patient_weight
 from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.evaluation.groups import age_bands
 from clm_ler.modeling.evaluation.metrics import (
+    alert_metrics,
     auroc_difference,
     auroc_with_interval,
     binary_metrics,
@@ -23,6 +24,7 @@ from clm_ler.modeling.evaluation.metrics import (
     subgroup_metrics,
     threshold_metrics,
 )
+from clm_ler.modeling.evaluation.smooth import smooth_calibration
 from clm_ler.tables.labels import sample_id
 
 Floats = NDArray[np.float64]
@@ -218,9 +220,11 @@ def _binary_details(
     } | {"age": age_bands(rows["age"].to_numpy(), options.age_bands)}
     return {
         "thresholds": threshold_metrics(labels, risks, options.thresholds, weights),
+        "alerts": alert_metrics(labels, risks, options.alert_rates, weights),
         "subgroups": subgroup_metrics(
             labels, risks, by_group, persons, weights, options.smallest_cell
         ),
         "calibration_curve": calibration_curve(labels, risks),
+        "calibration_smooth": smooth_calibration(labels, risks, weights),
         "decision_curve": decision_curve(labels, risks, CURVE_THRESHOLDS),
     }

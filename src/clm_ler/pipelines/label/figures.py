@@ -30,11 +30,11 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
             y=[_step(row) for row in steps],
             x=[row[name] for row in steps],
             text=["" if row[name] is None else f"{row[name]:,}" for row in steps],
+            textposition="outside",
+            cliponaxis=False,
             orientation="h",
             name=title,
             marker={"color": colour},
-            textposition="outside",
-            cliponaxis=False,
         )
         figure.add_trace(bar, row=1, col=1)
     figure.update_yaxes(autorange="reversed", row=1, col=1)

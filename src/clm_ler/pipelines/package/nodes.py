@@ -14,6 +14,8 @@ from clm_ler import __version__
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.evaluation.ranks import FEWEST_IN_A_STEP
+from clm_ler.modeling.evaluation.recalibration import FEWEST_IN_A_BIN
 from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.package.artifacts import ARTIFACTS
 from clm_ler.pipelines.package.card import write_card
@@ -74,8 +76,9 @@ def package_kit(
     check_classes(labelled, options.min_persons)
     definition = _definition(task, artifacts["run_record"] or {}, model)
     home = _measured(artifacts["finetune_metrics"], model, labelled, options.min_persons)
-    parts = _weights(models, artifacts["encoded_sequences"])
+    parts = _weights(models, artifacts["encoded_sequences"], options.min_persons)
     tables, left_out = _tables(artifacts, lab_persons.to_pyarrow(), options.min_persons)
+    left_out += _forget_risks(models, options.min_persons)
     parts |= tables | _calibration(model, home)
     if definition is not None:
         parts |= _task(definition, artifacts["concept_sets"] or {})
@@ -118,14 +121,29 @@ def _check_there(
         )
 
 
-def _weights(models: Mapping[str, PreTrainedModel], encoded: pa.Table) -> dict[str, Part]:
-    """Return the models; weights rest on all who were trained on together."""
+def _weights(
+    models: Mapping[str, PreTrainedModel], encoded: pa.Table, min_persons: int
+) -> dict[str, Part]:
+    """Return the models; weights rest on all who were trained on together, a curve of risks on its bins.
+
+    Raises:
+        ValueError: If these bins are of too few persons.
+    """
     persons = count_data(encoded)["persons"].get("train")
+    fewest = dict.fromkeys(models, persons)
+    if "isotonic" in [found["method"] for found in _recalibrations(models.get("finetuned_model"))]:
+        if min_persons > FEWEST_IN_A_BIN:
+            raise ValueError(
+                f"package: risks are recalibrated by bins of {FEWEST_IN_A_BIN} persons with and without the "
+                f"outcome, fewer than {min_persons} (package.min_persons): run finetune with "
+                "finetune.recalibration=platt."
+            )
+        fewest["finetuned_model"] = FEWEST_IN_A_BIN
     told = {
         "finetuned_model": "weights and configuration of the fine-tuned model",
         "pretrained_model": "weights and configuration of the pre-trained model",
     }
-    return {MODELS[name]: Part(model, told[name], persons) for name, model in models.items()}
+    return {MODELS[name]: Part(model, told[name], fewest[name]) for name, model in models.items()}
 
 
 def _tables(
@@ -172,11 +190,27 @@ def _counted_codes(source_codes: ir.Table | None) -> pa.Table:
 
 def _calibration(model: PreTrainedModel, home: Mapping[str, Any]) -> dict[str, Part]:
     """Return how logits become risks, and how good these were on the test split at home."""
-    temperature = getattr(model.config, "calibration_temperature", None)
     fewest = min((found["fewest_persons"] for found in home.values()), default=None)
-    content = {"temperature": temperature, "test_split_at_home": home}
-    holds = "the temperature, and measures of the test split at home"
+    temperature = getattr(model.config, "calibration_temperature", None)
+    found = {"recalibration": _recalibrations(model), "temperature": temperature}
+    content = found | {"test_split_at_home": home}
+    holds = "how risks are recalibrated, and measures of the test split at home"
     return {"calibration.json": Part(content, holds, fewest)}
+
+
+def _recalibrations(model: PreTrainedModel | None) -> list[dict[str, Any]]:
+    return [] if model is None else getattr(model.config, "recalibration", None) or []
+
+
+def _forget_risks(models: Mapping[str, PreTrainedModel], min_persons: int) -> list[str]:
+    """Take the percentiles of the training persons' risks out of a model, where too few persons are between them."""
+    model = models.get("finetuned_model")
+    if model is None or not getattr(model.config, "training_risks", None):
+        return []
+    if min_persons <= FEWEST_IN_A_STEP:
+        return []
+    model.config.training_risks = None
+    return [f"percentiles of risks between which there are {FEWEST_IN_A_STEP} persons"]
 
 
 def _measured(

@@ -1,5 +1,6 @@
 """Predictions for persons that a model has never seen, from their history."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import ibis
@@ -7,6 +8,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from ibis import _
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -18,16 +20,29 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import last_visible_days
+from clm_ler.modeling.evaluation.ranks import shares_above
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
 from clm_ler.tables.labels import label_samples, persons_asked, select_times
 from clm_ler.tables.meds import meds_predictions
 from clm_ler.tables.persons import are_numbers
+from clm_ler.tables.persons import with_own_ids as with_own_ids_of
+
+logger = logging.getLogger(__name__)
 
 PERSONS_PER_CHUNK = 20_000  # bounds the memory
 PERSON = "person_id"
+# Why there is no prediction.
+NO_EVENT = "no event that the model reads (predict/raw_row_counts says what was lost)"
+NO_EVENT_YET = "no event that the model reads until then"
+NOBODY = "not among the persons"
 MOMENT = [PERSON, "prediction_time"]
-PREDICTED = [pa.field("task", pa.string()), pa.field("probabilities", pa.list_(pa.float64()))]
+CLASSES = pa.list_(pa.float64())
+PREDICTED = [
+    pa.field("task", pa.string()),
+    pa.field("probabilities", CLASSES),
+    pa.field("training_above", CLASSES),
+]
 OWN_ID = pa.field("own_id", pa.string())
 
 
@@ -58,9 +73,10 @@ def predict_persons(
     model: PreTrainedModel,
     options: PreprocessOptions,
 ) -> pa.RecordBatchReader:
-    """Return ``person_id, task, probabilities`` (of the classes), chunk after chunk.
+    """Return ``person_id, task, probabilities, training_above``, chunk after chunk.
 
-    From the whole history, or at each of the ``prediction_times``, where there are any: then
+    Both are lists by class: the risk, and the share of the persons of the training who have a higher one (null where
+    the model does not know it). From the whole history, or at each of the ``prediction_times``, where there are any: then
     ``prediction_time`` follows the person. Where ids are no numbers, ``own_id`` comes last.
 
     Raises:
@@ -73,7 +89,8 @@ def predict_persons(
     def predict(part: Samples) -> NDArray[np.float64]:
         return predict_proba(model, store, part, vocabulary, window)
 
-    batches = _predict(samples, about, model.config.tasks, predict)
+    percentiles = getattr(model.config, "training_risks", None)
+    batches = _predict(samples, about, model.config.tasks, predict, percentiles)
     return with_own_ids(batches, _schema(about), new_person_ids)
 
 
@@ -123,6 +140,36 @@ def asked_samples(
     return visible_samples(frame, store), pa.Table.from_pandas(frame[MOMENT])
 
 
+def list_skipped(
+    new_demographics: ir.Table,
+    predictions: ir.Table,
+    new_person_ids: ir.Table,
+    prediction_times: ir.Table | None,
+    options: PreprocessOptions,
+) -> ir.Table:
+    """Return ``person_id, reason`` of each person without a prediction, with ``prediction_time`` where times are given.
+
+    Where ids are no numbers, ``own_id`` comes last.
+    """
+    asked, keys = new_demographics.select(PERSON, reason=ibis.literal(NO_EVENT)), [PERSON]
+    if prediction_times is not None:
+        asked, keys = _times_asked(new_demographics, prediction_times, options), MOMENT
+    left = asked.anti_join(predictions.select(keys).distinct(), keys)
+    skipped = ibis.memtable(left.order_by(keys).to_pyarrow())
+    for row in skipped.group_by("reason").agg(rows=_.count()).to_pyarrow().to_pylist():
+        logger.warning("%d without a prediction: %s.", row["rows"], row["reason"])
+    return with_own_ids_of(skipped, new_person_ids)
+
+
+def _times_asked(
+    demographics: ir.Table, prediction_times: ir.Table, options: PreprocessOptions
+) -> ir.Table:
+    """Return the persons and times that are asked about, and why there is no prediction if there is none."""
+    times, known = select_times(prediction_times, options.time_zone), demographics.person_id
+    reason = ibis.ifelse(times.person_id.isin(known), NO_EVENT_YET, NOBODY)
+    return times.select(*MOMENT, reason=reason)
+
+
 def _schema(about: pa.Table) -> pa.Schema:
     return pa.schema([*about.schema.remove_metadata(), *PREDICTED])
 
@@ -155,6 +202,7 @@ def _predict(
     about: pa.Table,
     tasks: Sequence[str],
     predict: Callable[[Samples], NDArray[np.float64]],
+    percentiles: Sequence[Sequence[float]] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the columns of ``about``, a row a sample, with each task and its probabilities."""
     schema, progress = _schema(about), Progress("predictions", len(samples), "persons")
@@ -162,8 +210,19 @@ def _predict(
         part = np.arange(first, min(first + PERSONS_PER_CHUNK, len(samples)))
         probabilities = predict(samples[part])
         whose = about.slice(first, len(part)).combine_chunks()
-        for task, shown in by_task(probabilities, tasks):
+        above = by_task(shares_above(probabilities, percentiles), tasks)
+        for (task, shown), (_task, shares) in zip(
+            by_task(probabilities, tasks), above, strict=True
+        ):
             columns = [whose[name].combine_chunks() for name in whose.column_names]
-            columns += [pa.array([task] * len(part)), pa.array(list(shown), PREDICTED[1].type)]
+            columns += [pa.array([task] * len(part)), _lists(shown), _lists(shares)]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
         progress.step(len(part))
+
+
+def _lists(values: NDArray[np.floating]) -> pa.ListArray:
+    """Return the rows of a matrix as lists; NaN is null."""
+    starts = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(
+        starts, pa.array(values.ravel(), pa.float64(), from_pandas=True)
+    )

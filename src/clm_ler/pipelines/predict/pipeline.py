@@ -55,6 +55,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="give_reasons",
             ),
             Node(
+                nodes.list_skipped,
+                inputs=[
+                    "new_demographics",
+                    "predictions",
+                    "new_person_ids",
+                    "prediction_times",
+                    OPTIONS,
+                ],
+                outputs="skipped_predictions",
+                name="list_skipped",
+            ),
+            Node(
                 nodes.export_predictions,
                 inputs=["prediction_times", "predictions", "hybrid_predictions", OPTIONS],
                 outputs="meds_predictions",

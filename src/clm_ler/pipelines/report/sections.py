@@ -1,26 +1,17 @@
 """What the page says: a section for each thing that was made; what was not made is left out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
 from clm_ler.corridor.page.numbers import DASH, Artifacts, Numbers, as_data
 from clm_ler.corridor.page.parts import Row, Section, Table
 from clm_ler.pipelines.report.explanations import explanations
-from clm_ler.pipelines.report.finding import find_out, told_tasks
+from clm_ler.pipelines.report.finding import find_out
+from clm_ler.pipelines.report.results import results
+from clm_ler.pipelines.report.tripod import checklist
 
-METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "calibration_slope": "calibration slope (1 is right)",
-    "calibration_intercept": "calibration in the large (0 is right)",
-    "expected_to_observed": "expected over observed outcomes (1 is right)",
-    "ece": "expected calibration error",
-}
 MOST_REASONS = 12
 
 
@@ -35,14 +26,15 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("vocabulary_report", _vocabulary),
         ("unit_conversions", _units),
         ("pretrain_metrics", _pretraining),
-        ("finetune_metrics", _results),
+        ("finetune_metrics", results),
         ("contribution_summary", explanations),
         ("ehrshot_verdict", _benchmark),
         ("leakage_report", _leakage),
         ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
-    return [Section("What was found", find_out(data, numbers)), *made]
+    found = [Section("What was found", find_out(data, numbers)), *made]
+    return [*found, checklist(found, data, numbers)]
 
 
 def _task(data: Artifacts, numbers: Numbers) -> Section:
@@ -158,82 +150,6 @@ def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
     head = ["split", "persons", "loss", "masked codes right", "among the first ten"]
     table = Table("How well the pre-trained model predicts", head, rows)
     return Section("Pre-training", tables=[table], figures=["pretrain_curves"])
-
-
-def _results(data: Artifacts, numbers: Numbers) -> Section:
-    found = Section("Results on the test split")
-    told = told_tasks(data, numbers.min_persons)
-    for task in told:
-        found.tables += _tables_of_task(data, numbers, task)
-    if len(told) == len(data["finetune_metrics"]["tasks"]):  # figures show all of them
-        found.figures = [
-            f"finetune_{name}"
-            for name in ("roc", "precision_recall", "calibration", "decision_curve")
-        ]
-        if all(_large(row, numbers) for task in told for row in _subgroups(data, task)):
-            found.figures.append("finetune_subgroups")
-    return found
-
-
-def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Table]:
-    path, report = f"finetune_metrics/tasks/{task}", data["finetune_metrics"]["tasks"][task]
-    rows: list[Row] = [["fine-tuned model", numbers.estimate(f"{path}/auroc"), ""]]
-    rows += [
-        [
-            name,
-            numbers.estimate(f"{path}/baselines/{name}/auroc"),
-            numbers.estimate(f"{path}/baselines/{name}/difference", "+.3f"),
-        ]
-        for name in report["baselines"]
-    ]
-    if "best_reachable_auroc" in report:
-        best = numbers.estimate(f"{path}/best_reachable_auroc")
-        rows.append(["best that can be reached (simulated)", best, ""])
-    yield Table(f"{task}: the model and its opponents", ["", "AUROC", "model minus this"], rows)
-    known = [name for name in METRICS if name in report["metrics"]]
-    measured: list[Row] = [
-        [
-            METRICS[name],
-            numbers.estimate(f"{path}/metrics/{name}"),
-            numbers.estimate(f"{path}/before_calibration/{name}"),
-        ]
-        for name in known
-    ]
-    yield Table(f"{task}: measures, 95 % intervals", ["", "model", "before calibration"], measured)
-    if "thresholds" not in report:
-        return
-    flagged: list[Row] = [
-        [
-            numbers.value(f"{path}/thresholds/{n}/threshold", ".0%"),
-            *(
-                numbers.estimate(f"{path}/thresholds/{n}/{name}", ".2f")
-                for name in ("flagged", "sensitivity", "specificity", "ppv")
-            ),
-        ]
-        for n in range(len(report["thresholds"]))
-    ]
-    head = ["risk from", "flagged", "sensitivity", "specificity", "PPV"]
-    yield Table(f"{task}: who is flagged", head, flagged)
-    groups: list[Row] = [
-        [
-            row["attribute"],
-            row["group"],
-            numbers.count(f"{path}/subgroups/{n}/n"),
-            numbers.estimate(f"{path}/subgroups/{n}/auroc"),
-        ]
-        for n, row in enumerate(report["subgroups"])
-        if not row["suppressed"] and _large(row, numbers)
-    ]
-    yield Table(f"{task}: subgroups", ["by", "group", "samples", "AUROC"], groups)
-
-
-def _subgroups(data: Artifacts, task: str) -> list[dict[str, Any]]:
-    rows = data["finetune_metrics"]["tasks"][task].get("subgroups", [])
-    return [row for row in rows if not row["suppressed"]]
-
-
-def _large(row: dict[str, Any], numbers: Numbers) -> bool:
-    return min(row["positives"], row["n"] - row["positives"]) >= numbers.min_persons
 
 
 def _benchmark(data: Artifacts, numbers: Numbers) -> Section:

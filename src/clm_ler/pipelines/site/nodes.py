@@ -14,7 +14,7 @@ from ibis import _
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.modeling.evaluation.external import along
+from clm_ler.modeling.evaluation.recalibration import along
 from clm_ler.tables.tasks.definition import TaskOptions
 
 logger = logging.getLogger(__name__)

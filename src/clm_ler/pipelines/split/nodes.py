@@ -18,16 +18,17 @@ def assign_splits(
 ) -> ir.Table:
     """Return each person's split, with the own id where ids are no numbers.
 
-    A predefined table decides alone; persons whom it does not list have no split. Otherwise the MD5
-    digest of the salted person_id decides. Persons on whom another run was pre-trained are only in
+    A predefined table decides alone; persons whom it does not list have no split. Otherwise persons of
+    ``test_regions`` are test, and of the others the MD5 digest of the salted person_id decides. Persons on whom another run was pre-trained are only in
     train, and the others are dealt out so that the ratios hold over all persons.
 
     Raises:
-        ValueError: If the predefined table puts a person in two splits or names an unknown one, or
-            if the pre-training has used more persons than train may have.
+        ValueError: If the predefined table puts a person in two splits or names an unknown one, if it or
+            ``test_regions`` puts one out of train who was pre-trained on, if nobody is of these regions, or if
+            the pre-training has used more persons than train may have.
     """
     splits = _deal_out(
-        demographics.select("person_id"),
+        demographics,
         _with_keys(predefined_splits),
         _with_keys(pretraining_persons),
         options,
@@ -47,7 +48,20 @@ def _deal_out(
 ) -> ir.Table:
     if predefined_splits is not None:
         _check_predefined(predefined_splits)
-        return persons.join(predefined_splits.select("person_id", "split").distinct(), "person_id")
+        given = predefined_splits.select("person_id", "split").distinct()
+        _check_pretrained(
+            given.filter(_.split != "train"), pretraining_persons, "predefined_splits"
+        )
+        return persons.select("person_id").join(given, "person_id")
+    if options.test_regions:
+        held_out = persons.region.isin(options.test_regions).fill_null(False)
+        test = persons.filter(held_out).select("person_id", split=ibis.literal("test"))
+        _check_pretrained(test, pretraining_persons, "split.test_regions")
+        if not _count(test):
+            raise ValueError("split.test_regions: no person of `demographics` has such a region.")
+        others = persons.filter(~held_out)
+        return test.union(_deal_out(others, None, pretraining_persons, options.without_test()))
+    persons = persons.select("person_id")
     if pretraining_persons is None:
         return persons.mutate(split=_split_by_digest(persons, options.ratios, options.salt))
     known = pretraining_persons.select(known_id="person_id").distinct()
@@ -75,7 +89,8 @@ def _split_by_digest(
 
 def _threshold(share: float) -> str:
     """Return the hexadecimal text below which the share of all 32-bit digests lies."""
-    return f"{round(share * 2**32):08x}" if share < 1 else "g"
+    bound = round(share * 2**32)
+    return f"{bound:08x}" if bound < 2**32 else "g"
 
 
 def _ratios_of_others(marked: ir.Table, options: SplitOptions) -> tuple[float, float, float]:
@@ -90,6 +105,19 @@ def _ratios_of_others(marked: ir.Table, options: SplitOptions) -> tuple[float, f
         )
     others = max(counts["all"] - counts["known"], 1)
     return (train - counts["known"]) / others, valid / others, test / others
+
+
+def _check_pretrained(unseen: ir.Table, pretrained: ir.Table | None, name: str) -> None:
+    """Raise if somebody was pre-trained on who is to be unseen."""
+    if pretrained is not None and (seen := _count(unseen.semi_join(pretrained, "person_id"))):
+        raise ValueError(
+            f"{name}: {seen} persons are in valid or test whom the pre-training has used "
+            "(pretraining_persons): they may only be in train."
+        )
+
+
+def _count(table: ir.Table) -> int:
+    return int(table.count().to_pyarrow().as_py())
 
 
 def _check_predefined(splits: ir.Table) -> None:

@@ -13,6 +13,12 @@ class SplitOptions(BaseModel):
     test_ratio: float = Field(default=0.15, ge=0, le=1, description="Share of test")
     salt: str = Field(default="clm-ler", description="Another salt deals out anew")
 
+    test_regions: tuple[str, ...] = Field(
+        default=(),
+        description="Sites that are held out: persons of these values of `region` are test, and the shares of "
+        "train and valid deal out the others",
+    )
+
     @property
     def ratios(self) -> tuple[float, float, float]:
         """Shares of train, valid and test."""
@@ -25,4 +31,13 @@ class SplitOptions(BaseModel):
             raise ValueError(
                 f"train_ratio, validation_ratio and test_ratio add up to {total}, not 1"
             )
+        if self.test_regions and not self.train_ratio + self.validation_ratio:
+            raise ValueError("test_regions leave nobody for train: train_ratio is 0")
         return self
+
+    def without_test(self) -> "SplitOptions":
+        """Return the same where test is settled otherwise."""
+        train, valid, _test = self.ratios
+        whole = train + valid
+        shares = {"train_ratio": train / whole, "validation_ratio": valid / whole}
+        return self.model_copy(update=shares | {"test_ratio": 0.0, "test_regions": ()})
