@@ -56,6 +56,12 @@ def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
     return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
 
+def count_repeated(table: ir.Table, column: str) -> int:
+    """Return how many values of a column are in several rows: a join by it would multiply rows."""
+    rows = table.filter(table[column].notnull()).group_by(column).agg(rows=ibis._.count())
+    return int(rows.filter(rows.rows > 1).count().to_pyarrow().as_py())
+
+
 def sum_int64(numbers: ir.IntegerColumn) -> ir.IntegerScalar:
     """Return the sum of whole numbers as int64.
 
