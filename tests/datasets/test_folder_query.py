@@ -10,6 +10,7 @@ from kedro.io import DatasetError
 from clm_ler.datasets.folder_query import FolderQueryDataset
 from clm_ler.engines import engine_of
 from clm_ler.files.location import dataset_location
+from clm_ler.tables.sources import TableSource, select
 from tests.engines import both_engines
 
 QUERY = """
@@ -271,6 +272,20 @@ def test_a_line_with_too_many_fields_is_an_error_without_its_content(tmp_path, b
     with pytest.raises(Exception, match=line if backend.name == "duckdb" else "gave up") as error:
         dataset.load().to_pyarrow()
     assert "secret" not in str(error.value)
+
+
+@both_engines
+def test_local_times_of_a_query_stay_as_they_are(tmp_path, backend):
+    (tmp_path / "visits.csv").write_text("id,day\n1,2020-01-01T10:30:00Z\n")
+    dataset = FolderQueryDataset(
+        folder=str(tmp_path),
+        query="SELECT v.id, CAST(v.day AS TIMESTAMP) AS day FROM visits AS v",
+        time_zone="Europe/Berlin",
+        connection={"backend": backend.name},
+    )
+    source = TableSource(select_expr=("day AS date",))
+    rows = select(dataset.load(), source, {"date": "time"}, "visits", time_zone="Europe/Berlin")
+    assert rows.time.cast("string").to_pyarrow().to_pylist() == ["2020-01-01 11:30:00"]
 
 
 @both_engines

@@ -59,8 +59,8 @@ class FhirDataset(FileDataset):
         files = sorted(self._files())
         if not files:
             raise DatasetError(f"There is no resource {self._resource} in {self._folder}")
-        table = engine_of(self.connection).read_ndjson(files, RESOURCES[self._resource])
-        return table.filter(table.resourceType == self._resource)
+        # Resources of another type stay: they are counted.
+        return engine_of(self.connection).read_ndjson(files, RESOURCES[self._resource])
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""

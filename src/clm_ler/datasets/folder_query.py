@@ -117,7 +117,7 @@ class FolderQueryDataset(FileDataset):
             if view := views.get(node.name.lower()):
                 node.replace(exp.alias_(exp.to_table(view), node.alias_or_name, table=True))
         query = read_dates(query, lambda node: kinds.get(id(node)), engine, self._time_zone)
-        return self.connection.sql(engine.sql(query))
+        return engine.as_local(self.connection.sql(engine.sql(query)))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""

@@ -73,6 +73,10 @@ class Engine(ABC):
     def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
         """Return the table with its times that have a zone as local times without one."""
 
+    def as_local(self, table: ir.Table) -> ir.Table:
+        """Return a table whose times are local already, whatever type the engine has given them."""
+        return table
+
     @abstractmethod
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write, null for null."""

@@ -1,9 +1,11 @@
 """Spark, the engine for data that is beyond one machine."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import fsspec
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -85,6 +87,15 @@ class Spark(Engine):
         zoned = _zoned_columns(self._frame(table))
         return table.mutate({name: _from_utc_timestamp(table[name], zone) for name in zoned})
 
+    def as_local(self, table: ir.Table) -> ir.Table:
+        """Return a table whose times are local already: what Spark's SQL casts has a zone else."""
+        frame = self._frame(table)
+        zoned = _zoned_columns(frame)
+        if not zoned:
+            return table
+        local = {name: frame[name].cast("timestamp_ntz") for name in zoned}
+        return self._view(frame.withColumns(local))
+
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write."""
         return _conv(digits, 16, 10).cast("int64")
@@ -117,7 +128,7 @@ class Spark(Engine):
         found = frame.cache().filter(f.col(bad).isNotNull()).groupBy("_file").count().first()
         frame.unpersist()
         if found:
-            raise ValueError(f"{found['_file']}: {found['count']} lines are no JSON.")
+            raise ValueError(_no_json(found["_file"], found["count"]))
         return self._view(frame.drop(bad, "_file"))
 
     def read_literal_text(
@@ -219,6 +230,22 @@ def _without_values(error: BaseException) -> str | None:
     from pyspark.errors import AnalysisException, ParseException
 
     return str(error) if isinstance(error, AnalysisException | ParseException) else None
+
+
+def _no_json(file: str, count: int) -> str:
+    """Return where the first of a file's lines that are no JSON is."""
+    with fsspec.open(file.replace("s3a://", "s3://"), "rb", compression="infer") as lines:
+        bad = next((at for at, line in enumerate(lines, 1) if not _is_json(line)), None)
+    first = f", line {bad} first" if bad else ""
+    return f"{file}: {count} lines are no JSON{first}. Export it anew, or mend them."
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line or "null")
+    except ValueError:
+        return not line.strip()
+    return True
 
 
 def _zoned_columns(frame: "DataFrame") -> list[str]:

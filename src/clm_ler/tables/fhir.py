@@ -31,6 +31,7 @@ Fields = Any  # a table or a struct: fields by name
 
 def patients(patient: ir.Table) -> ir.Table:
     """Return one row per Patient, with the categories of US Core."""
+    patient = patient.filter(patient.resourceType == "Patient")
     return patient.select(
         "id",
         birth_date=patient.birthDate,
@@ -43,7 +44,7 @@ def patients(patient: ir.Table) -> ir.Table:
 
 def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
     """Return Conditions, known when they were recorded, and deaths."""
-    dead = patient.filter(patient.deceasedDateTime.notnull())
+    dead = patient.filter(patient.resourceType == "Patient", patient.deceasedDateTime.notnull())
     deaths = dead.select(
         patient=dead.id,
         date=dead.deceasedDateTime,
@@ -99,7 +100,7 @@ def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
         "patient": _id_of(observation.subject),
         "date": _observed(observation),
         "available": observation.issued,
-        "happened": _happened("Observation", observation.status),
+        "happened": _happened("Observation", observation),
     }
     own = observation.select(**common, **_result(observation))
     parts = observation.select(**common, part=observation.component.unnest())
@@ -149,7 +150,7 @@ def _encounters(rows: ir.Table | None) -> ir.Table | None:
         available=ibis.null("string"),
         system=rows["class"].system,
         code=rows["class"].code,
-        happened=_happened("Encounter", rows.status),
+        happened=_happened("Encounter", rows),
     )
 
 
@@ -176,7 +177,6 @@ def _codes(
     status: ir.StringValue | None = None,
 ) -> ir.Table:
     coding = _coding(concept)
-    status = rows.status if status is None else status
     available = ibis.null("string") if available is None else available
     return rows.select(
         patient=_id_of(rows.subject),
@@ -184,7 +184,7 @@ def _codes(
         available=available,
         system=coding.system,
         code=coding.code,
-        happened=_happened(resource, status),
+        happened=_happened(resource, rows, status),
     )
 
 
@@ -197,7 +197,7 @@ def _medications(
     reference = rows.medicationReference.reference
     inner = rows.contained.filter(lambda one: ibis.literal("#").concat(one.id) == reference)
     own, contained = _coding(rows.medicationCodeableConcept), _coding(inner[0].code)
-    happened = _happened(resource, rows.status)
+    happened = _happened(resource, rows)
     if "intent" in rows.columns:
         happened &= rows.intent.notin(_INTENDED).fill_null(True)
     codes = rows.select(
@@ -240,8 +240,13 @@ def _id_of(reference: ir.StructValue) -> ir.StringValue:
     return text.re_replace("^.*/", "").nullif("")
 
 
-def _happened(resource: str, status: ir.StringValue) -> ir.BooleanValue:
-    return status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
+def _happened(
+    resource: str, rows: ir.Table, status: ir.StringValue | None = None
+) -> ir.BooleanValue:
+    """Return whether a row is of the resource at all, and tells of something that happened."""
+    status = rows.status if status is None else status
+    of_it = rows.resourceType == resource  # a file may hold others, whatever its first line says
+    return of_it & status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
 
 
 def _effective(rows: ir.Table) -> ir.StringValue:
