@@ -180,7 +180,8 @@ def export(tmp_path):
     root = tmp_path / "export"
     root.mkdir()
     for number, (kind, resources) in enumerate(EXPORT.items()):
-        lines = [json.dumps({"resourceType": kind} | one) + "\n" for one in resources]
+        lines = [json.dumps({"resourceType": kind} | one) + "\r\n\r\n" for one in resources]
+        lines[0] = f"\n{lines[0]}"
         half = len(lines) // 2
         (root / f"{number}.ndjson").write_text("".join(lines[half:]))
         if half:
@@ -320,6 +321,8 @@ def _load(export, backend, resource):
     [
         ("{not json}", "line 1: this is no FHIR resource"),
         ('{"a": 1}', "line 1: this is no FHIR resource"),
+        ('\n\n{"a": 1}', "line 3: this is no FHIR resource"),
+        ('{"resourceType": "Bundle", "entry": []}', "x.ndjson is a Bundle: export"),
         ('{"resourceType": "MedicationOrder"}', "as in FHIR DSTU2; R4 is read"),
         ('{"resourceType": "MedicationRequest", "medication": {}}', "as in FHIR R5; R4 is read"),
     ],

@@ -50,6 +50,7 @@ class Spark(Engine):
         """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
         # What cannot be read becomes null, as on DuckDB, and is counted.
         self._session.conf.set("spark.sql.ansi.enabled", "false")
+        self._session.conf.set("spark.sql.session.timeZone", "UTC")  # of a session that was there
         # Dates before 1582 are written as the days they are; what is no birth is counted later.
         self._session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")

@@ -53,7 +53,7 @@ def deaths(facts: Iterable[Fact], system: str, code: str) -> list[Fact]:
 
 
 def write_omop(folder: Path, persons: list[Person], facts: list[Fact]) -> View:
-    """A CDM: texts with offsets in CSV, typed local times in Parquet; each code is a concept."""
+    """A CDM: persons in Parquet, times in CSV as they are written; each code is a concept."""
     concepts: dict[tuple, int] = {}
 
     def concept(vocabulary: str | None, code: str | None, name: str | None = None) -> int:
@@ -96,7 +96,7 @@ def write_omop(folder: Path, persons: list[Person], facts: list[Fact]) -> View:
     seen = [one for one in facts if one.table == "lab" and one.code in ("72514-3", "5778-6")]
     measured = [one for one in facts if one.table == "lab" and one not in seen]
     tables = {
-        "PERSON.csv": [
+        "PERSON.parquet": [
             {
                 "person_id": one.id,
                 "gender_concept_id": concept("Gender", one.gender),
@@ -106,8 +106,8 @@ def write_omop(folder: Path, persons: list[Person], facts: list[Fact]) -> View:
                 "race_concept_id": concept("Race", one.race, one.race),
                 "ethnicity_concept_id": concept("Ethnicity", one.ethnicity),
                 "location_id": 1 if one.region else None,
-                **dict.fromkeys(["gender_source_value", "race_source_value"]),
-                "ethnicity_source_value": None,
+                "gender_source_value": 1,  # a number, as a hospital codes it
+                **dict.fromkeys(["race_source_value", "ethnicity_source_value"]),
             }
             for one in persons
         ],
@@ -138,6 +138,7 @@ def write_omop(folder: Path, persons: list[Person], facts: list[Fact]) -> View:
         }
         for (vocabulary, code, name), number in concepts.items()
     ]
+    pd.DataFrame(tables.pop("PERSON.parquet")).to_parquet(folder / "PERSON.parquet")
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(folder / name, index=False)
     return persons, deaths(facts, "OMOP", "DEATH")
