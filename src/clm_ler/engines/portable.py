@@ -61,9 +61,10 @@ def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
     return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
 
-def count_repeated(table: ir.Table, column: str) -> int:
-    """Return how many values of a column are in several rows: a join by it would multiply rows."""
-    rows = table.filter(table[column].notnull()).group_by(column).agg(rows=ibis._.count())
+def count_repeated(table: ir.Table, *columns: str) -> int:
+    """Return how many values of a key are in several rows: a join by it would multiply rows."""
+    known = [table[column].notnull() for column in columns]
+    rows = table.filter(known).group_by(columns).agg(rows=ibis._.count())
     return int(rows.filter(rows.rows > 1).count().to_pyarrow().as_py())
 
 
