@@ -124,7 +124,7 @@ EXPORT = {
             "medicationReference": to("Medication/m3"),
         },
     ],
-    "Medication": [{"id": "m3", "code": concept("3", RXNORM)}],
+    "Medication": [{"id": "m3", "code": concept("3", RXNORM)}] * 2,  # as an export has it again
     "Immunization": [
         {
             "status": "completed",
