@@ -1,4 +1,6 @@
 import gzip
+from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,7 +8,9 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.folder_query import FolderQueryDataset
+from clm_ler.engines import engine_of
 from clm_ler.files.location import dataset_location
+from clm_ler.tables.sources import TableSource, select
 from tests.engines import both_engines
 
 QUERY = """
@@ -73,6 +77,18 @@ def test_one_table_in_two_formats_is_refused(folder):
     (folder / "person.csv").write_text(PERSONS)
     with pytest.raises(DatasetError, match="several formats"):
         load(folder)
+
+
+def test_a_lookup_that_would_multiply_rows_is_refused(folder):
+    lookups = {"concept": "concept_id", "site": "site_id"}
+    dataset = partial(FolderQueryDataset, folder=str(folder), query=QUERY, optional=OPTIONAL)
+    assert dataset(lookups=lookups).load().count().execute() == 3
+    with (folder / "CONCEPT.csv").open("a") as file:
+        file.write("8532\tFEMALE\tF\n")
+    with pytest.raises(
+        DatasetError, match="1 values of 'concept_id' are in several rows of concept"
+    ):
+        dataset(lookups=lookups).load()
 
 
 def test_a_wrong_folder_is_named(tmp_path):
@@ -209,6 +225,88 @@ def test_parquet_files_of_one_table_may_differ_in_their_types(tmp_path, backend)
     query = "SELECT v.id AS person_id, v.code FROM visits AS v"
     rows = load(tmp_path, query, [], backend.name)
     assert [tuple(row.values()) for row in rows] == [("1", "x"), ("b", "y")]
+
+
+# What dumps of hospitals have: a mark of the byte order, line ends of Windows, other separators.
+DUMPS = {
+    "windows": "\ufeffid,code\r\n1,x\r\n2,\r\n",
+    "semicolons": "ID;Code\n1;x\n2;\n",
+    "bars": '"id"|"code"\n"1"|"x"\n"2"|\n',
+    "quoted tabs": '"id"\t"code"\n1\t"x"\n2\t\n',
+    "remarks": "id,code\n1,x\n#2,\n",
+}
+
+
+@both_engines
+@pytest.mark.parametrize("dump", DUMPS)
+def test_text_files_as_hospitals_write_them(tmp_path, backend, dump):
+    (tmp_path / "visits.csv").write_bytes(DUMPS[dump].encode())
+    query = "SELECT v.id AS person_id, v.code FROM visits AS v"
+    rows = sorted(tuple(row.values()) for row in load(tmp_path, query, [], backend.name))
+    assert rows == sorted([("1", "x"), ("#2" if dump == "remarks" else "2", None)])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", r"visits\.csv is empty: not even a header"),
+        ("id,code".encode("utf-16"), r"visits\.csv is no UTF-8: convert it"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, data, message):
+    (tmp_path / "visits.csv").write_bytes(data)
+    with pytest.raises(DatasetError, match=message):
+        load(tmp_path, "SELECT v.id AS person_id, v.code FROM visits AS v", [])
+
+
+@both_engines
+def test_a_line_with_too_many_fields_is_an_error_without_its_content(tmp_path, backend):
+    (tmp_path / "visits.csv").write_text("id,code\n1,x\n2,secret,z\n")
+    dataset = FolderQueryDataset(
+        folder=str(tmp_path),
+        query="SELECT v.id, v.code FROM visits AS v",
+        connection={"backend": backend.name},
+    )
+    engine_of(dataset.connection).configure("1GB", 1, str(tmp_path))
+    line = r"visits\.csv, line 3: it has 3 fields, and the header 2"
+    with pytest.raises(Exception, match=line if backend.name == "duckdb" else "gave up") as error:
+        dataset.load().to_pyarrow()
+    assert "secret" not in str(error.value)
+
+
+@both_engines
+def test_local_times_of_a_query_stay_as_they_are(tmp_path, backend):
+    (tmp_path / "visits.csv").write_text("id,day\n1,2020-01-01T10:30:00Z\n")
+    dataset = FolderQueryDataset(
+        folder=str(tmp_path),
+        query="SELECT v.id, CAST(v.day AS TIMESTAMP) AS day FROM visits AS v",
+        time_zone="Europe/Berlin",
+        connection={"backend": backend.name},
+    )
+    source = TableSource(select_expr=("day AS date",))
+    rows = select(dataset.load(), source, {"date": "time"}, "visits", time_zone="Europe/Berlin")
+    assert rows.time.cast("string").to_pyarrow().to_pylist() == ["2020-01-01 11:30:00"]
+
+
+@both_engines
+def test_times_with_a_zone_in_some_files_are_local_in_all(tmp_path, backend):
+    """DuckDB would take the others for times of UTC, and Spark these for local ones."""
+    times = {
+        None: datetime(2020, 7, 1, 12),
+        "America/New_York": datetime(2020, 7, 1, 10, tzinfo=UTC),
+    }
+    (tmp_path / "visits").mkdir()
+    for number, (zone, time) in enumerate(times.items()):
+        table = pa.table({"id": [number], "at": pa.array([time], pa.timestamp("us", zone))})
+        pq.write_table(table, tmp_path / "visits" / f"{number}.parquet")
+    dataset = FolderQueryDataset(
+        folder=str(tmp_path),
+        query="SELECT v.id, CAST(v.at AS STRING) AS at FROM visits AS v",
+        time_zone="Europe/Berlin",
+        connection={"backend": backend.name},
+    )
+    found = {row["at"] for row in dataset.load().to_pyarrow().to_pylist()}
+    assert found == {"2020-07-01 12:00:00"}
 
 
 @both_engines

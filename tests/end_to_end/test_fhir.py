@@ -83,6 +83,8 @@ EXPORT = {
         },
         {"code": concept("E119", ICD), "subject": {"identifier": {"value": "7"}}},
         {"code": {"text": "words only"}, "subject": to("Patient/a-1"), "recordedDate": "2020"},
+        # Not of the file's type: counted.
+        observation("2345-7", **quantity(1)) | {"resourceType": "Observation"},
     ],
     "MedicationRequest": [
         {
@@ -122,7 +124,7 @@ EXPORT = {
             "medicationReference": to("Medication/m3"),
         },
     ],
-    "Medication": [{"id": "m3", "code": concept("3", RXNORM)}],
+    "Medication": [{"id": "m3", "code": concept("3", RXNORM)}] * 2,  # as an export has it again
     "Immunization": [
         {
             "status": "completed",
@@ -178,7 +180,8 @@ def export(tmp_path):
     root = tmp_path / "export"
     root.mkdir()
     for number, (kind, resources) in enumerate(EXPORT.items()):
-        lines = [json.dumps({"resourceType": kind} | one) + "\n" for one in resources]
+        lines = [json.dumps({"resourceType": kind} | one) + "\r\n\r\n" for one in resources]
+        lines[0] = f"\n{lines[0]}"
         half = len(lines) // 2
         (root / f"{number}.ndjson").write_text("".join(lines[half:]))
         if half:
@@ -229,7 +232,7 @@ def check(catalog):
     assert found == {name: sorted(tokens) for name, tokens in TOKENS.items()}
     losses = catalog.load("loss_ledger").to_pyarrow().to_pylist()
     assert sorted((row["table"], row["reason"], row["rows"]) for row in losses) == [
-        ("diagnosis", "filter_expr", 1),
+        ("diagnosis", "filter_expr", 2),
         ("diagnosis", "no code", 1),
         ("diagnosis", "no person_id", 1),
         ("lab", "filter_expr", 1),
@@ -305,7 +308,7 @@ def test_both_engines_make_the_same_tables(export, spark):
         ]
         made.append([rows(table.select(sorted(table.columns))) for table in tables])
     assert made[0] == made[1]
-    assert [len(table) for table in made[0]] == [2, 7, 6, 3, 10, 0]
+    assert [len(table) for table in made[0]] == [2, 8, 6, 3, 10, 0]
 
 
 def _load(export, backend, resource):
@@ -318,6 +321,8 @@ def _load(export, backend, resource):
     [
         ("{not json}", "line 1: this is no FHIR resource"),
         ('{"a": 1}', "line 1: this is no FHIR resource"),
+        ('\n\n{"a": 1}', "line 3: this is no FHIR resource"),
+        ('{"resourceType": "Bundle", "entry": []}', "x.ndjson is a Bundle: export"),
         ('{"resourceType": "MedicationOrder"}', "as in FHIR DSTU2; R4 is read"),
         ('{"resourceType": "MedicationRequest", "medication": {}}', "as in FHIR R5; R4 is read"),
     ],
@@ -335,6 +340,7 @@ def test_a_line_that_is_no_json_is_an_error_without_its_content(tmp_path, backen
     dataset = FhirDataset(
         folder=str(tmp_path), resource="Patient", connection={"backend": backend.name}
     )
-    with pytest.raises(Exception, match=r"x\.ndjson") as error:
+    engine_of(dataset.connection).configure("1GB", 1, str(tmp_path))
+    with pytest.raises(Exception, match=r"x\.ndjson.*line 2|line 2.*x\.ndjson") as error:
         dataset.load().to_pyarrow()
     assert "secret" not in str(error.value)

@@ -90,15 +90,16 @@ def test_the_command_line_comes_before_the_globals(begin, shared):
     assert shared.raw_sql(settings).fetchone() == (3, "1.8 GiB")
 
 
-def test_an_environment_without_spark_options_needs_no_java(begin, tmp_path, monkeypatch):
+def test_the_embedded_engine_needs_no_java(begin, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    begin()
+    begin(spark={"spark.master": "local[2]"})
 
 
-def test_spark_starts_where_the_environment_has_options(begin, monkeypatch):
+def test_spark_starts_in_any_environment_whose_engine_it_is(begin, monkeypatch):
     started = []
     monkeypatch.setattr("clm_ler.hooks.engine.start_session", started.append)
-    begin(spark={"spark.master": "local[2]"})
+    monkeypatch.setattr("clm_ler.hooks.engine._shared_engines", lambda run: [])
+    begin(command_line={"engine": "pyspark"}, spark={"spark.master": "local[2]"})
     assert started == [{"spark.master": "local[2]"}]
 
 

@@ -128,7 +128,7 @@ def test_the_last_lines_say_what_got_a_token_and_why_the_rest_did_not():
         "codes: 98.0% of 100 rows have a token; lost: 'no code' 2",
         "labs: 46.0% of 2,000 rows have a token; lost: 'no unit' 900, 'before birth' 100, "
         "'not a number' 80",
-        "  'no unit': see preprocess.results.without_unit",
+        "  'no unit': see preprocess.results.without_unit, which helps where a lab has one unit or none",
     ]
 
 

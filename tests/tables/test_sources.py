@@ -61,6 +61,14 @@ def test_a_column_of_the_table_comes_before_an_earlier_name(as_table):
     assert rows(chosen, "x") == [("2020-01-02 03:04:05",)]
 
 
+@both_engines
+def test_a_column_may_be_called_as_a_word_of_sql(as_table):
+    names = ["at", "order", "end", "user"]
+    table = as_table([tuple("abcd")], dict.fromkeys(names, "string"))
+    chosen = read(table, "concat(at, order, end, user) AS x")
+    assert rows(chosen) == [("abcd", True, True)]
+
+
 def test_a_star_selects_every_column(as_table):
     chosen = read(as_table(TABLE, RAW), "*", renames={"id": "person_id", "source": "code"})
     assert rows(chosen, "person_id", "code") == [

@@ -1,7 +1,7 @@
 """Resources of one type out of a FHIR bulk export."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import fsspec
@@ -59,8 +59,8 @@ class FhirDataset(FileDataset):
         files = sorted(self._files())
         if not files:
             raise DatasetError(f"There is no resource {self._resource} in {self._folder}")
-        table = engine_of(self.connection).read_ndjson(files, RESOURCES[self._resource])
-        return table.filter(table.resourceType == self._resource)
+        # Resources of another type stay: they are counted.
+        return engine_of(self.connection).read_ndjson(files, RESOURCES[self._resource])
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
@@ -76,20 +76,28 @@ class FhirDataset(FileDataset):
         for file in filesystem.find(root):
             if file.lower().endswith(_ENDINGS):
                 with filesystem.open(file, "rb", compression="infer") as stream:
-                    found = _resource_type(stream.readline(), file)
+                    found = _resource_type(*_first_line(stream), file)
                 if found == self._resource:
                     yield f"{scheme}://{file}" if separator else file
 
 
-def _resource_type(line: bytes, file: str) -> str | None:
+def _first_line(stream: Iterable[bytes]) -> tuple[bytes, int]:
+    """Return the first line that is not blank, and its number; an empty one where there is none."""
+    lines = enumerate(stream, 1)
+    return next(((line, number) for number, line in lines if line.strip()), (b"", 1))
+
+
+def _resource_type(line: bytes, number: int, file: str) -> str | None:
     """Return the type of a file's first resource, nothing for an empty file."""
-    if not line.strip():
+    if not line:
         return None
     try:
         resource = json.loads(line)
         found = str(resource["resourceType"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{file}, line 1: this is no FHIR resource in JSON.") from error
+        raise DatasetError(f"{file}, line {number}: this is no FHIR resource in JSON.") from error
+    if found == "Bundle":
+        raise DatasetError(f"{file} is a Bundle: export its resources as ndjson, one a line.")
     version = ELSEWHERE.get(found)
     if found == "MedicationRequest" and "medication" in resource:
         version = "R5"

@@ -1,5 +1,6 @@
 """One SQL query over a folder of tables, such as an OMOP CDM or a MEDS dataset."""
 
+import csv
 import logging
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,12 +17,15 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
+from clm_ler.engines.errors import EngineError
 from clm_ler.engines.expressions import parse_query
+from clm_ler.engines.portable import count_repeated
 from clm_ler.files.digests import unique_name
 
 logger = logging.getLogger(__name__)
 
 _ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_DELIMITERS = (",", ";", "|", "\t")
 
 
 class FolderQueryDataset(FileDataset):
@@ -30,8 +34,9 @@ class FolderQueryDataset(FileDataset):
     A table ``person`` is ``person.parquet``, ``person.csv``, ``person.tsv``, the texts also with
     ``.gz``, or a folder ``person`` of such files at any depth. Upper and lower case are alike in names of
     tables and columns; the files of a table may differ in the order and types of their columns.
-    Columns of text files are strings. A tab-separated file, as vocabularies are distributed, is
-    recognised by its header.
+    Columns of text files are strings. What separates them (a comma, semicolon, bar or tab) is told by the
+    header; quotes are ordinary characters in a tab-separated file, as vocabularies are distributed, unless
+    its header has some.
 
     ```yaml
     diagnosis:
@@ -54,6 +59,7 @@ class FolderQueryDataset(FileDataset):
         columns: list[str] | None = None,
         optional: list[str] | None = None,
         elsewhere: dict[str, str] | None = None,
+        lookups: dict[str, str] | None = None,
         time_zone: str = "UTC",
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -69,6 +75,8 @@ class FolderQueryDataset(FileDataset):
                 table has no rows, such a column only nulls.
             elsewhere: Tables of the query that are no file or folder in the folder: where each lies, a file,
                 or a folder of files at any depth.
+            lookups: Tables that the query looks things up in, and the column of each whose values are
+                unique: where they are not, a join would multiply rows.
             time_zone: Local time, in which dates are read: see ``engines/dates.py``.
             connection: The Ibis connection that reads.
             metadata: Free-form; ignored here.
@@ -81,13 +89,14 @@ class FolderQueryDataset(FileDataset):
         self._query = query or _select(table, columns)
         self._optional = set(optional or ())
         self._elsewhere = elsewhere or {}
+        self._lookups = lookups or {}
         self._time_zone = time_zone
 
     def load(self) -> ir.Table:
         """Return the query's result, lazily.
 
         Raises:
-            DatasetError: If the folder lacks a table or a table lacks a column.
+            DatasetError: If the folder lacks a table, a table lacks a column, or a lookup would multiply rows.
         """
         query, engine = self._parsed(), engine_of(self.connection)
         wanted = _columns_by_table(query)
@@ -95,6 +104,7 @@ class FolderQueryDataset(FileDataset):
         tables = {
             name: self._table(name, files[name], wanted[name]) for name in wanted if files[name]
         }
+        self._check_lookups(tables)
         kinds_of = _kinds_of_columns(tables.values())
         tables |= {
             name: self._nothing(name, wanted[name], kinds_of) for name in wanted if not files[name]
@@ -107,7 +117,7 @@ class FolderQueryDataset(FileDataset):
             if view := views.get(node.name.lower()):
                 node.replace(exp.alias_(exp.to_table(view), node.alias_or_name, table=True))
         query = read_dates(query, lambda node: kinds.get(id(node)), engine, self._time_zone)
-        return self.connection.sql(engine.sql(query))
+        return engine.as_local(self.connection.sql(engine.sql(query)))
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""
@@ -126,7 +136,7 @@ class FolderQueryDataset(FileDataset):
 
     def _table(self, name: str, files: list[str], wanted: set[str]) -> ir.Table:
         """Return the wanted columns of a table, in lower case."""
-        table = engine_of(self.connection).with_local_times(self._read(files), self._time_zone)
+        table = self._read(files)
         # personId is person_id, too.
         snake = zip(table.rename("snake_case").columns, table.columns, strict=True)
         found = dict(snake) | {column.lower(): column for column in table.columns}
@@ -137,6 +147,14 @@ class FolderQueryDataset(FileDataset):
         nothing = ibis.null("string")
         columns = {c: table[found[c]] if c in found else nothing for c in sorted(wanted)}
         return table.select(**columns)
+
+    def _check_lookups(self, tables: Mapping[str, ir.Table]) -> None:
+        for name, key in self._lookups.items():
+            if name in tables and (repeated := count_repeated(tables[name], key)):
+                raise DatasetError(
+                    f"{self._folder}: {repeated} values of {key!r} are in several rows of {name}: the "
+                    "join would multiply rows. Leave one row for each."
+                )
 
     def _nothing(self, name: str, wanted: set[str], kinds: Mapping[str, dt.DataType]) -> ir.Table:
         """Return an absent table: no rows, and columns of the kinds that others of the name have."""
@@ -187,11 +205,25 @@ class FolderQueryDataset(FileDataset):
             raise DatasetError(f"A table has files of several formats: {', '.join(files[:2])} ...")
         engine = engine_of(self.connection)
         if endings == {".parquet"}:
-            return engine.read_parquet(files, mixed=True)
-        if not _is_tab_separated(files[0]):
-            return engine.read_csv(files)
+            return engine.read_mixed_parquet(files, self._time_zone)
+        header = next(filter(None, map(_header, files)), None)
+        if header is None:
+            raise DatasetError(f"{files[0]} is empty: not even a header. Remove or replace it.")
+        delimiter = max(_DELIMITERS, key=header.count)
+        if delimiter != "\t" or '"' in header:
+            return self._read_csv(files, delimiter)
         tables = [engine.read_literal_text(file, "\t") for file in files]
         return ibis.union(*(table.select(sorted(table.columns)) for table in tables))
+
+    def _read_csv(self, files: list[str], delimiter: str) -> ir.Table:
+        try:
+            return engine_of(self.connection).read_csv(files, delimiter)
+        except EngineError as error:
+            if uneven := next(
+                filter(None, (_uneven_line(file, delimiter) for file in files)), None
+            ):
+                raise DatasetError(uneven) from error
+            raise
 
 
 def _select(table: str | None, columns: list[str] | None) -> str:
@@ -204,9 +236,27 @@ def _ending(file: str) -> str:
     return next((ending for ending in _ENDINGS if file.lower().endswith(ending)), "")
 
 
-def _is_tab_separated(file: str) -> bool:
-    with fsspec.open(file, "rt", compression="infer", encoding="utf-8") as stream:
-        return "\t" in stream.readline()
+def _header(file: str) -> str:
+    """Return the first line of a text file, empty where there is none."""
+    with fsspec.open(file, "rb", compression="infer") as stream:
+        line = stream.readline()
+    try:
+        return str(line, "utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{file} is no UTF-8: convert it (iconv -t UTF-8).") from error
+
+
+def _uneven_line(file: str, delimiter: str) -> str | None:
+    """Return what to mend of the first line with more or fewer fields than the header."""
+    utf = {"encoding": "utf-8", "errors": "replace", "newline": ""}
+    with fsspec.open(file, "rt", compression="infer", **utf) as stream:
+        lines = csv.reader(stream, delimiter=delimiter)
+        names = next(lines, [])
+        for line in lines:
+            if line and len(line) != len(names):
+                place = f"{file}, line {lines.line_num}"
+                return f"{place}: it has {len(line)} fields, and the header {len(names)}."
+    return None
 
 
 def _kinds_of_columns(tables: Iterable[ir.Table]) -> dict[str, dt.DataType]:

@@ -73,28 +73,42 @@ class Engine(ABC):
     def with_local_times(self, table: ir.Table, zone: str) -> ir.Table:
         """Return the table with its times that have a zone as local times without one."""
 
+    def as_local(self, table: ir.Table) -> ir.Table:
+        """Return a table whose times are local already, whatever type the engine has given them."""
+        return table
+
     @abstractmethod
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write, null for null."""
 
     @abstractmethod
-    def read_parquet(
-        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
-    ) -> ir.Table:
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files as one lazy table.
 
         Args:
             paths: The files.
             name: What the table is called.
-            mixed: The files may differ in the order, number and type of their columns, which costs
-                a look at each.
         """
 
     @abstractmethod
-    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+    def read_mixed_parquet(self, paths: Sequence[str], zone: str) -> ir.Table:
+        """Read Parquet files that may differ in the order, number and type of their columns.
+
+        Args:
+            paths: The files; each is looked at.
+            zone: Local time, as which times with a zone are read in whichever file they are.
+        """
+
+    @abstractmethod
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.
 
-        Their columns may stand in any order, and be absent in some. No type is guessed, because engines guess differently. An empty field is null.
+        Their columns may stand in any order, and be absent in some. No type is guessed, because engines
+        guess differently, and no line is left out. An empty field is null.
+
+        Args:
+            paths: The files.
+            delimiter: What stands between two fields.
         """
 
     @abstractmethod

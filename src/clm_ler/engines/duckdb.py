@@ -19,6 +19,7 @@ from sqlglot import exp
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import guard, without_values
 from clm_ler.engines.lenient import lenient_sql, message_without_values
+from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 
@@ -108,17 +109,30 @@ class DuckDB(Engine):
         """Return the whole number that at most 15 hexadecimal digits write."""
         return (ibis.literal("0x") + digits).cast("int64")
 
-    def read_parquet(
-        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
-    ) -> ir.Table:
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files as one lazy table."""
-        options = {"hive_partitioning": False} | ({"union_by_name": True} if mixed else {})
-        return self.backend.read_parquet(list(paths), table_name=name, **options)
+        return self.backend.read_parquet(list(paths), table_name=name, hive_partitioning=False)
 
-    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+    def read_mixed_parquet(self, paths: Sequence[str], zone: str) -> ir.Table:
+        """Read Parquet files that may differ in the order, number and type of their columns."""
+        options = {"hive_partitioning": False, "union_by_name": True}
+        tables = [
+            self.with_local_times(self.backend.read_parquet(alike, **options), zone)
+            for alike in by_zoned_columns(self.backend.con, paths)
+        ]
+        if len(tables) == 1:
+            return tables[0]
+        names = [unique_name("alike") for _table in tables]
+        for name, table in zip(names, tables, strict=True):
+            self.backend.create_view(name, table)
+        return self.backend.sql(" UNION ALL BY NAME ".join(f"SELECT * FROM {n}" for n in names))
+
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
-        options = {"header": True, "delim": ",", "quote": '"', "union_by_name": True}
-        return self.backend.read_csv(list(paths), **options, **self.csv_as_text)
+        options = {"header": True, "delim": delimiter, "quote": '"', "union_by_name": True}
+        # Or DuckDB would find lines that it takes for remarks, and leave them out.
+        guesses = {"skip": 0, "comment": ""}
+        return self.backend.read_csv(list(paths), **options, **guesses, **self.csv_as_text)
 
     def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
         """Read files with a JSON object a line, plain or gzip, as one lazy table."""
@@ -131,7 +145,8 @@ class DuckDB(Engine):
         self, path: str, delimiter: str, names: Sequence[str] | None = None
     ) -> ir.Table:
         """Read delimited text in which quotes and backslashes are ordinary characters."""
-        options: dict[str, Any] = {"delim": delimiter, "header": names is None, "nullstr": ""}
+        options: dict[str, Any] = {"delim": delimiter, "header": names is None}
+        options |= {"nullstr": "", "skip": 0}
         options |= dict.fromkeys(("quote", "escape", "comment"), "")
         options |= {"columns": dict.fromkeys(names, "VARCHAR")} if names else self.csv_as_text
         return self.backend.read_csv(path, **options)

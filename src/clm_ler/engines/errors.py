@@ -23,6 +23,7 @@ _READERS = ("read_parquet", "read_csv", "read_json")
 _UNIQUE = re.compile(r"_[0-9a-f]{32}$|_?bucket$|_rows$")
 # Where in a file: the rest of such a message is the line itself.
 _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
+_NEXT_LINE = "Malformed JSON in file"  # of DuckDB, which has counted the end of the line by then
 _FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""")
 
 _GUARDED = "_values_are_kept"  # how a wrapped method is known
@@ -109,7 +110,8 @@ def _tell(error: BaseException, data: ir.Expr | None) -> str:
     what = f"{', '.join(tables) or 'a query'}: the engine gave up ({type(error).__name__})"
     name = next(filter(None, file.groups()), "") if file else ""
     if name and line:
-        place = f"at line {line[1]} of {name}"
+        number = int(line[1]) - (_NEXT_LINE in text)
+        place = f"at line {number} of {name}"
         return f"{what} {place}. The line may hold a person's values and is not shown: correct it."
     if name:
         return f"{what} at {name}: it is cut, damaged, or no file of its kind. Make it anew."

@@ -64,7 +64,7 @@ def lenient_sql(query: exp.Expr) -> str:
             made = exp.Anonymous(this="TRY", expressions=[node.copy()])
             query = made if node is query else query
             node.replace(made)
-    return _Lenient(dialect="duckdb", comments=False).generate(query)
+    return _Lenient(dialect="duckdb", comments=False, identify=True).generate(query)
 
 
 def message_without_values(error: BaseException) -> str | None:

@@ -1,9 +1,11 @@
 """Spark, the engine for data that is beyond one machine."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import fsspec
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -48,6 +50,7 @@ class Spark(Engine):
         """Make expressions mean what they mean on DuckDB; memory and cores are set at the start."""
         # What cannot be read becomes null, as on DuckDB, and is counted.
         self._session.conf.set("spark.sql.ansi.enabled", "false")
+        self._session.conf.set("spark.sql.session.timeZone", "UTC")  # of a session that was there
         # Dates before 1582 are written as the days they are; what is no birth is counted later.
         self._session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
@@ -71,7 +74,7 @@ class Spark(Engine):
                 tried = exp.paren(sqlglot.parse_one(_WHOLE.format(x=x, to=to), read="spark"))
             query = tried if cast is query else query
             cast.replace(tried)
-        return query.sql(dialect="spark", comments=False)
+        return query.sql(dialect="spark", comments=False, identify=True)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment; the session's own zone is UTC."""
@@ -82,28 +85,35 @@ class Spark(Engine):
         """Return the table with its times that have a zone as local times without one."""
         if zone == "UTC":
             return table
-        from pyspark.sql.types import TimestampType
-
-        fields = self._frame(table).schema.fields
-        zoned = [field.name for field in fields if isinstance(field.dataType, TimestampType)]
+        zoned = _zoned_columns(self._frame(table))
         return table.mutate({name: _from_utc_timestamp(table[name], zone) for name in zoned})
+
+    def as_local(self, table: ir.Table) -> ir.Table:
+        """Return a table whose times are local already: what Spark's SQL casts has a zone else."""
+        frame = self._frame(table)
+        zoned = _zoned_columns(frame)
+        if not zoned:
+            return table
+        local = {name: frame[name].cast("timestamp_ntz") for name in zoned}
+        return self._view(frame.withColumns(local))
 
     def from_hex(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Return the whole number that at most 15 hexadecimal digits write."""
         return _conv(digits, 16, 10).cast("int64")
 
-    def read_parquet(
-        self, paths: Sequence[str], name: str | None = None, mixed: bool = False
-    ) -> ir.Table:
+    def read_parquet(self, paths: Sequence[str], name: str | None = None) -> ir.Table:
         """Read Parquet files as one lazy table."""
-        if not mixed or len(paths) == 1:
-            return self._view(self._session.read.parquet(*paths), name)
-        frames = [self._session.read.parquet(path) for path in paths]
-        return self._view(_one_frame(frames), name)
+        return self._view(self._session.read.parquet(*paths), name)
 
-    def read_csv(self, paths: Sequence[str]) -> ir.Table:
+    def read_mixed_parquet(self, paths: Sequence[str], zone: str) -> ir.Table:
+        """Read Parquet files that may differ in the order, number and type of their columns."""
+        frames = [_with_local_times(self._session.read.parquet(path), zone) for path in paths]
+        return self._view(_one_frame(frames))
+
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options: dict[str, Any] = {"header": True, "escape": '"', "multiLine": True}
+        options |= {"sep": delimiter, "mode": "FAILFAST"}
         read = partial(self._session.read.csv, **options, **self.csv_as_text)
         return self._view(_one_frame([read(path) for path in paths]))
 
@@ -119,7 +129,7 @@ class Spark(Engine):
         found = frame.cache().filter(f.col(bad).isNotNull()).groupBy("_file").count().first()
         frame.unpersist()
         if found:
-            raise ValueError(f"{found['_file']}: {found['count']} lines are no JSON.")
+            raise ValueError(_no_json(found["_file"], found["count"]))
         return self._view(frame.drop(bad, "_file"))
 
     def read_literal_text(
@@ -221,6 +231,40 @@ def _without_values(error: BaseException) -> str | None:
     from pyspark.errors import AnalysisException, ParseException
 
     return str(error) if isinstance(error, AnalysisException | ParseException) else None
+
+
+def _no_json(file: str, count: int) -> str:
+    """Return where the first of a file's lines that are no JSON is."""
+    with fsspec.open(file.replace("s3a://", "s3://"), "rb", compression="infer") as lines:
+        bad = next((at for at, line in enumerate(lines, 1) if not _is_json(line)), None)
+    first = f", line {bad} first" if bad else ""
+    return f"{file}: {count} lines are no JSON{first}. Export it anew, or mend them."
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line or "null")
+    except ValueError:
+        return not line.strip()
+    return True
+
+
+def _zoned_columns(frame: "DataFrame") -> list[str]:
+    from pyspark.sql.types import TimestampType
+
+    return [
+        field.name for field in frame.schema.fields if isinstance(field.dataType, TimestampType)
+    ]
+
+
+def _with_local_times(frame: "DataFrame", zone: str) -> "DataFrame":
+    from pyspark.sql import functions as f
+
+    local = {
+        name: f.from_utc_timestamp(name, zone).cast("timestamp_ntz")
+        for name in _zoned_columns(frame)
+    }
+    return frame.withColumns(local)
 
 
 def _one_frame(frames: list["DataFrame"]) -> "DataFrame":

@@ -39,11 +39,11 @@ class EngineHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Take the credentials, start Spark where the environment has ``spark.yml``, set the limits."""
+        """Take the credentials, start Spark where it is the engine, set the limits."""
         _take_credentials(_optional(context, "credentials").get("s3", {}))
-        if options := _optional(context, "spark"):
-            start_session(options)
         if run := current_run():
+            if engine(run.settings["engine"]).distributed:
+                start_session(_optional(context, "spark"))
             limits = run.settings["memory_limit"], int(run.settings["threads"])
             for shared in _shared_engines(run):
                 shared.configure(*limits, str(run.settings["storage"]))

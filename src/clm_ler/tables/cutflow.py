@@ -51,7 +51,7 @@ Row = dict[str, Any]
 
 # What to set where a reason costs too much.
 ADVICE = {
-    "no unit": "preprocess.results.without_unit",
+    "no unit": "preprocess.results.without_unit, which helps where a lab has one unit or none",
     "not a number": "preprocess.results.bounds and text_min_persons",
     "text result of too few persons": "preprocess.results.text_min_persons",
     "unit cannot be converted": "preprocess.units",

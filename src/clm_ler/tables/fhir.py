@@ -1,7 +1,8 @@
 """FHIR resources as a site's raw tables: who, when, which code, what result.
 
 What did not happen (entered in error, refuted, not done, planned, cancelled) has ``happened`` false, and is
-counted by the filter of the parameters. Dates stay texts: ``tables/sources.py`` reads them.
+counted by the filter of the parameters. ``available`` is when it came to be known, where a resource says so. Dates
+stay texts: ``tables/sources.py`` reads them.
 """
 
 from typing import Any
@@ -30,6 +31,7 @@ Fields = Any  # a table or a struct: fields by name
 
 def patients(patient: ir.Table) -> ir.Table:
     """Return one row per Patient, with the categories of US Core."""
+    patient = patient.filter(patient.resourceType == "Patient")
     return patient.select(
         "id",
         birth_date=patient.birthDate,
@@ -41,11 +43,12 @@ def patients(patient: ir.Table) -> ir.Table:
 
 
 def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
-    """Return Conditions when they were recorded, and deaths."""
-    dead = patient.filter(patient.deceasedDateTime.notnull())
+    """Return Conditions, known when they were recorded, and deaths."""
+    dead = patient.filter(patient.resourceType == "Patient", patient.deceasedDateTime.notnull())
     deaths = dead.select(
         patient=dead.id,
         date=dead.deceasedDateTime,
+        available=ibis.null("string"),
         system=ibis.literal("FHIR"),
         code=ibis.literal("DEATH"),
         happened=ibis.literal(True),
@@ -96,11 +99,12 @@ def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
     common = {
         "patient": _id_of(observation.subject),
         "date": _observed(observation),
-        "happened": _happened("Observation", observation.status),
+        "available": observation.issued,
+        "happened": _happened("Observation", observation),
     }
     own = observation.select(**common, **_result(observation))
     parts = observation.select(**common, part=observation.component.unnest())
-    parts = parts.select("patient", "date", "happened", **_result(parts.part))
+    parts = parts.select(*common, **_result(parts.part))
     found = own.union(parts)
     return found.filter(found.value.notnull())
 
@@ -110,22 +114,24 @@ def _united(patient: ir.Table, *tables: ir.Table | None) -> ir.Table:
     if found := [table for table in tables if table is not None]:
         return ibis.union(*found)
     none = patient.filter(ibis.literal(False))
-    texts = dict.fromkeys(("date", "system", "code"), ibis.null("string"))
+    texts = dict.fromkeys(("date", "available", "system", "code"), ibis.null("string"))
     return none.select(patient=none.id, **texts, happened=ibis.literal(True))
 
 
 def _conditions(rows: ir.Table | None) -> ir.Table | None:
     if rows is None:
         return None
-    time = ibis.coalesce(rows.recordedDate, rows.onsetDateTime, rows.onsetPeriod.start)
-    return _codes(rows, "Condition", time, rows.code, rows.verificationStatus.coding[0].code)
+    time = ibis.coalesce(rows.onsetDateTime, rows.onsetPeriod.start, rows.recordedDate)
+    status = rows.verificationStatus.coding[0].code
+    return _codes(rows, "Condition", time, rows.code, rows.recordedDate, status)
 
 
 def _immunizations(rows: ir.Table | None) -> ir.Table | None:
     if rows is None:
         return None
     time = rows.occurrenceDateTime.coalesce(rows.occurrenceString)
-    return _codes(rows.rename(subject="patient"), "Immunization", time, rows.vaccineCode)
+    named = rows.rename(subject="patient")
+    return _codes(named, "Immunization", time, rows.vaccineCode, rows.recorded)
 
 
 def _procedures(rows: ir.Table | None) -> ir.Table | None:
@@ -141,16 +147,17 @@ def _encounters(rows: ir.Table | None) -> ir.Table | None:
     return rows.select(
         patient=_id_of(rows.subject),
         date=rows.period.start,
+        available=ibis.null("string"),
         system=rows["class"].system,
         code=rows["class"].code,
-        happened=_happened("Encounter", rows.status),
+        happened=_happened("Encounter", rows),
     )
 
 
 def _reports(rows: ir.Table | None) -> ir.Table | None:
     if rows is None:
         return None
-    return _codes(rows, "DiagnosticReport", _effective(rows), rows.code)
+    return _codes(rows, "DiagnosticReport", _effective(rows), rows.code, rows.issued)
 
 
 def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
@@ -158,7 +165,7 @@ def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
         return None
     whole = rows.component.isnull() | (rows.component.length() == 0)
     rows = rows.filter(_value(rows).isnull(), rows.dataAbsentReason.isnull(), whole)
-    return _codes(rows, "Observation", _observed(rows), rows.code)
+    return _codes(rows, "Observation", _observed(rows), rows.code, rows.issued)
 
 
 def _codes(
@@ -166,16 +173,18 @@ def _codes(
     resource: str,
     date: ir.StringValue,
     concept: ir.StructValue,
+    available: ir.StringValue | None = None,
     status: ir.StringValue | None = None,
 ) -> ir.Table:
     coding = _coding(concept)
-    status = rows.status if status is None else status
+    available = ibis.null("string") if available is None else available
     return rows.select(
         patient=_id_of(rows.subject),
         date=date,
+        available=available,
         system=coding.system,
         code=coding.code,
-        happened=_happened(resource, status),
+        happened=_happened(resource, rows, status),
     )
 
 
@@ -188,12 +197,13 @@ def _medications(
     reference = rows.medicationReference.reference
     inner = rows.contained.filter(lambda one: ibis.literal("#").concat(one.id) == reference)
     own, contained = _coding(rows.medicationCodeableConcept), _coding(inner[0].code)
-    happened = _happened(resource, rows.status)
+    happened = _happened(resource, rows)
     if "intent" in rows.columns:
         happened &= rows.intent.notin(_INTENDED).fill_null(True)
     codes = rows.select(
         patient=_id_of(rows.subject),
         date=rows.authoredOn if "authoredOn" in rows.columns else _effective(rows),
+        available=rows.dateAsserted if "dateAsserted" in rows.columns else ibis.null("string"),
         system=own.system.coalesce(contained.system),
         code=own.code.coalesce(contained.code),
         happened=happened,
@@ -202,12 +212,21 @@ def _medications(
     if medication is not None:
         other = _coding(medication.code)
         known = medication.select(known_id="id", known_system=other.system, known_code=other.code)
+        known = _one_each(known)
         joined = codes.left_join(known, codes.reference == known.known_id)
         codes = joined.mutate(
             system=joined.system.coalesce(joined.known_system),
             code=joined.code.coalesce(joined.known_code),
         )
-    return codes.select("patient", "date", "system", "code", "happened")
+    return codes.select("patient", "date", "available", "system", "code", "happened")
+
+
+def _one_each(medication: ir.Table) -> ir.Table:
+    """Return one row for each id: an export may hold a resource twice, or two versions of it."""
+    rank = ibis.row_number().over(
+        ibis.window(group_by="known_id", order_by=["known_system", "known_code"])
+    )
+    return medication.mutate(rank=rank).filter(ibis._.rank == 0).drop("rank")
 
 
 def _coding(concept: ir.StructValue) -> ir.StructValue:
@@ -221,8 +240,13 @@ def _id_of(reference: ir.StructValue) -> ir.StringValue:
     return text.re_replace("^.*/", "").nullif("")
 
 
-def _happened(resource: str, status: ir.StringValue) -> ir.BooleanValue:
-    return status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
+def _happened(
+    resource: str, rows: ir.Table, status: ir.StringValue | None = None
+) -> ir.BooleanValue:
+    """Return whether a row is of the resource at all, and tells of something that happened."""
+    status = rows.status if status is None else status
+    of_it = rows.resourceType == resource  # a file may hold others, whatever its first line says
+    return of_it & status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
 
 
 def _effective(rows: ir.Table) -> ir.StringValue:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines import engine_of
-from clm_ler.engines.portable import trim
+from clm_ler.engines.portable import ALL_BLANKS, trim
 
 KEY_DIGITS = 15  # hexadecimal, of 4 bits each
 # Also as a column of floating-point numbers or a spreadsheet writes it: 007, +7, 7.0.
@@ -43,7 +43,7 @@ def person_key(ids: ir.Column) -> ir.IntegerColumn:
 
 def own_text(ids: ir.Column) -> ir.StringColumn:
     """Return ids as texts, without blanks around them; an empty one is null."""
-    return trim(ids.cast("string")).nullif("")
+    return trim(ids.cast("string"), ALL_BLANKS).nullif("")
 
 
 def list_ids(patients: ir.Table) -> ir.Table:

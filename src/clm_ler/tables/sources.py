@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import partial
 
-import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
@@ -14,6 +13,7 @@ from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
 from clm_ler.engines.expressions import parse_expression
 from clm_ler.engines.numbers import compare_numbers
+from clm_ler.engines.portable import count_repeated
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
@@ -102,9 +102,7 @@ def with_lookups(
         for place, columns in ((name, table.columns), (lookup, other.columns)):
             if key not in columns:
                 raise ValueError(f"{name}: lookups: {place} has no column {key!r}.")
-        counts = other.filter(other[key].notnull()).group_by(key).agg(rows=ibis._.count())
-        repeated = counts.filter(counts.rows > 1).count().to_pyarrow().as_py()
-        if repeated:
+        if repeated := count_repeated(other, key):
             raise ValueError(
                 f"{name}: {repeated} values of {key!r} are in several rows of {lookup}: the join "
                 "would multiply rows. Leave one row for each."

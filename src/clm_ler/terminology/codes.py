@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from clm_ler.engines.portable import trim, upper
+from clm_ler.engines.portable import ALL_BLANKS, trim, upper
 
 
 def ndc_product(code: ir.StringValue) -> ir.StringValue:
@@ -46,7 +46,7 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     as it is.
     """
     name = upper(system).replace("-", "")
-    text = upper(trim(code)).re_replace(r"\.$", "")
+    text = upper(trim(code, ALL_BLANKS)).re_replace(r"\.$", "")
     category = ibis.cases(
         (name.startswith("ICD9P"), 2),
         (name.startswith("ICD9") & text.startswith("E"), 4),
@@ -62,4 +62,4 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
 
 
 def _ndc_text(code: ir.StringValue) -> ir.StringValue:
-    return trim(code).replace("*", "0")
+    return trim(code, ALL_BLANKS).replace("*", "0")

@@ -66,13 +66,18 @@ RESOURCES: dict[str, ibis.Schema] = {
             **_texts("intent", "authoredOn"),
             **MEDICATION,
         },
-        "MedicationStatement": {"subject": REFERENCE, **MEDICATION, **EFFECTIVE},
+        "MedicationStatement": {
+            "subject": REFERENCE,
+            "dateAsserted": TEXT,
+            **MEDICATION,
+            **EFFECTIVE,
+        },
         "MedicationAdministration": {"subject": REFERENCE, **MEDICATION, **EFFECTIVE},
         "Medication": {"code": CONCEPT},
         "Immunization": {
             "patient": REFERENCE,
             "vaccineCode": CONCEPT,
-            **_texts("occurrenceDateTime", "occurrenceString"),
+            **_texts("occurrenceDateTime", "occurrenceString", "recorded"),
         },
         "Procedure": {
             "subject": REFERENCE,
@@ -81,7 +86,7 @@ RESOURCES: dict[str, ibis.Schema] = {
             "performedPeriod": PERIOD,
         },
         "Encounter": {"subject": REFERENCE, "class": CODING, "period": PERIOD},
-        "DiagnosticReport": {"subject": REFERENCE, "code": CONCEPT, **EFFECTIVE},
+        "DiagnosticReport": {"subject": REFERENCE, "code": CONCEPT, "issued": TEXT, **EFFECTIVE},
         "Observation": {
             "subject": REFERENCE,
             "code": CONCEPT,

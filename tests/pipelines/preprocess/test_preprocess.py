@@ -327,3 +327,16 @@ def test_tables_of_codes_agree_on_once_a_day():
         options(once_a_day={"diagnosis": False})
     with pytest.raises(ValueError, match="no table of events 'labs'"):
         options(once_a_day={"labs": False})
+
+
+def test_given_tables_that_would_multiply_results_are_refused(as_table):
+    units = as_table([("LOINC", "1", "g")] * 2, dict.fromkeys(["system", "code", "unit"], "string"))
+    with pytest.raises(
+        ValueError, match="1 values of system, code, unit are in several rows of unit_"
+    ):
+        nodes.provide_unit_conversions(None, units, options())
+    labs = as_table([("LOINC", "1")] * 2, dict.fromkeys(["system", "code"], "string"))
+    with pytest.raises(
+        ValueError, match="1 values of system, code are in several rows of lab_perc"
+    ):
+        nodes.provide_lab_percentiles(None, units, None, None, labs, options())

@@ -40,6 +40,7 @@ def test_bounds_and_ranges(as_table):
 def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
     found = {
         " 7.5\t": 7.5,
+        "7.5\N{NO-BREAK SPACE}": 7.5,
         "-.5": -0.5,
         "1e3": 1000,
         "+2": 2,
@@ -56,6 +57,7 @@ def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
         ({"thousands": ","}, {"1,200": 1200, "1,234,567.8": 1234567.8, "1,20": None, "12": 12}),
         ({"thousands": ".", "decimal_comma": True}, {"1.200,5": 1200.5, "7,2": 7.2, "1.2": 1.2}),
         ({"decimal_comma": True, "bounds": True}, {"<7,2": 7.2, "1,5-2,5": 2}),
+        ({"thousands": " "}, {"1 200": 1200, "1\N{NO-BREAK SPACE}200": 1200, "1 20": None}),
     ],
 )
 def test_separators(as_table, options, found):
@@ -70,6 +72,9 @@ def test_words_have_one_spelling(as_table):
         "neg": "NEGATIVE",
         "Not detected.": "NEGATIVE",
         "(+)": "POSITIVE",
+        "Not detected (qualifier value)": "NEGATIVE",
+        "Cloudy urine (finding)": "CLOUDY URINE",
+        "\N{NO-BREAK SPACE}pos\N{NO-BREAK SPACE}": "POSITIVE",
         "pending": None,
         "see comment": None,
         "x" * 61: None,

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
+from clm_ler.engines.portable import count_repeated
 from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
@@ -19,9 +20,16 @@ from clm_ler.tables.sequences import build_sequences
 def provide_unit_conversions(
     lab_value_counts: ir.Table, given: ir.Table | None, options: PreprocessOptions
 ) -> ir.Table:
-    """Return the unit conversions of another run, or fit them."""
+    """Return the unit conversions of another run, or fit them.
+
+    Raises:
+        ValueError: If a unit of a lab is in several rows, which would multiply its results.
+    """
     fit = partial(fit_unit_conversions, options=options)
-    return fit(lab_value_counts) if given is None else _grown(given, lab_value_counts, fit, options)
+    if given is None:
+        return fit(lab_value_counts)
+    _check_once(given, "unit_conversions", *LAB, "unit")
+    return _grown(given, lab_value_counts, fit, options)
 
 
 def provide_lab_percentiles(
@@ -32,9 +40,14 @@ def provide_lab_percentiles(
     given: ir.Table | None,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the percentiles of another run, or fit them, with the texts that count."""
+    """Return the percentiles of another run, or fit them, with the texts that count.
+
+    Raises:
+        ValueError: If a lab is in several rows, which would multiply its results.
+    """
     fit = partial(fit_lab_percentiles, unit_conversions=unit_conversions, options=options)
     if given is not None:
+        _check_once(given, "lab_percentiles", *LAB)
         return _grown(given, lab_value_counts, fit, options)
     percentiles = fit(lab_value_counts)
     if not (fewest := options.results.text_min_persons):
@@ -54,6 +67,14 @@ def _grown(
         return given
     further = fit(lab_value_counts.anti_join(given, LAB))
     return given.union(further.select(given.columns).cast(given.schema()))
+
+
+def _check_once(given: ir.Table, name: str, *key: str) -> None:
+    if repeated := count_repeated(given, *key):
+        raise ValueError(
+            f"fitted_from: {repeated} values of {', '.join(key)} are in several rows of {name}, which "
+            "would multiply results. Leave one row for each."
+        )
 
 
 def build_pretraining_sequences(

@@ -9,13 +9,16 @@ import ibis
 import ibis.expr.types as ir
 from pydantic import BaseModel, ConfigDict, Field
 
-from clm_ler.engines.portable import finite, trim, upper
+from clm_ler.engines.portable import ALL_BLANKS, finite, trim, upper
 
 LONGEST_WORD = 60  # characters of a result; what is longer is prose
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-_PLAIN = rf"^[ \t\r\n]*{_NUMBER}[ \t\r\n]*$"
-_BOUND = rf"^[ \t]*(?:<=|>=|=<|=>|<|>|≤|≥|=)[ \t]*{_NUMBER}[ \t]*$"
-_RANGE = r"^[ \t]*([0-9]+\.?[0-9]*)[ \t]*(?:-|\x{2013}|to)[ \t]*([0-9]+\.?[0-9]*)[ \t]*$"
+_PLAIN = rf"^[{ALL_BLANKS}]*{_NUMBER}[{ALL_BLANKS}]*$"
+_BOUND = rf"^[{ALL_BLANKS}]*(?:<=|>=|=<|=>|<|>|≤|≥|=)[{ALL_BLANKS}]*{_NUMBER}[{ALL_BLANKS}]*$"
+_END = r"([0-9]+\.?[0-9]*)"
+_RANGE = rf"^[{ALL_BLANKS}]*{_END}[{ALL_BLANKS}]*(?:-|\x{{2013}}|to)[{ALL_BLANKS}]*{_END}[{ALL_BLANKS}]*$"
+# What SNOMED says of the kind of a concept, behind its name.
+_KIND = r" \((?:QUALIFIER VALUE|FINDING|DISORDER|SITUATION|OBSERVABLE ENTITY|ORGANISM|SUBSTANCE)\)$"
 # One word for what laboratories write in many ways; none for what is no result.
 _CLASSES = {
     "NEGATIVE": "NEG|NEGATIV|(-)|NOT DETECTED|NONE DETECTED|UNDETECTED|NON REACTIVE|NON-REACTIVE|"
@@ -94,6 +97,8 @@ def _plain(text: ir.StringColumn, options: ResultOptions) -> ir.StringColumn:
     """Return texts with a decimal point and without separators of thousands."""
     if options.thousands:
         mark = "[.]" if options.thousands == "." else options.thousands
+        if mark == " ":
+            text = text.re_replace(r"[\x{A0}\x{202F}]", " ")
         grouped = text.re_search(rf"^[^0-9]*[0-9]{{1,3}}({mark}[0-9]{{3}})+([^0-9].*)?$")
         text = ibis.cases((grouped, text.replace(options.thousands, "")), else_=text)
     return text.replace(",", ".") if options.decimal_comma else text
@@ -113,5 +118,8 @@ def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringCo
     >>> WORDS["NOT DETECTED"]
     'NEGATIVE'
     """
-    word = upper(trim(text)).re_replace(r"[ \t\r\n]+", " ").re_replace(r"[.!]+$", "")
+    word = (
+        upper(trim(text, ALL_BLANKS)).re_replace(f"[{ALL_BLANKS}]+", " ").re_replace(r"[.!]+$", "")
+    )
+    word = word.re_replace(_KIND, "")
     return word.substitute(WORDS | options.words).nullif("")

@@ -1,0 +1,1 @@
+"""One invented hospital behind four doors, and what its tokens have to be."""
