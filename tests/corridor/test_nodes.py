@@ -6,13 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clm_ler.corridor import nodes
-from clm_ler.tables.screening import (
-    NO_TOKEN,
-    REASONS,
-    count_codes,
-    translate_codes,
-    translate_demographics,
-)
+from clm_ler.tables.coding import translate_codes, translate_demographics
+from clm_ler.tables.screening import NO_TOKEN, REASONS, count_codes
 from clm_ler.tables.sources import CODED_TABLES
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import handed_over, listed, options, rows, selected_rows

@@ -12,22 +12,19 @@ from clm_ler.corridor.reading import union_of
 from clm_ler.engines import embedded
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
+from clm_ler.tables.coding import (
+    complete_translations,
+    distinct_codes,
+    name_codes,
+    translate_codes,
+    translate_demographics,
+)
 from clm_ler.tables.encoding import ENCODED, TokenCodec
 from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
 from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
-from clm_ler.tables.screening import (
-    PLACEHOLDER_BIRTH,
-    complete_translations,
-    count_rows,
-    distinct_codes,
-    name_codes,
-    screen_events,
-    screen_patients,
-    translate_codes,
-    translate_demographics,
-)
+from clm_ler.tables.screening import PLACEHOLDER_BIRTH, count_rows, screen_events, screen_patients
 from clm_ler.tables.sequences import baseline_length, measure_spans
 from clm_ler.tables.sources import CODED_TABLES
 from clm_ler.tokens import AGE, prefix

@@ -85,3 +85,8 @@ def token_system(system: str, own: Mapping[str, str]) -> str:
 def is_address(system: str) -> bool:
     """Return whether a system's name is still an address, which nobody has named."""
     return re.search(_ADDRESS, system) is not None
+
+
+def is_known(name: str, own: Mapping[str, str]) -> bool:
+    """Return whether a system's name in tokens is a usual one, or one that the site has given."""
+    return name in NAMES.values() or name in own.values()

@@ -3,7 +3,7 @@
 import ibis.expr.types as ir
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.tables.screening import complete_translations
+from clm_ler.tables.coding import complete_translations
 
 
 def adopt_splits(ehrshot_person_splits: ir.Table) -> ir.Table:
