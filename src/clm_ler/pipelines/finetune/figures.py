@@ -99,7 +99,7 @@ def _tenths(curve: dict[str, Any]) -> tuple[go.Scatter, float]:
 
 def _band(smooth: dict[str, Any]) -> list[go.Scatter]:
     """Return the smooth curve over its band."""
-    styles = {
+    styles: dict[str, dict[str, Any]] = {
         "lower": {"line": {"width": 0}},
         "upper": {"line": {"width": 0}, "fill": "tonexty", "fillcolor": look.faint(look.RED)},
         "observed": {"line": {"width": 2, "color": look.RED}},
