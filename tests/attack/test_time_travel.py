@@ -80,7 +80,7 @@ PARAMETERS = {
 ABSENT = dict.fromkeys(
     (
         *("given_translations", "given_unit_conversions", "given_lab_percentiles"),
-        *("predefined_splits", "pretraining_persons", "task_candidates"),
+        *("predefined_splits", "pretraining_persons", "task_candidates", "parent_tokenizer"),
     )
 )
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
