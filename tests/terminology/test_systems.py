@@ -1,6 +1,6 @@
 import pytest
 
-from clm_ler.terminology.systems import is_address, token_system, usual_name
+from clm_ler.terminology.systems import is_address, is_known, token_system, usual_name
 
 SYSTEMS = {
     "ICD-10-CM": "ICD10CM",
@@ -35,3 +35,10 @@ def test_procedures_of_icd_9_are_told_from_its_diagnoses_by_their_oid():
 )
 def test_an_address_is_known(system, is_one):
     assert is_address(system) == is_one
+
+
+def test_a_name_is_known_if_it_is_usual_or_the_sites_own():
+    assert is_known(token_system("ICD-10-CM", {}), {})
+    assert is_known(token_system("Visit", {}), {})
+    assert not is_known(token_system("LOCAL", {}), {})
+    assert is_known(token_system("local labs", own := {"local labs": "LOCAL"}), own)

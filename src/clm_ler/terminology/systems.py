@@ -52,6 +52,13 @@ NAMES = {
     "SNOMEDCT": "SNOMED",
     "SNOMEDCTUS": "SNOMED",
 }
+# Names of OMOP vocabularies (https://athena.ohdsi.org) and of our doors that tokens have as they are.
+AS_THEY_ARE = (
+    *("Visit", "Domain", "OMOP Extension", "ICDO3", "Cancer Modifier", "HemOnc", "NAACCR", "PPI"),
+    *("DRG", "Revenue Code", "UB04 Typ bill", "CMS Place of Service", "Medicare Specialty"),
+    *("SPL", "dm+d", "OPCS4", "Read", "ICD10GM", "ICD10CN", "KCD7", "UCUM", "Nebraska Lexicon"),
+    *("OMOP", "MEDS", "CARE_SITE", "STANFORD_OBS", "STANFORD_NOTE"),
+)
 _ADDRESS = r"://|^urn:|^[0-9]+(\.[0-9]+){3,}$"
 
 
@@ -89,4 +96,4 @@ def is_address(system: str) -> bool:
 
 def is_known(name: str, own: Mapping[str, str]) -> bool:
     """Return whether a system's name in tokens is a usual one, or one that the site has given."""
-    return name in NAMES.values() or name in own.values()
+    return name in {*NAMES.values(), *AS_THEY_ARE, *own.values()}
