@@ -40,5 +40,7 @@ def test_an_address_is_known(system, is_one):
 def test_a_name_is_known_if_it_is_usual_or_the_sites_own():
     assert is_known(token_system("ICD-10-CM", {}), {})
     assert is_known(token_system("Visit", {}), {})
+    address = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    assert is_known(token_system(address, {}), {})
     assert not is_known(token_system("LOCAL", {}), {})
     assert is_known(token_system("local labs", own := {"local labs": "LOCAL"}), own)

@@ -96,4 +96,4 @@ def is_address(system: str) -> bool:
 
 def is_known(name: str, own: Mapping[str, str]) -> bool:
     """Return whether a system's name in tokens is a usual one, or one that the site has given."""
-    return name in {*NAMES.values(), *AS_THEY_ARE, *own.values()}
+    return name in {*NAMES.values(), *ADDRESSES.values(), *AS_THEY_ARE, *own.values()}
