@@ -340,3 +340,7 @@ def test_given_tables_that_would_multiply_results_are_refused(as_table):
         ValueError, match="1 values of system, code are in several rows of lab_perc"
     ):
         nodes.provide_lab_percentiles(None, units, None, None, labs, options())
+    kinds = {"system": "string", "code": "string", "texts": "array<string>"}
+    texts = as_table([("LOINC", "1", ["YELLOW", "RED", "RED"]), ("LOINC", "2", ["RED"])], kinds)
+    with pytest.raises(ValueError, match="1 values of system, code, text are in several rows of"):
+        nodes.provide_lab_percentiles(None, units, None, None, texts, options())

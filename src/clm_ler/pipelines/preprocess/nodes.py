@@ -43,11 +43,14 @@ def provide_lab_percentiles(
     """Return the percentiles of another run, or fit them, with the texts that count.
 
     Raises:
-        ValueError: If a lab is in several rows, which would multiply its results.
+        ValueError: If a lab, or a text of one, is there twice, which would multiply its results.
     """
     fit = partial(fit_lab_percentiles, unit_conversions=unit_conversions, options=options)
     if given is not None:
         _check_once(given, "lab_percentiles", *LAB)
+        if "texts" in given.columns:
+            texts = given.select(*LAB, text=_.texts.unnest())
+            _check_once(texts, "the texts of lab_percentiles", *LAB, "text")
         return _grown(given, lab_value_counts, fit, options)
     percentiles = fit(lab_value_counts)
     if not (fewest := options.results.text_min_persons):
