@@ -66,6 +66,13 @@ def test_the_models_load_by_the_auto_classes(chain):
     assert chain.load("finetuned_model").config.num_labels >= 1
 
 
+def test_both_models_have_a_card_and_their_tokenizer(storage, chain):
+    for name, told in (("pretrained_model", "masked codes"), ("finetuned_model", "diabetes_1y")):
+        folder = storage / "06_models" / name
+        assert told in (folder / "README.md").read_text()
+        assert (folder / "tokenizer.json").exists()
+
+
 def test_the_same_input_gives_the_same_content(chain, kedro_run, tmp_path):
     again = kedro_run(tmp_path / "data", DATA_PIPELINES)
     for name in [*PERSON_TABLES, *SMALL_TABLES, "encoded_sequences"]:

@@ -79,6 +79,11 @@ class FinetuneOptions(FineTuning):
         Ge(1),
         doc("Fewest persons with and without the outcome in a subgroup that is shown"),
     ] = 5
+    min_persons: Annotated[
+        int,
+        Ge(1),
+        doc("Fewest persons with and without the outcome of whom the model's card tells"),
+    ] = 10
     time_bins: Annotated[
         tuple[int, ...], doc("Days that separate the periods of the count baselines")
     ] = (30, 365)

@@ -1,5 +1,6 @@
 """Labels, of a task or of a user's own table."""
 
+import ibis
 import ibis.expr.types as ir
 from ibis import _
 
@@ -8,6 +9,8 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.persons import with_own_ids
 from clm_ler.tables.tasks.definition import TaskOptions
+
+LABEL_PERSONS = {"task": "string", "split": "string", "label": "int64", "persons": "int64"}
 
 
 def select_labels(
@@ -50,3 +53,10 @@ def _of_task(candidates: ir.Table | None, task: TaskOptions) -> ir.Table:
             f"The labels that are stored are of task {found[0]}, not of {task.name}: run `label` again."
         )
     return labels.select("person_id", "prediction_time", label=_.label.cast("int64"), task=_.task)
+
+
+def count_label_persons(samples: ir.Table | None) -> ir.Table:
+    """Return ``task, split, label, persons``; no row where nothing was fine-tuned here."""
+    if samples is None:
+        return ibis.memtable([], schema=LABEL_PERSONS)
+    return samples.group_by("task", "split", "label").agg(persons=_.person_id.nunique())

@@ -238,6 +238,23 @@ def test_the_report_tells_what_the_model_is_worth(trained):
     assert set(told["baselines"]) == set(metrics["tasks"]["t"]["baselines"]) >= {"windowed"}
     assert both["tasks"]["t"]["auroc"] == metrics["tasks"]["t"]["auroc"], "the model stays itself"
     json.dumps(both, allow_nan=False)
+    published = [
+        nodes.publish_classifier(
+            trained["model"],
+            tokenizer,
+            trained["samples"],
+            both,
+            replace(options, min_persons=least),
+        )
+        for least in (2, PERSONS)
+    ]
+    card, silent = (model.card for model in published)
+    for told in (metrics["tasks"]["t"]["verdict"], both["tasks"]["t"]["hybrid"]["verdict"]):
+        assert told in card and told not in silent
+    auroc = both["tasks"]["t"]["auroc"]
+    assert f"| {auroc['value']:.3f} ({auroc['lower']:.3f} to {auroc['upper']:.3f}) |" in card
+    assert f"| t | train | fewer than {PERSONS} | fewer than {PERSONS} |" in silent
+    assert "too few to tell" in silent
     json.dumps(metrics, allow_nan=False)
     task = metrics["tasks"]["t"]
     assert task["auroc"]["value"] > 0.9

@@ -41,7 +41,7 @@ def test_there_is_no_parent_unless_one_is_named(name: str, tmp_path: Path) -> No
 
 
 def test_what_lives_during_a_run_is_stored_where_asked(tmp_path: Path) -> None:
-    for name in ("trained_model", "training_speed"):
+    for name in ("trained_classifier", "trained_model", "training_speed"):
         assert type(entry(name)).__name__ == "PassedOnDataset"
         kept = entry(name, keep_intermediate=True, storage=str(tmp_path))
         assert not kept.exists()

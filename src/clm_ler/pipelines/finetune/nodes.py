@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.corridor.labels import count_label_persons
 from clm_ler.corridor.samples import (
     by_task,
     tasks_of,
@@ -29,12 +30,14 @@ from clm_ler.modeling.evaluation.counts import ages
 from clm_ler.modeling.evaluation.ranks import person_percentiles
 from clm_ler.modeling.evaluation.recalibration import choose
 from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
+from clm_ler.modeling.model.card import DescribedModel
 from clm_ler.modeling.training.finetuning import (
     FineTuningData,
     fine_tune,
     load_result,
 )
 from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
+from clm_ler.pipelines.finetune.card import write_card
 from clm_ler.tables import labels as label_tables
 from clm_ler.tokens import system_of
 
@@ -269,3 +272,16 @@ def train_hybrid(
     splits = frame["split"].to_numpy().astype(str)
     hybrid = fit_hybrid(model, inputs, part.labels, splits, seed)
     return hybrid, ibis.memtable(_scores_of(frame, "hybrid", hybrid.predict(inputs)))
+
+
+def publish_classifier(
+    trained_classifier: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    samples: ir.Table,
+    finetune_metrics: dict[str, Any],
+    options: FinetuneOptions,
+) -> DescribedModel:
+    """Return the model with its tokenizer and card."""
+    persons = count_label_persons(samples).to_pyarrow()
+    card = write_card(trained_classifier, finetune_metrics, persons, options)
+    return DescribedModel(trained_classifier, tokenizer, card)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clm_ler.corridor.cards import LIMITS, shown
+
 TEXT = """# {title}
 
 A `{model_type}` model of structured health records, {parameters:,} parameters, {tokens:,} tokens in its
@@ -21,10 +23,7 @@ persons that anything in it rests on (floor: {min_persons}).
 
 ## What to think of
 
-It is made for populations, coding habits and periods like those it was trained on. Elsewhere it has to be
-checked anew, subgroup by subgroup, and most often recalibrated. It is no medical device, and no decision about a
-person may rest on it alone. It holds no row about a person; but weights are learned from person-level records and
-may remember some of them: who may have it is for the owner of these records to decide.
+{limits}
 """
 
 
@@ -54,6 +53,7 @@ def write_card(
         min_persons=min_persons,
         task=_task(tasks, task),
         measured=_measured(home),
+        limits=LIMITS,
     )
 
 
@@ -72,17 +72,9 @@ def _measured(home: Mapping[str, Any]) -> str:
         return "Nothing that could be told of enough persons."
     rows = [
         f"| {task} | {found['persons']:,} | {found['samples']:,} | {found['events']:,} | "
-        f"{_shown(found['auroc'])} | {_shown(found.get('calibration_intercept'))} | "
-        f"{_shown(found.get('calibration_slope'))} |"
+        f"{shown(found['auroc'])} | {shown(found.get('calibration_intercept'))} | "
+        f"{shown(found.get('calibration_slope'))} |"
         for task, found in home.items()
     ]
     head = "| task | persons | predictions | outcomes | AUROC | calibration intercept | slope |"
     return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
-
-
-def _shown(estimate: Mapping[str, float | None] | None) -> str:
-    if estimate is None or estimate["value"] is None:
-        return "-"
-    if estimate["lower"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['lower']:.3f} to {estimate['upper']:.3f})"

@@ -14,7 +14,6 @@ from clm_ler.tables.encoding import TokenCodec, split_bins
 from clm_ler.tokens import SPECIAL_TOKENS, is_age
 
 LAB_PERSONS = {"system": "string", "code": "string", "unit": "string", "persons": "int64"}
-LABEL_PERSONS = {"task": "string", "split": "string", "label": "int64", "persons": "int64"}
 
 
 def count_lab_persons(
@@ -35,13 +34,6 @@ def count_lab_persons(
     counts = {"persons": _.person_id.nunique()}
     whole = by_lab.agg(counts).mutate(unit=ibis.null("string")).select(*LAB_PERSONS)
     return by_unit.agg(counts).select(*LAB_PERSONS).union(whole)
-
-
-def count_label_persons(samples: ir.Table | None) -> ir.Table:
-    """Return ``task, split, label, persons``; no row where nothing was fine-tuned here."""
-    if samples is None:
-        return ibis.memtable([], schema=LABEL_PERSONS)
-    return samples.group_by("task", "split", "label").agg(persons=_.person_id.nunique())
 
 
 def check_tokens(

@@ -11,6 +11,7 @@ from ibis import _
 from transformers import PreTrainedModel
 
 from clm_ler import __version__
+from clm_ler.corridor.labels import count_label_persons
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -23,7 +24,6 @@ from clm_ler.pipelines.package.floor import (
     check_classes,
     check_tokens,
     count_lab_persons,
-    count_label_persons,
     of_enough,
 )
 from clm_ler.pipelines.package.options import PackageOptions

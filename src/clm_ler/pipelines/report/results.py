@@ -3,20 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from clm_ler.corridor.cards import MEASURES
 from clm_ler.corridor.page.numbers import Artifacts, Numbers
 from clm_ler.corridor.page.parts import Row, Section, Table
 from clm_ler.pipelines.report.finding import told_tasks
-
-METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "calibration_slope": "calibration slope (1 is right)",
-    "calibration_intercept": "calibration in the large (0 is right)",
-    "expected_to_observed": "expected over observed outcomes (1 is right)",
-    "ece": "expected calibration error",
-}
 
 
 def results(data: Artifacts, numbers: Numbers) -> Section:
@@ -71,7 +61,7 @@ def _measures(report: Artifacts, numbers: Numbers, path: str, task: str) -> Tabl
             numbers.estimate(f"{path}/metrics/{name}"),
             numbers.estimate(f"{path}/before_calibration/{name}"),
         ]
-        for name, said in METRICS.items()
+        for name, said in MEASURES.items()
         if name in report["metrics"]
     ]
     if "calibration_smooth" in report:
