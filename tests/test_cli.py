@@ -45,10 +45,11 @@ def test_an_error_of_ours_is_its_message_and_exit_code_1(run):
     assert "Traceback" not in result.output
 
 
-def test_a_failed_run_ends_with_one_message_unless_more_is_asked_for():
+def test_what_libraries_say_of_a_run_is_there_for_who_asks():
     theirs = {
         "kedro.runner.sequential_runner": logging.WARNING,
         "kedro.pipeline.node": logging.ERROR,
+        "transformers.trainer_utils": logging.WARNING,
     }
     for verbose in (True, False):
         cli.choose_lines(verbose)

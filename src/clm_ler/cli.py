@@ -95,6 +95,10 @@ def choose_lines(verbose: bool) -> None:
     # Of a failed run: Kedro's advice to begin elsewhere (the same command goes on), and the error, which we tell.
     logging.getLogger("kedro.runner").setLevel(logging.INFO if verbose else logging.ERROR)
     logging.getLogger("kedro.pipeline").setLevel(logging.INFO if verbose else logging.CRITICAL)
+    # That a training which goes on has its steps as shares in its arguments, and counted in its state.
+    logging.getLogger("transformers.trainer_utils").setLevel(
+        logging.INFO if verbose else logging.ERROR
+    )
     logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
     # Those of libraries. What hides them, Python's filters, breaks where threads change it at a time.
     logging.captureWarnings(True)

@@ -6,7 +6,7 @@ from clm_ler.files.location import below
 from clm_ler.hooks import PROJECT_HOOKS
 
 HOOKS = PROJECT_HOOKS
-# One reports to its makers; the other keeps texts of errors, which may quote data, outside the storage.
+# One reports to its makers; the other keeps texts of errors, which may quote data: see hooks/status.py.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
 CONFIG_LOADER_CLASS = ConfigLoader

@@ -26,6 +26,7 @@ class Deferred:
 
     def __init__(self, module: str, name: str) -> None:
         self.__module__, self.__name__ = module, name
+        self.__annotations__: dict[str, Any] = {}  # Kedro warns of a function that has none
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:

@@ -18,10 +18,9 @@ def fingerprint(place: str) -> dict[str, Any] | None:
     person bucket are named after what they hold, so that it is one of content there, too.
     """
     filesystem, path = fsspec.core.url_to_fs(place)
-    found = filesystem.find(path, detail=True)
-    if not found:
+    sizes = _sizes(place)
+    if not sizes:
         return None
-    sizes = {name: int(about["size"]) for name, about in sorted(found.items())}
     read = [name for name, size in sizes.items() if size <= SMALL and len(sizes) <= FEW]
     names = [posixpath.relpath(name, posixpath.dirname(path)) for name in sizes]
     content = [filesystem.cat_file(name) for name in read]
@@ -30,3 +29,15 @@ def fingerprint(place: str) -> dict[str, Any] | None:
         "bytes": sum(sizes.values()),
         "digest": digest(names, list(sizes.values()), content),
     }
+
+
+def size_of(place: str) -> int:
+    """Return the bytes of a file or folder."""
+    return sum(_sizes(place).values())
+
+
+def _sizes(place: str) -> dict[str, int]:
+    """Return the bytes of each file of a place, by path."""
+    filesystem, path = fsspec.core.url_to_fs(place)
+    found = filesystem.find(path, detail=True)
+    return {name: int(about["size"]) for name, about in sorted(found.items())}

@@ -9,6 +9,7 @@ from clm_ler.hooks.kit import KitHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.record import RecordHooks
 from clm_ler.hooks.simulation import SimulationGuard
+from clm_ler.hooks.status import StatusHooks
 from clm_ler.hooks.steps import StepHooks
 from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.wandb import WandbHooks
@@ -18,6 +19,7 @@ PROJECT_HOOKS = (
     AbsentInputHooks(),
     SummaryHooks(),
     RecordHooks(),
+    StatusHooks(),
     StepHooks(),
     WandbHooks(),
     SimulationGuard(),

@@ -21,12 +21,14 @@ class Steps:
     Attributes:
         left: How many nodes each has still to run.
         seconds: That each took so far.
-        running: The pipeline whose node runs, and since when.
+        nodes: Seconds of each node that has ended, by its name.
+        running: The node that runs, and since when.
     """
 
     left: Counter[str]
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    running: tuple[str, float] | None = None
+    nodes: dict[str, float] = field(default_factory=dict)
+    running: tuple[Node, float] | None = None
 
 
 class StepHooks:
@@ -43,7 +45,7 @@ class StepHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Turn to the node."""
-        _turn_to(pipeline_of(node))
+        _turn_to(node)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -51,18 +53,20 @@ class StepHooks:
         _turn_to(None)
 
 
-def _turn_to(name: str | None) -> None:
-    """End the node that runs, and begin one of this pipeline."""
+def _turn_to(node: Node | None) -> None:
+    """End the node that runs, and begin this one."""
     if (run := current_run()) is None or (steps := run.steps) is None:
         return
     now = time.monotonic()
     if steps.running is not None:
-        ended, began = steps.running
+        last, began = steps.running
+        ended = pipeline_of(last)
+        steps.nodes[last.name] = now - began
         steps.seconds[ended] += now - began
         steps.left[ended] -= 1
         if not steps.left[ended]:
             logger.info("%s: done in %s", ended, _told(steps.seconds[ended]))
-    steps.running = None if name is None else (name, now)
+    steps.running = None if node is None else (node, now)
 
 
 def pipeline_of(node: Node) -> str:
