@@ -152,7 +152,13 @@ def _read(name: str, table: Any, options: PreprocessOptions) -> Finding:
         tables = table if isinstance(table, dict) else {name: table}
         looks = "; ".join(describe_columns(one) for one in tables.values())
         setting = f"set preprocess.tables.{name}.select_expr"
-        return Finding(WRONG, name, f"{_first_line(error)} It has {looks}: {setting}")
+        fault = (
+            _first_line(error)
+            .removeprefix(f"{name}: ")
+            .partition("; its columns are")[0]
+            .rstrip(".")
+        )
+        return Finding(WRONG, name, f"{fault}. It has {looks}: {setting}")
     return Finding(OK, name, "found, and the columns that are selected are there")
 
 

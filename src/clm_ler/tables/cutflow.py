@@ -52,7 +52,7 @@ Row = dict[str, Any]
 # What to set where a reason costs too much.
 ADVICE = {
     "no unit": "preprocess.results.without_unit, which helps where a lab has one unit or none",
-    "not a number": "preprocess.results.bounds and text_min_persons",
+    "not a number": "preprocess.results.decimal_comma (7,2 is 7.2), bounds and text_min_persons",
     "text result of too few persons": "preprocess.results.text_min_persons",
     "unit cannot be converted": "preprocess.units",
     "lab has too few results or values": "preprocess.min_loinc_counts, min_loinc_value_counts and "
