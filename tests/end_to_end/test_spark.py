@@ -57,7 +57,10 @@ def on_spark(chain, storage, log, tmp_path_factory):
     few = f"vocab.min_persons={SMALL['vocab']['min_persons']}"
     given = f"--params=storage={place},buckets=4,{few},{training}"
     environment = os.environ | {"SPARK_CONF_DIR": str(log)}
-    subprocess.run([sys.executable, *run, given], cwd=ROOT, check=True, env=environment)
+    command = [sys.executable, *run, given]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (log / "stderr").write_text(ran.stderr)
     return place
 
 
@@ -90,6 +93,10 @@ def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
 def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):
     model = "06_models/pretrained_model/model.safetensors"
     assert (on_spark / model).read_bytes() == (storage / model).read_bytes()
+
+
+def test_spark_warns_of_nothing(on_spark, log):
+    assert [line for line in (log / "stderr").read_text().splitlines() if " WARN " in line] == []
 
 
 def test_spark_reads_each_raw_table_once_and_shuffles_its_rows_once(on_spark, log):

@@ -6,8 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+JVM = "spark.driver.extraJavaOptions"
+LOG = Path(__file__).with_name("log4j2.properties")
 OLDEST_JAVA = 17
 OLDEST_SPARK = 4
 
@@ -33,8 +36,13 @@ def start_session(options: Mapping[str, Any]) -> None:
     require_spark()
     require_java()
     # Those of spark-submit come first; elsewhere nothing is set yet.
-    given = SparkConf() if "PYSPARK_GATEWAY_PORT" in os.environ else SparkConf(False)
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    given = SparkConf() if submitted else SparkConf(False)
     options = {name: value for name, value in options.items() if not given.contains(name)}
+    if (
+        not submitted
+    ):  # Java starts here, and logs as we say unless an option of the user's says otherwise
+        options[JVM] = f"-Dlog4j2.configurationFile={LOG.as_uri()} {options.get(JVM, '')}".strip()
     if str(options.get("spark.master", "")).startswith("local"):
         # Python functions run in this environment too, not in the first one on the PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
