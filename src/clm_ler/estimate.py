@@ -119,13 +119,23 @@ def tell_training(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> To
         text = "not known before split, preprocess and vocab have run: ask again then"
         return Told("training", text)
     speed = probe(catalog, parameters)
-    options, step = parameters["pretrain"], speed["seconds_per_step"]
+    steps, seconds = training_cost(speed, parameters["pretrain"])
+    text = f"{_time(seconds)} at most, {steps:,.0f} steps of {speed['seconds_per_step']:.2f} s"
+    return Told("training", f"{text} ({speed['device']}, after {PROBE_STEPS} of them)")
+
+
+def training_cost(speed: Mapping[str, Any], options: Any) -> tuple[float, float]:
+    """Return the steps of a training, and the seconds that they and its evaluations take.
+
+    Args:
+        speed: From :func:`probe`.
+        options: Of ``pretrain``.
+    """
     per_epoch = speed["steps"] / speed["epochs"]
     steps = options.max_steps if options.max_steps > 0 else options.num_train_epochs * per_epoch
     evaluations = 1 / options.eval_steps if options.eval_steps < 1 else steps / options.eval_steps
     evaluated = evaluations * speed["valid_share"] * per_epoch / BACKWARD
-    text = f"{_time((steps + evaluated) * step)} at most, {steps:,.0f} steps of {step:.2f} s"
-    return Told("training", f"{text} ({speed['device']}, after {PROBE_STEPS} of them)")
+    return steps, (steps + evaluated) * speed["seconds_per_step"]
 
 
 def probe(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> dict[str, Any]:

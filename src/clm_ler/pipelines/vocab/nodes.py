@@ -278,7 +278,11 @@ def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
             for (split, shares), symbol in zip(coverage.items(), SYMBOLS, strict=False)
         ]
     )
-    figure.update_xaxes(title_text="share of tokens", tickformat=".0%")
+    low = min([0.99, *least.values()])  # an axis that is too short to read would tell of nothing
+    room = 0.03 * (1 - low)
+    figure.update_xaxes(
+        title_text="share of tokens", tickformat=".1~%", range=[low - room, 1 + room]
+    )
     figure.update_yaxes(type="category")
     split = "test" if "test" in coverage else next(iter(coverage), "")
     finding = "Vocabulary"
