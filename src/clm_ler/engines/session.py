@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 JVM = "spark.driver.extraJavaOptions"
-LOG = Path(__file__).with_name("log4j2.properties")
 OLDEST_JAVA = 17
 OLDEST_SPARK = 4
 
@@ -42,7 +42,8 @@ def start_session(options: Mapping[str, Any]) -> None:
     if (
         not submitted
     ):  # Java starts here, and logs as we say unless an option of the user's says otherwise
-        options[JVM] = f"-Dlog4j2.configurationFile={LOG.as_uri()} {options.get(JVM, '')}".strip()
+        log = Path(str(files("clm_ler.engines") / "log4j2.properties")).as_uri()
+        options[JVM] = f"-Dlog4j2.configurationFile={log} {options.get(JVM, '')}".strip()
     if str(options.get("spark.master", "")).startswith("local"):
         # Python functions run in this environment too, not in the first one on the PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

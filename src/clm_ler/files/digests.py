@@ -44,6 +44,11 @@ def json_sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def viz_id(text: str) -> str:
+    """Return the digest by which kedro-viz knows a node or a dataset that is written so."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]
+
+
 def _update(state: Any, part: Any) -> None:
     """Add a part, with its kind and size in front, so that no two lists of parts read the same."""
     if isinstance(part, pa.ChunkedArray | pa.Array):

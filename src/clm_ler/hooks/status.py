@@ -3,7 +3,6 @@
 kedro-viz's own hook does so too, but keeps the texts of errors, which may quote data, and full runs only.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from clm_ler.files.atomic import read_json, write_json
+from clm_ler.files.digests import viz_id
 from clm_ler.files.fingerprints import size_of
 from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.hooks.current import Run, current_run
@@ -86,8 +86,8 @@ def _events(run: Run, steps: Steps, pipeline: Pipeline, error: Exception | None)
 
 
 def _event(event: str, of: str, **told: Any) -> Event:
-    """Return an event; kedro-viz knows nodes and datasets by a digest of how they are written."""
-    return {"event": event, "node_id": hashlib.sha1(of.encode()).hexdigest()[:8], **told}
+    """Return an event of a node or a dataset."""
+    return {"event": event, "node_id": viz_id(of), **told}
 
 
 def _named(error: Exception) -> str:
