@@ -11,6 +11,7 @@ from clm_ler.hooks.summary import (
     describe_finetuning,
     describe_kit,
     describe_losses,
+    describe_predictions,
     describe_sequences,
     describe_site,
     describe_verdict,
@@ -162,6 +163,10 @@ def test_persons_and_tokens_are_told_without_loading_any():
     split = {"all": {"persons": 700, "tokens": 5000}, "RXNORM": {"persons": 9, "tokens": 40}}
     report = {"coverage": {"train": split, "valid": {}, "test": split}}
     assert describe_sequences(report) == "1,400 persons, 10,000 tokens"
+
+
+def test_predictions_are_counted():
+    assert describe_predictions(ibis.memtable({"person_id": [1, 1, 2]})) == "3 predictions"
 
 
 def test_a_kit_and_a_site_are_told_in_a_line():

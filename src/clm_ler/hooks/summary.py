@@ -40,7 +40,7 @@ class SummaryHooks:
             warn_of_early_ends(catalog.load("rows_by_year"))
         pages = [name for name in ("report", "site_report") if name in written]
         lines += [f"all of it on one page  ({_place(catalog[name])})" for name in pages]
-        if lines and not pages and "kit" not in written:
+        if lines and not pages and not {"kit", "predictions"} & written:
             lines.append("kedro run --pipelines=report makes one page of all of it")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
@@ -156,6 +156,11 @@ def _end(rows: dict[int, int]) -> int:
     return max(rows)
 
 
+def describe_predictions(predictions: ir.Table) -> str:
+    """Return how many there are."""
+    return f"{predictions.count().to_pyarrow().as_py():,} predictions"
+
+
 def describe_kit(inventory: dict[str, Any]) -> str:
     """Return what a kit is of, and how large it is."""
     size = sum(row["bytes"] for row in inventory["files"]) / 1e6
@@ -246,6 +251,7 @@ HEADLINES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "finetune_metrics": ("finetune_metrics", describe_finetuning),
     "ehrshot_summary": ("ehrshot_summary", describe_ehrshot),
     "ehrshot_verdict": ("ehrshot_verdict", describe_verdict),
+    "predictions": ("predictions", describe_predictions),
     "kit": ("kit", describe_kit),
     "site_summary": ("site_summary", describe_site),
 }

@@ -142,9 +142,11 @@ def _results(
 def _calibration(report: Mapping[str, Any], recalibration: Mapping[str, Any] | None) -> str:
     """Return how risks were recalibrated, and how far they can be believed."""
     if recalibration is None:
-        measures, how = report["metrics"]["macro"], "a temperature (Guo 2017)"
+        measures, how = report["metrics"]["macro"], "recalibrated on `valid` by a temperature"
+    elif recalibration["method"] == "none":
+        measures, how = report["metrics"], "those of the model: none was clearly better on `valid`"
     else:
-        measures, how = report["metrics"], f"`{recalibration['method']}`"
+        measures, how = report["metrics"], f"recalibrated on `valid`: `{recalibration['method']}`"
     rows = [f"| {MEASURES[name]} | {shown(measures[name])} |" for name in CALIBRATION]
     table = "\n".join(["| | test split (95 % interval) |", "|---|---|", *rows])
-    return f"Risks are recalibrated on `valid` by {how}.\n\n{table}"
+    return f"Risks are {how}.\n\n{table}"
