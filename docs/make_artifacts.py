@@ -19,7 +19,8 @@ INTRODUCTION = """# Artifacts
 
 Made by `python docs/make_artifacts.py` from the catalog, the contracts (`tables/contracts.py`) and the
 pipelines; do not edit. Each name is one for `catalog.load("NAME")`; the place is below `storage`.
-*Person-level* entries are never previewed. Layers are folders of `storage`, in the order of the chain.
+What is marked *no preview* is about single persons, is under somebody's licence, or has no rows to show.
+Layers are folders of `storage`, in the order of the chain.
 """
 LAYERS = {
     "raw": "01_raw",
@@ -102,7 +103,7 @@ def row(name: str, entry: dict[str, Any]) -> str:
     """Return the table row of an entry."""
     kind = kind_of(entry)
     if viz(entry).get("preview") is False:
-        kind += "; person-level"
+        kind += "; no preview"
     nodes = [(pipeline, node) for pipeline in named() for node in pipelines[pipeline].nodes]
     makers = sorted({pipeline for pipeline, node in nodes if name in node.outputs})
     readers = sorted({pipeline for pipeline, node in nodes if name in node.inputs})

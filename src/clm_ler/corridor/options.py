@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.tables.labs.results import LabOptions
-from clm_ler.tables.sources import RAW_TABLES, Sources
+from clm_ler.tables.sources import CODED_TABLES, RAW_TABLES, Sources
 
 logger = logging.getLogger(__name__)
 
@@ -99,9 +99,8 @@ class PreprocessOptions(LabOptions):
             unknown = sorted({*self.once_a_day} - {*RAW_TABLES} | {"patient"} & {*self.once_a_day})
             if unknown:
                 raise ValueError(f"once_a_day: there is no table of events {unknown[0]!r}")
-            coded = [name for name in RAW_TABLES if name not in ("patient", "lab")]
-            if len({self.once_a_day.get(name, True) for name in coded}) > 1:
-                raise ValueError(f"once_a_day: {', '.join(coded)} have to agree")
+            if len({self.once_a_day.get(name, True) for name in CODED_TABLES}) > 1:
+                raise ValueError(f"once_a_day: {', '.join(CODED_TABLES)} have to agree")
         return self
 
 

@@ -16,8 +16,8 @@ from clm_ler.engines.numbers import compare_numbers
 from clm_ler.engines.portable import count_repeated
 
 _EVENT = {"person_id": "person_id", "date": "time"}
-# The raw tables: CLM-LER's column names, and the project's. Another kind of table is one more entry;
-# those with a ``value`` are laboratory results, the others codes.
+# The raw tables: CLM-LER's column names, and the project's. Another kind of codes (vaccinations) is one
+# more entry. Another kind of results needs none: `lab` may hold several tables.
 RAW_TABLES = {
     "patient": {
         "person_id": "person_id",
@@ -39,11 +39,7 @@ RAW_TABLES = {
         "lx_result_unit": "unit",
     },
 }
-CODED_TABLES = tuple(
-    name
-    for name, columns in RAW_TABLES.items()
-    if not {"birth_date", "value"} & {*columns.values()}
-)
+CODED_TABLES = tuple(name for name in RAW_TABLES if name not in ("patient", "lab"))
 
 
 class TableSource(BaseModel):

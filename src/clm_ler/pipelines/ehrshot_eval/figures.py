@@ -189,7 +189,7 @@ def _best(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
 
 
 def _ahead(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
-    """Return of how many opponents ours is ahead for certain."""
+    """Return of how many others ours is ahead for certain."""
     scope = "macro" if "macro" in scopes else scopes[-1]
     part = rows[rows["scope"] == scope]
     if part.empty:
@@ -201,7 +201,7 @@ def _ahead(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
         for k, of_k in part.sort_values("k", key=_position).groupby("k", sort=False)
     ]
     return (
-        f"{model} is clearly ahead of {', '.join(counts)} ({SCOPE_NAMES.get(scope, scope).lower()})"
+        f"{model} is clearly ahead of others: {', '.join(counts)} ({SCOPE_NAMES.get(scope, scope).lower()})"
     )
 
 
