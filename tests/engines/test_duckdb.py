@@ -1,5 +1,7 @@
 """What DuckDB does with types and plans of its own."""
 
+import gc
+
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,6 +46,28 @@ def test_a_materialized_table_is_evaluated_once_until_it_is_dropped(backend, as_
     assert kept.to_pyarrow().equals(kept.to_pyarrow())
     engine.drop("kept")
     assert "kept" not in backend.list_tables()
+
+
+def test_tables_that_nobody_holds_are_dropped_with_the_next(backend):
+    def numbers_of_texts(number):
+        codes = pa.array([f"code {number}", "other"])
+        rows = ibis.memtable({"places": [[0, 1]]}, schema={"places": "array<int64>"})
+        return engine_of(backend).look_up(rows, "places", codes)
+
+    def held():
+        # Also what a table of a result still needs, which is read while others come and go.
+        count = "SELECT count(*) FROM duckdb_{} WHERE NOT internal"
+        return [backend.raw_sql(count.format(name)).fetchone()[0] for name in ("tables", "types")]
+
+    first = numbers_of_texts(0)
+    for number in range(1, 5):
+        numbers_of_texts(number)
+    gc.collect()
+    last = numbers_of_texts(5)
+    gc.collect()
+    assert held() == [3, 1]  # the two, and the codes that the last was made of
+    assert first.to_pyarrow()["places"].to_pylist() == [["code 0", "other"]]
+    assert last.to_pyarrow()["places"].to_pylist() == [["code 5", "other"]]
 
 
 def test_a_function_is_known_by_its_digest_in_every_process(as_table):

@@ -18,11 +18,13 @@ from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import guard, without_values
+from clm_ler.engines.held import held
 from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 
+_FETCHES_CODE = ("autoinstall_known_extensions", "autoload_known_extensions")
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
 _LARGEST_OBJECT = 64 * 2**20  # bytes of a line of JSON
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
@@ -67,14 +69,13 @@ class DuckDB(Engine):
         """
         guard(self.backend, (duckdb.Error,), message_without_values)
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
-        self.backend.raw_sql(f"SET memory_limit = '{memory_limit}'")
-        self.backend.raw_sql(f"SET threads = {threads or os.cpu_count()}")
+        settings = {"memory_limit": memory_limit, "threads": threads or os.cpu_count()}
         # Nothing relies on it, and without it large tables are written with less memory.
-        self.backend.raw_sql("SET preserve_insertion_order = false")
-        for fetches_code in ("autoinstall_known_extensions", "autoload_known_extensions"):
-            self.backend.raw_sql(f"SET {fetches_code} = false")
+        settings |= dict.fromkeys(("preserve_insertion_order", *_FETCHES_CODE), False)
         if self._setting("temp_directory") != folder:
-            self.backend.raw_sql(f"SET temp_directory = '{folder}'")
+            settings["temp_directory"] = folder
+        for name, value in settings.items():
+            self.backend.raw_sql(f"SET {name} = '{value}'")
 
     def open_store(self, options: Mapping[str, Any]) -> None:
         """Load the ``httpfs`` extension and give it the credentials."""
@@ -122,22 +123,22 @@ class DuckDB(Engine):
         ]
         if len(tables) == 1:
             return tables[0]
-        names = [unique_name("alike") for _table in tables]
-        for name, table in zip(names, tables, strict=True):
+        named = {unique_name("alike"): table for table in tables}
+        for name, table in named.items():
             self.backend.create_view(name, table)
-        return self.backend.sql(" UNION ALL BY NAME ".join(f"SELECT * FROM {n}" for n in names))
+        return self.backend.sql(" UNION ALL BY NAME ".join(f"SELECT * FROM {n}" for n in named))
 
     def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options = {"header": True, "delim": delimiter, "quote": '"', "union_by_name": True}
         # Or DuckDB would find lines that it takes for remarks, and leave them out.
-        guesses = {"skip": 0, "comment": ""}
-        return self.backend.read_csv(list(paths), **options, **guesses, **self.csv_as_text)
+        options |= {"skip": 0, "comment": ""} | self.csv_as_text
+        return self.backend.read_csv(list(paths), **options)
 
     def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
         """Read files with a JSON object a line, plain or gzip, as one lazy table."""
-        kinds = self.backend.compiler.type_mapper
-        columns = {name: kinds.to_string(kind) for name, kind in schema.items()}
+        to_string = self.backend.compiler.type_mapper.to_string
+        columns = {name: to_string(kind) for name, kind in schema.items()}
         layout = {"format": "newline_delimited", "maximum_object_size": _LARGEST_OBJECT}
         return self.backend.read_json(list(paths), columns=columns, **layout)
 
@@ -175,7 +176,7 @@ class DuckDB(Engine):
         rows = f"SELECT * REPLACE ({casts}) FROM {name}_rows"
         self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {rows}")
         self.backend.con.unregister(f"{name}_rows")
-        return self._typed(name, ibis.schema(table.schema))
+        return held(self.backend, self._typed(name, ibis.schema(table.schema)), columns)
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
         """Evaluate an expression into a temporary table of this name, and return that.
@@ -226,7 +227,8 @@ class DuckDB(Engine):
         places = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
         rows = self.with_categories(places, ["text"])
         listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
-        joined = table.cross_join(self.materialize(unique_name("texts"), listed))
+        kept = held(self.backend, self.materialize(unique_name("texts"), listed))
+        joined = table.cross_join(kept)
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
 
@@ -318,12 +320,9 @@ def _timezone(zone: str, moment: dt.Timestamp(timezone="UTC")) -> dt.timestamp: 
 
 
 def _parquet_options(data: ir.Table, quick: bool) -> dict[str, Any]:
-    options: dict[str, Any] = dict(_PARQUET)
-    if any(kind.is_array() for kind in data.schema().types):
-        options["row_group_size"] = _LISTS_PER_ROW_GROUP
-    if quick:
-        options["compression"] = "uncompressed"
-    return options
+    lists = any(kind.is_array() for kind in data.schema().types)
+    options = _PARQUET | ({"row_group_size": _LISTS_PER_ROW_GROUP} if lists else {})
+    return options | ({"compression": "uncompressed"} if quick else {})
 
 
 def _in_one_piece(function: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
