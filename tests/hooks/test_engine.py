@@ -90,6 +90,12 @@ def test_the_command_line_comes_before_the_globals(begin, shared):
     assert shared.raw_sql(settings).fetchone() == (3, "1.8 GiB")
 
 
+@pytest.mark.parametrize("storage", ["it's", "a*b", "what?", "a[b]"])
+def test_a_storage_whose_name_engines_do_not_take_is_refused(storage, begin):
+    with pytest.raises(ValueError, match="in its name, which engines do not take"):
+        begin(command_line={"storage": storage})
+
+
 def test_the_embedded_engine_needs_no_java(begin, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     begin(spark={"spark.master": "local[2]"})

@@ -42,6 +42,7 @@ class EngineHooks:
         """Take the credentials, start Spark where it is the engine, set the limits."""
         _take_credentials(_optional(context, "credentials").get("s3", {}))
         if run := current_run():
+            _check_name(str(run.settings["storage"]))
             if engine(run.settings["engine"]).distributed:
                 start_session(_optional(context, "spark"))
             limits = run.settings["memory_limit"], int(run.settings["threads"])
@@ -83,6 +84,15 @@ class EngineHooks:
     def on_pipeline_error(self) -> None:
         """Unlock the storage."""
         _unlock_storage()
+
+
+def _check_name(storage: str) -> None:
+    """Refuse a storage whose name engines would take for a pattern of names, or for the end of one."""
+    if found := set("'*?[") & set(storage):
+        raise ValueError(
+            f"The storage {storage} has a {min(found)!r} in its name, which engines do not take: give "
+            "another --params=storage=DIR."
+        )
 
 
 def _optional(context: KedroContext, kind: str) -> dict[str, Any]:
