@@ -9,6 +9,8 @@ import ibis.expr.types as ir
 from ibis import BaseBackend
 from sqlglot import exp
 
+from clm_ler.engines.alike import alike
+
 
 class Engine(ABC):
     """A table engine on one open Ibis connection."""
@@ -53,7 +55,7 @@ class Engine(ABC):
 
     def sql(self, query: exp.Expr) -> str:
         """Return a query in the engine's dialect; what cannot be parsed becomes null."""
-        query = query.copy()
+        query = alike(query.copy())
         for time in query.find_all(exp.StrToTime):
             time.set("safe", True)
         for cast in query.find_all(exp.Cast):

@@ -20,6 +20,7 @@ import ibis.expr.datatypes as dt
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
+from clm_ler.engines.patterns import shape_of, tells_the_offset, without_typo
 
 KindOf = Callable[[exp.Expr], dt.DataType | None]
 
@@ -30,6 +31,11 @@ _ISO = (
     rf"(?:[T ]+({_CLOCK})(:[0-5][0-9](?:\.[0-9]{{1,6}})?)?[0-9]*[ ]*({_OFFSET})?)?[ \t\r\n]*$"
 )
 _YEAR, _MONTH, _DAY, _TIME, _SECONDS, _ZONE = range(1, 7)
+# What reads its operand as a date or a time.
+_OF_DATES: dict[type[exp.Expr], str] = {exp.TsOrDsAdd: "date", exp.AddMonths: "date"}
+_OF_DATES |= {exp.LastDay: "date", exp.DateTrunc: "timestamp", exp.TimestampTrunc: "timestamp"}
+_OF_DATES |= {exp.Hour: "timestamp", exp.Minute: "timestamp", exp.Second: "timestamp"}
+_OF_DATES |= {exp.TimeStrToTime: "timestamp"}
 # What most texts are, and no engine needs help with.
 _PLAIN = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}( {_CLOCK}:[0-5][0-9])?$"
 
@@ -52,6 +58,8 @@ def read_dates(query: exp.Expr, kind_of: KindOf, engine: Engine, zone: str) -> e
         kind = _made(node.this) or kind_of(node.this)
         return node if kind is None else _read(node, target, kind, engine, zone)
 
+    for node in query.find_all(*_OF_DATES):
+        node.set("this", exp.cast(node.this.copy(), _OF_DATES[type(node)]))
     # From the innermost outwards: what is inside has its type by then.
     for node in reversed(list(query.walk(bfs=True))):
         if (made := replace(node)) is not node:
@@ -98,13 +106,15 @@ def _read(node: exp.Expr, target: str, kind: dt.DataType, engine: Engine, zone: 
     if kind.is_date() or kind.is_timestamp():
         return operand if str(kind) == target else _cast(operand, target)
     text = operand if kind.is_string() else exp.cast(operand, "text")
-    if pattern is None or _tells_the_offset(pattern.name):
+    if pattern is None or tells_the_offset(pattern.name):
         read = _read_text(text, engine, zone)
         return read if target == "timestamp" else _cast(read, target)
     by_pattern = node.copy()
     by_pattern.set("this", text)
-    by_pattern.set("format", exp.Literal.string(_without_typo(pattern.name)))
-    return by_pattern
+    by_pattern.set("format", exp.Literal.string(without_typo(pattern.name)))
+    shape = exp.Literal.string(f"^{shape_of(pattern.name)}$")
+    fits = exp.RegexpLike(this=text.copy(), expression=shape)
+    return _cast(exp.Case().when(fits, by_pattern), target)
 
 
 def _cast(operand: exp.Expr, target: str) -> exp.Expr:
@@ -172,13 +182,3 @@ def _offset(written: exp.Expr) -> exp.Expr:
 
 def _none_if_empty(text: exp.Expr) -> exp.Expr:
     return exp.Nullif(this=text, expression=exp.Literal.string(""))
-
-
-def _tells_the_offset(pattern: str) -> bool:
-    """Return whether a pattern of ISO dates ends with an offset, which DuckDB's have no letter for."""
-    return pattern.startswith("%Y-") and pattern.rstrip("]").endswith(("X", "x", "Z", "%z"))
-
-
-def _without_typo(pattern: str) -> str:
-    """Return the pattern with seconds for ``SS``, a typo that published configurations have."""
-    return pattern if "%S" in pattern else pattern.replace(":SS", ":%Sstrict")

@@ -1,15 +1,17 @@
 """DuckDB's SQL in which a value that cannot be converted becomes null, and its errors without values."""
 
 import re
+from typing import ClassVar
 
 import duckdb
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB as Dialect
 
-from clm_ler.engines.numbers import WHOLE_KINDS, WHOLE_NUMBER
+from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 
 # A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
 _PLAIN = re.compile(r"[\w :/,;-]+")
+_GROUP = re.compile(r"[$]([0-9])")
 # Errors about names, files and limits; any other may quote a value.
 _HARMLESS = (
     *(
@@ -27,7 +29,7 @@ _MAY_FAIL = (
     *(exp.Chr, exp.Unhex, exp.Decode, exp.Pad, exp.JSONExtract, exp.JSONExtractScalar, exp.Round),
     *(exp.DateAdd, exp.DateSub, exp.TsOrDsAdd, exp.TimestampAdd, exp.TimestampSub, exp.AddMonths),
     *(exp.LastDay, exp.StrToUnix, exp.UnixToStr, exp.UnixToTime, exp.AtTimeZone, exp.FromTimeZone),
-    *(exp.DateFromParts, exp.Anonymous, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+    *(exp.DateFromParts, exp.Anonymous, exp.IntDiv, exp.Mod),
 )
 
 
@@ -40,14 +42,31 @@ _WHOLE = (
     "WHEN typeof({x}) IN ('DOUBLE', 'FLOAT') THEN TRY_CAST(trunc(TRY_CAST({x} AS DOUBLE)) AS {to}) "
     "ELSE TRY_CAST({x} AS {to}) END"
 )
+# A text that is no number has none; a decimal is made of the digits that the number is written with.
+_DECIMAL = (
+    "CASE WHEN typeof({x}) <> 'VARCHAR' "
+    f"OR regexp_matches(CAST({{x}} AS VARCHAR), '{NUMBER}') THEN TRY_CAST({{text}} AS {{to}}) END"
+)
 
 
 class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
     """SQL in which a value that cannot be converted becomes null, as Spark has it without ANSI."""
 
+    TRANSFORMS: ClassVar = {
+        **Dialect.Generator.TRANSFORMS,
+        exp.AtTimeZone: lambda self, at: (
+            f"(({self.sql(at, 'this')} AT TIME ZONE 'UTC') AT TIME ZONE {self.sql(at, 'zone')})"
+        ),
+        exp.DayOfWeek: lambda self, day: f"({self.func('DAYOFWEEK', day.this)} + 1)",  # Sunday is 1
+    }
+
     def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
         if expression.to.is_type(*WHOLE_KINDS):
             return _WHOLE.format(x=self.sql(expression, "this"), to=self.sql(expression, "to"))
+        if expression.to.is_type(*DECIMAL_KINDS):
+            x, to = self.sql(expression, "this"), self.sql(expression, "to")
+            text = f"CAST({x} AS VARCHAR)" if expression.to.is_type("decimal") else x
+            return _DECIMAL.format(x=x, text=text, to=to)
         return super().cast_sql(expression, safe_prefix="TRY_")
 
 
@@ -59,12 +78,23 @@ def lenient_sql(query: exp.Expr) -> str:
     for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
         if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
             call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
+    for like in list(query.find_all(exp.Like, exp.ILike)):  # Spark escapes with a backslash
+        if not isinstance(like.parent, exp.Escape) and "\\" in like.expression.sql():
+            query = _replaced(
+                query, like, exp.Escape(this=like.copy(), expression=exp.Literal.string("\\"))
+            )
+    for replace in query.find_all(exp.RegexpReplace):  # Spark's group is $1
+        text = _GROUP.sub(r"\\\1", replace.args["replacement"].name)
+        replace.set("replacement", exp.Literal.string(text))
     for node in reversed(list(query.find_all(*_MAY_FAIL))):
         if not node.meta.get("moment") and not node.find(exp.AggFunc, exp.Window, exp.Query):
-            made = exp.Anonymous(this="TRY", expressions=[node.copy()])
-            query = made if node is query else query
-            node.replace(made)
+            query = _replaced(query, node, exp.Anonymous(this="TRY", expressions=[node.copy()]))
     return _Lenient(dialect="duckdb", comments=False, identify=True).generate(query)
+
+
+def _replaced(query: exp.Expr, node: exp.Expr, made: exp.Expr) -> exp.Expr:
+    node.replace(made)
+    return made if node is query else query
 
 
 def message_without_values(error: BaseException) -> str | None:

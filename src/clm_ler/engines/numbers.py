@@ -2,7 +2,8 @@
 
 Engines convert in ways of their own: Spark cuts 3.7 to 3 where the other side is 3, DuckDB gives up at the
 first text that is no number. Here such a text is a floating-point number, and null where it is none. A CAST to a whole number cuts
-what stands behind the point, of a text too; Spark gives none for such a text, and DuckDB would round.
+what stands behind the point, of a text too; Spark gives none for such a text, and DuckDB would round. To any
+other kind of number a text is cast where it is digits with a point and an exponent at most.
 """
 
 from sqlglot import exp
@@ -15,6 +16,9 @@ _COMPARISONS = (
 )
 
 WHOLE_KINDS = ("tinyint", "smallint", "int", "bigint")
+DECIMAL_KINDS = ("double", "float", "decimal")
+# What a text has to be to become one of the others: engines read more, 1d or 1_000, each in its own way.
+NUMBER = "^ *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *$"
 WHOLE_NUMBER = "^ *([+-]?[0-9]+)([.][0-9]*)? *$"  # the first group, of a text
 
 

@@ -11,14 +11,13 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
-import sqlglot
 from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.errors import guard, without_values
-from clm_ler.engines.numbers import WHOLE_KINDS, WHOLE_NUMBER
+from clm_ler.engines.lenient_spark import lenient_sql
 from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:
@@ -29,11 +28,6 @@ BYTES_PER_BUCKET = 64 * 2**20  # of the largest raw table, as it lies there: som
 UNKNOWN_BYTES = 2**60  # Spark takes what it knows nothing of to be larger than anything
 MOST_BUCKETS = 2**14  # where nobody knows how large a table is
 _WORD = 2**32 - 1
-_WHOLE = (
-    "CASE WHEN typeof({x}) = 'string' "
-    f"THEN TRY_CAST(regexp_extract(CAST({{x}} AS STRING), '{WHOLE_NUMBER}', 1) AS {{to}}) "
-    "ELSE TRY_CAST({x} AS {to}) END"
-)
 
 
 class Spark(Engine):
@@ -54,6 +48,7 @@ class Spark(Engine):
         # Dates before 1582 are written as the days they are; what is no birth is counted later.
         self._session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+        self._session.conf.set("spark.sql.legacy.sizeOfNull", "false")
         guard(self.backend, _errors(), _without_values)
         self.backend._register_in_memory_table = partial(_hand_over, self.backend)
 
@@ -66,15 +61,7 @@ class Spark(Engine):
                 hadoop.set(f"fs.s3a.{theirs}", value)
 
     def _dialect(self, query: exp.Expr) -> str:
-        for cast in reversed(list(query.find_all(exp.Cast))):
-            # Spark's own CAST, without ANSI, makes other numbers of those that are too large.
-            tried: exp.Expr = exp.TryCast(this=cast.this.copy(), to=cast.to.copy(), safe=True)
-            if cast.to.is_type(*WHOLE_KINDS):
-                x, to = (part.sql(dialect="spark") for part in (cast.this, cast.to))
-                tried = exp.paren(sqlglot.parse_one(_WHOLE.format(x=x, to=to), read="spark"))
-            query = tried if cast is query else query
-            cast.replace(tried)
-        return query.sql(dialect="spark", comments=False, identify=True)
+        return lenient_sql(query)
 
     def local_time(self, moment: exp.Expr, zone: str) -> exp.Expr:
         """Return SQL for the local time at a moment; the session's own zone is UTC."""
