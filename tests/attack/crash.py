@@ -1,11 +1,14 @@
 """Kill a run, or let its disk fail, at any moment: the same command then ends as if nothing had been.
 
-    python -m tests.attack.crash SECONDS [PIPELINES]
+    python -m tests.attack.crash SECONDS [STAGE ...]
 
-prints a line for each attempt and a table at the end. Each attempt is a fork of one process that has everything imported. An audit hook counts
-what a run does to files of its storage (open for writing, rename, remove, make a folder) and kills the
-process at the n-th, or raises ENOSPC, EIO or EMFILE there; DuckDB's own writes are met by kills at a
-random time. Afterwards the same run goes to its end, and every artifact is compared, row by row.
+A stage is one command, its pipelines with commas between them; each goes on from what those before it have
+made. A line is printed for each attempt, and a table at the end. An attempt is one to three forks of a
+process that has everything imported, each disturbed, and a last one that is not. An audit hook counts what a
+run does to files of its storage (open for writing, rename, remove, make a folder), and at the n-th kills the
+process or raises ENOSPC, EIO or EMFILE. What native code writes (DuckDB, safetensors) is met by signals at a
+random time, and by the kernel's limit to the size of a file (EFBIG), which is a disk that is full.
+Afterwards every artifact is compared, row by row, with an undisturbed run's.
 """
 
 import errno
@@ -13,6 +16,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -21,22 +25,73 @@ import threading
 import time
 import traceback
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+
+from clm_ler.cli import explanation
+from clm_ler.files.interrupts import INTERRUPTED, prompt_interrupts
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ("split", "preprocess", "vocab")
 RAW = ("patient", "diagnosis", "prescription", "procedure", "lab")  # what they read
+STAGES = ("cohort", ",".join(PIPELINES), "ehrshot_read,umls_mapping", "pretrain", "finetune")
+STAGES += ("predict", "embed", "meds_export", "package", "report")
 SMALL = {
     "cohort": {"persons": 60, "ehrshot": {"persons": 40}},
     "vocab": {"min_persons": 1},
     "preprocess": {"min_loinc_counts": 5, "min_loinc_value_counts": 2},
+    "pretrain": {
+        "hidden_size": 16,
+        "max_steps": 4,
+        "override_maxlen": 32,
+        "tokens_per_batch": 256,
+        "eval_steps": 2,
+    },
+    "finetune": {"num_train_epochs": 1, "override_maxlen": 32},
 }
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EMFILE": errno.EMFILE}
+SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGSTOP")
+KINDS = ("SIGKILL at a change", *(f"{name} at a time" for name in SIGNALS))
+KINDS += (*FAULTS, "EFBIG", "a second run")
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 _NAMES = re.compile(r"rows_[0-9a-f]{32}|/[0-9a-f]{32}(?=\.)")
 _IGNORED = re.compile(r"(^|/)(tmp/|\.lock|08_reporting/run\.json$|\.[^/]*simulated\.json$)")
+# How quick this machine was.
+_TIMES = re.compile(rb'"(tokens_per_second|seconds_per_step|model_flops_utilisation)": [^,}]*')
 _LEFT = re.compile(r"\.(part|old)(/|$)|(^|/)tmp_|_temporary")
+
+
+@dataclass
+class Stage:
+    """A command, and what it makes where nothing disturbs it.
+
+    Attributes:
+        pipelines: What runs.
+        before: A copy of the storage before it.
+        expected: The digests of what is there after it.
+        changes: How often it changes files.
+        seconds: How long it takes.
+        largest: Bytes of its largest file.
+    """
+
+    pipelines: list[str]
+    before: Path
+    expected: dict[str, list[str]]
+    changes: int
+    seconds: float
+    largest: int
+
+
+@dataclass
+class Ended:
+    """How a run ended: its exit code, how often it changed files, what the command line says, the traceback."""
+
+    code: int
+    changes: int | None = None
+    said: str | None = None
+    trace: str = ""
 
 
 class Counting:
@@ -64,10 +119,7 @@ def die():
 
 
 def fail(number):
-    def happens():
-        raise OSError(number, os.strerror(number))
-
-    return happens
+    raise OSError(number, os.strerror(number))
 
 
 def run(storage, pipelines, **part):
@@ -79,40 +131,112 @@ def run(storage, pipelines, **part):
         session.run(pipeline_names=list(pipelines), **part)
 
 
-def attempt(storage, pipelines, at=None, happens=None, after=None, **part):
-    """Fork, run, and return how the child ended and how many changes of files it has made.
+def start(storage, pipelines, at=None, happens=None, largest_file=None, **part):
+    """Fork a child that runs; return its number and the stream on which it tells how it ended.
 
     Args:
         storage: Where the run writes.
         pipelines: What runs.
-        at: At which change something happens.
+        at: At which change of a file something happens.
         happens: What.
-        after: Seconds after which the child is killed.
+        largest_file: Bytes beyond which the kernel lets no file grow.
         part: Of the pipelines, as Kedro's ``to_outputs``.
     """
     read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(read)
-        told, code = "", 0
-        counting = Counting(storage, at, happens)
-        try:
+    if number := os.fork():
+        os.close(write)
+        return number, os.fdopen(read)
+    os.close(read)
+    code, said, trace = 0, None, ""
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+    counting = Counting(storage, at, happens)
+    try:
+        with prompt_interrupts():
             run(storage, pipelines, **part)
-        except BaseException as error:
-            told, code = f"{error}\n{traceback.format_exc()}", 1
-        os.write(write, json.dumps([counting.seen, told[-4000:]]).encode())
-        os._exit(code)
-    os.close(write)
-    if after is not None:
-        timer = threading.Timer(after, os.kill, (child, signal.SIGKILL))
-        timer.start()
-    with os.fdopen(read) as stream:
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BaseException as error:
+        code, said, trace = 1, explanation(error), traceback.format_exc()
+    os.write(write, json.dumps([counting.seen, said, trace[-4000:]]).encode())
+    os._exit(code)
+
+
+def end(number, stream):
+    """Wait for a child; return how it ended."""
+    with stream:
         told = stream.read()
-    status = os.waitpid(child, 0)[1]
-    if after is not None:
+    code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    return Ended(code, *(json.loads(told) if told else ()))
+
+
+def attempt(storage, pipelines, **how):
+    """Run in a child, see :func:`start`, and wait for it."""
+    return end(*start(storage, pipelines, **how))
+
+
+def signalled(storage, pipelines, name, seconds):
+    """Run in a child that gets a signal after some seconds; one that is stopped goes on after a while."""
+    number, stream = start(storage, pipelines)
+    timers = [threading.Timer(seconds, os.kill, (number, getattr(signal, name)))]
+    if name == "SIGSTOP":
+        timers.append(threading.Timer(seconds + 0.3, os.kill, (number, signal.SIGCONT)))
+    for timer in timers:
+        timer.start()
+    ended = end(number, stream)
+    for timer in timers:
         timer.cancel()
-    changes, error = json.loads(told) if told else (None, "")
-    return os.waitstatus_to_exitcode(status), changes, error
+    return ended
+
+
+def beside(storage, pipelines, seconds):
+    """Start a run, and another one on the same storage after some seconds; return how the two ended."""
+    first = start(storage, pipelines)
+    time.sleep(seconds)
+    second = start(storage, pipelines)
+    return end(*first), end(*second)
+
+
+def disturb(stage, storage, dice):
+    """Disturb one run; return how, and what was wrong with the way it ended."""
+    kind = dice.choice(KINDS)
+    at, seconds = dice.randint(1, stage.changes), dice.uniform(0, 1.1) * stage.seconds
+    name, _, when = kind.partition(" at a ")
+    if when == "time":
+        ended = signalled(storage, stage.pipelines, name, seconds)
+        expected = {"SIGINT": INTERRUPTED, "SIGSTOP": 0}.get(name, -getattr(signal, name))
+        wrong = ended.code not in (expected, 0)
+        return f"{kind}: {seconds:.2f} s", f"ended with {ended}" if wrong else None
+    if kind == "a second run":
+        ends = beside(storage, stage.pipelines, seconds * dice.choice((0, 1)))
+        refused = [ended for ended in ends if ended.code]
+        wrong = len(refused) > 1 or any("is in use" not in (e.said or "") for e in refused)
+        return f"{kind}: {seconds:.2f} s", f"ended with {ends}" if wrong else None
+    if kind == "SIGKILL at a change":
+        attempt(storage, stage.pipelines, at=at, happens=die)
+        return f"{kind}: {at}", None
+    if kind == "EFBIG":
+        at = dice.randint(0, stage.largest)
+        ended = attempt(storage, stage.pipelines, largest_file=at)
+    else:
+        ended = attempt(storage, stage.pipelines, at=at, happens=partial(fail, FAULTS[kind]))
+    wrong = ended.code and ended.said is None
+    return f"{kind}: {at}", f"not told in a line: {ended.trace}" if wrong else None
+
+
+def attack(stage, dice):
+    """Disturb a stage one to three times, run it again, and return what was done and what went wrong."""
+    storage = copy_of(stage.before)
+    told = [disturb(stage, storage, dice) for _ in range(dice.choice((1, 1, 2, 3)))]
+    done, wrong = [how for how, _ in told], [fault for _, fault in told if fault]
+    ended = attempt(storage, stage.pipelines)
+    if ended.code:
+        return done, [*wrong, f"refused: {ended.said or ended.trace}"]
+    if differing := differences(artifacts(storage), stage.expected):
+        wrong.append(f"differ: {differing}")
+    if left := left_over(storage):
+        wrong.append(f"left: {', '.join(left[:5])}")
+    return done, wrong
 
 
 def rows_of(path):
@@ -126,6 +250,8 @@ def rows_of(path):
         table = pa.ipc.open_file(path).read_all()
     elif path.name == "_manifest.json":
         return _NAMES.sub("*", path.read_text())
+    elif path.suffix == ".json":
+        return _TIMES.sub(b"", path.read_bytes())
     else:
         return path.read_bytes()
     return "\n".join(sorted(map(str, table.to_pylist())))
@@ -143,81 +269,88 @@ def artifacts(storage):
     return {name: sorted(digests) for name, digests in found.items()}
 
 
+def differences(found, expected):
+    """The names of files that are not as they should be, in words."""
+    names = sorted(found.keys() | expected.keys())
+    return ", ".join([name for name in names if found.get(name) != expected.get(name)][:5])
+
+
 def left_over(storage):
     """What nobody will ever read."""
     names = (path.relative_to(storage).as_posix() for path in Path(storage).rglob("*"))
     return sorted(name for name in names if _LEFT.search(name))
 
 
-def attack(raw, pipelines, expected, changes, seconds, dice):
-    """One run that is disturbed, and the same again; returns what was done and what went wrong."""
-    storage = copy_of(raw)
-    kinds = ["SIGKILL at a change", "SIGKILL at a time", *FAULTS]
-    kind, at = dice.choice(kinds), dice.randint(1, changes)
-    if kind == "SIGKILL at a time":
-        attempt(storage, pipelines, after=dice.uniform(0.2, 1.0) * seconds)
-    else:
-        happens = fail(FAULTS[kind]) if kind in FAULTS else die
-        attempt(storage, pipelines, at, happens)
-    code, _changes, error = attempt(storage, pipelines)
-    if code:
-        return kind, at, f"refused: {error}"
-    found = artifacts(storage)
-    if found != expected:
-        differing = sorted(
-            name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
-        )
-        return kind, at, f"differ: {', '.join(differing[:5])}"
-    if left := left_over(storage):
-        return kind, at, f"left: {', '.join(left[:5])}"
-    return kind, at, None
-
-
-def copy_of(raw):
-    """A fresh storage with the raw tables, where there are any."""
-    storage = raw.with_name("data")
+def copy_of(before):
+    """The storage as it was."""
+    storage = before.with_name("data")
     shutil.rmtree(storage, ignore_errors=True)
-    if raw.exists():
-        shutil.copytree(raw, storage)
+    shutil.copytree(before, storage)
     return storage
 
 
-def main(seconds, pipelines=PIPELINES, seed=None):
-    """Attack for some seconds, and at least twice; returns attempts and failures by kind."""
+def undisturbed(before, pipelines):
+    """Run a stage twice, compare, and return it; what it has made is left in the storage."""
+    ends, found = [], []
+    for _ in range(2):
+        storage, began = copy_of(before), time.monotonic()
+        ends.append(attempt(storage, pipelines))
+        seconds = time.monotonic() - began
+        assert ends[-1].code == 0, ends[-1].said or ends[-1].trace
+        found.append(artifacts(storage))
+    assert not (differing := differences(*found)), f"{pipelines} twice, and differ: {differing}"
+    largest = max(path.stat().st_size for path in storage.rglob("*") if path.is_file())
+    return Stage(pipelines, before, found[0], ends[0].changes, seconds, largest)
+
+
+def prepare(folder, stages):
+    """Run all stages one after the other, undisturbed."""
+    before = folder / "0"
+    before.mkdir()
+    if "cohort" not in stages:
+        ended = attempt(before, ["cohort"], to_outputs=RAW)
+        assert ended.code == 0, ended.said or ended.trace
+    made = []
+    for number, stage in enumerate(stages, 1):
+        made.append(undisturbed(before, stage.split(",")))
+        before = folder / str(number)
+        shutil.copytree(folder / "data", before)
+    return made
+
+
+def main(seconds, stages=STAGES, seed=None):
+    """Attack for some seconds, and at least twice; returns how often by kind, and the failures."""
     from kedro.framework.startup import bootstrap_project
 
     import clm_ler.hooks
+    import clm_ler.modeling
     import clm_ler.pipelines.preprocess.nodes
     import clm_ler.pipelines.vocab.nodes  # noqa: F401
 
     bootstrap_project(ROOT)
     dice, done, failures = random.Random(seed), Counter(), []
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder, "raw")
-        if "cohort" not in pipelines:
-            code, _changes, error = attempt(raw, ["cohort"], to_outputs=RAW)
-            assert code == 0, error
-        storage, began = copy_of(raw), time.monotonic()
-        code, changes, error = attempt(storage, pipelines)
-        undisturbed = time.monotonic() - began
-        assert code == 0, error
-        expected = artifacts(storage)
-        while sum(done.values()) < 2 or time.monotonic() - began < seconds:
-            kind, at, wrong = attack(raw, pipelines, expected, changes, undisturbed, dice)
-            done[kind] += 1
-            print(kind, at, wrong or "as if nothing had been", file=sys.stderr, flush=True)
-            if wrong:
-                failures.append((kind, at, wrong))
+        made, began = prepare(Path(folder), stages), time.monotonic()
+        while done.total() < 2 or time.monotonic() - began < seconds:
+            # As long with each: quick ones more often.
+            stage = dice.choices(made, [1 / one.seconds for one in made])[0]
+            disturbed, wrong = attack(stage, dice)
+            what = f"{','.join(stage.pipelines)}: {'; '.join(disturbed)}"
+            print(what, *(wrong or ["as if nothing had been"]), file=sys.stderr, flush=True)
+            done.update(how.partition(":")[0] for how in disturbed)
+            failures += [(what, fault) for fault in wrong]
     return done, failures
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    given = tuple(words[1].split(",")) if len(words) > 1 else PIPELINES
-    done, failures = main(float(words[0]), given)
-    print("| disturbed by | runs | refused, different or left over |\n|---|---|---|")
+    done, failures = main(float(words[0]), tuple(words[1:]) or STAGES)
+    print("| disturbed by | runs |\n|---|---|")
     for kind, runs in sorted(done.items()):
-        print(f"| {kind} | {runs} | {sum(failure[0] == kind for failure in failures)} |")
+        print(f"| {kind} | {runs} |")
+    print(
+        f"| all; refused, different, left over or told without a line: {len(failures)} | {done.total()} |"
+    )
     for failure in failures:
         print(*failure)
     sys.exit(bool(failures))
