@@ -130,7 +130,7 @@ def task_of_kit(kit: str) -> dict[str, Any] | None:
     """
     try:
         return cast("dict[str, Any] | None", read_json(Path(kit) / "task.json"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

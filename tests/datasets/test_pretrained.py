@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 from kedro.io import DatasetError
+from safetensors.numpy import save_file
 
 from clm_ler.datasets.pretrained import PretrainedDataset
 from clm_ler.files.model_folder import SUMS
@@ -73,6 +75,26 @@ def test_a_folder_that_was_changed_is_refused_in_one_line(tmp_path, name, text, 
     with pytest.raises(DatasetError, match=said) as raised:
         dataset.load()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"num_hidden_layers": 1000000}', "says num_hidden_layers = 1000000"),
+        ('{"hidden_size": 1' + "0" * 400 + "}", "says hidden_size = "),
+        ('{"vocab_size": -1}', "says vocab_size = -1"),
+        ('{"vocab_size": NaN}', "says vocab_size = nan"),
+        ("[" * 100_000, "config.json is damaged"),
+        ("[]", "config.json is damaged: it is no configuration"),
+        ("\x00", "config.json is damaged"),
+    ],
+)
+def test_a_configuration_that_would_take_all_memory_is_refused(tmp_path, config, said):
+    dataset = PretrainedDataset(filepath=str(tmp_path), loader=f"{__name__}.Model")
+    save_file({"weight": np.zeros((3, 2))}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(DatasetError, match=said):
+        dataset.load()
 
 
 def test_a_card_may_be_written_anew(tmp_path):

@@ -96,7 +96,7 @@ def check_kit(place: str) -> dict[str, Any]:
         inventory = json.loads((folder / INVENTORY).read_text())
         number = int(inventory["format"])
         listed = {row["file"]: row["sha256"] for row in inventory["files"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise UnfitModelError(
             f"{folder} is no kit: it has no {INVENTORY} that can be read. A kit is the folder that "
             "`kedro run --pipelines=package` makes."

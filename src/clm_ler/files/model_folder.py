@@ -31,6 +31,9 @@ _RUNS = frozenset(
         ".msgpack",
     ]
 )
+_STORED = ".safetensors"
+# What a configuration says of the size of a model: memory for it is taken before its weights are looked at.
+_SIZES = ("hidden_size", "intermediate_size", "vocab_size", "type_vocab_size", "num_lab_bins")
 _FREE = frozenset({SUMS, "README.md", "_SUCCESS"})  # a card may be written anew
 
 
@@ -58,11 +61,13 @@ def check_folder(folder: Path) -> None:
         )
     if (folder / SUMS).exists():
         _compare(folder, files)
+    shapes = {name: shapes_of(path) for name, path in files.items() if path.suffix == _STORED}
     for name, path in files.items():
         if path.suffix == ".json":
-            _check_json(folder, name, path)
-        if path.suffix == ".safetensors":
-            shapes_of(path)
+            content = _read_json(path)
+            _check_json(folder, name, content)
+            if name == CONFIG and WEIGHTS in shapes:
+                _check_sizes(path, content, shapes[WEIGHTS])
     if CONFIG in files and WEIGHTS not in files and not (folder / f"{WEIGHTS}.index.json").exists():
         raise UnfitModelError(f"{folder} has a {CONFIG} and no {WEIGHTS}: it is no whole model.")
 
@@ -105,13 +110,32 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_json(folder: Path, name: str, path: Path) -> None:
+def _read_json(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
         raise UnfitModelError(f"{path} is damaged: it is no JSON.") from error
+
+
+def _check_json(folder: Path, name: str, content: Any) -> None:
     if isinstance(content, dict) and (content.get("auto_map") or content.get("custom_pipelines")):
         raise UnfitModelError(f"{folder}: {name} names code of its own (auto_map): it is not run.")
+
+
+def _check_sizes(path: Path, content: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Refuse a configuration of a model that is larger than its file of weights."""
+    if not isinstance(content, dict):
+        raise UnfitModelError(f"{path} is damaged: it is no configuration.")
+    most = dict.fromkeys(
+        _SIZES, max((size for shape in shapes.values() for size in shape), default=0)
+    )
+    most["num_hidden_layers"] = len(shapes)
+    for name, largest in most.items():
+        size = content.get(name, 0)
+        if isinstance(size, int | float) and not 0 <= size <= largest:
+            raise UnfitModelError(
+                f"{path} does not fit {WEIGHTS}: it says {name} = {str(size)[:12]}, and no tensor is as large."
+            )
 
 
 def _compare(folder: Path, files: dict[str, Path]) -> None:
