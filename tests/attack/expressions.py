@@ -90,7 +90,6 @@ floor(n)
 ceil(n)
 floor(i)
 sqrt(n)
-pow(n, 2)
 ln(n)
 log(n)
 log10(n)
@@ -260,7 +259,6 @@ round(n * 100) / 100
 i * 8
 k * 2 + 1
 log(10, n)
-pow(n, 0.5)
 """.strip().splitlines()
 
 UNLIKE = r"""

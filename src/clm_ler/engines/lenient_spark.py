@@ -33,6 +33,7 @@ _TRIED: dict[type[exp.Expr], str] = {
     exp.Sub: "try_subtract",
     exp.Mul: "try_multiply",
 }
+_OVERFLOWING = (exp.Cast, exp.Abs, exp.Neg, exp.IntDiv, exp.Mod)
 
 
 def lenient_sql(query: exp.Expr) -> str:
@@ -42,7 +43,7 @@ def lenient_sql(query: exp.Expr) -> str:
     """
     for match in query.find_all(*PATTERNS):
         match.set("expression", exp.Literal.string(for_java(match.expression.name)))
-    for node in reversed(list(query.find_all(exp.Cast, exp.Abs, exp.Neg, *_TRIED))):
+    for node in reversed(list(query.find_all(*_OVERFLOWING, *_TRIED))):
         made: exp.Expr = _cast(node) if isinstance(node, exp.Cast) else _tried(node)
         query = made if node is query else query
         node.replace(made)
@@ -63,7 +64,11 @@ def _cast(cast: exp.Cast) -> exp.Expr:
 
 def _tried(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Abs):
-        fits = exp.GTE(this=node.copy(), expression=exp.Literal.number(0))
+        fits: exp.Expr = exp.GTE(this=node.copy(), expression=exp.Literal.number(0))
+        return exp.paren(exp.Case().when(fits, node.copy()))
+    if isinstance(node, exp.IntDiv | exp.Mod):  # the least number by -1
+        x, y = (part.sql(dialect="spark") for part in (node.this, node.expression))
+        fits = sqlglot.parse_one(f"{y} <> -1 OR try_multiply({x}, -1) IS NOT NULL", read="spark")
         return exp.paren(exp.Case().when(fits, node.copy()))
     other = exp.Literal.number(-1) if isinstance(node, exp.Neg) else node.expression.copy()
     name = _TRIED.get(type(node), "try_multiply")
