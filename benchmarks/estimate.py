@@ -1,24 +1,34 @@
-"""What `kedro estimate` says of the tables, beside what a run of them takes.
+"""What `kedro estimate` says of the tables and of training, beside what they take.
 
 python benchmarks/estimate.py --events 1e6 1e7 1e8 --memory-limit 2GB --threads 2
+python benchmarks/estimate.py --training STORAGE --steps 300
 
 CPU seconds, which other work on the machine changes least; the most memory of the process; the most bytes
-below the storage, raw tables left out, looked at once a second.
+below the storage, raw tables left out, looked at once a second. Training is of the sequences of a storage,
+from which nothing but these is read.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 from preprocess import PROJECT, simulate, size
+from timing import Clock
 
+from clm_ler.corridor.deferred import import_functions
 from clm_ler.doctor import bytes_of
-from clm_ler.estimate import CPU_SECONDS, DISK_GB, memory_gb
+from clm_ler.estimate import CPU_SECONDS, DISK_GB, memory_gb, probe, training_cost
+from clm_ler.modeling.training import speed
 
 CODE = """
 import json, os, sys
@@ -57,14 +67,43 @@ def _size(storage: Path) -> float:
         return 0.0
 
 
+def train(sequences: Path, steps: int, folder: Path | None) -> dict[str, float]:
+    """Return the CPU seconds that 20 steps promise for a training, and those of `pretrain` as a whole."""
+    speed.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment]
+    bootstrap_project(PROJECT)
+    with tempfile.TemporaryDirectory(dir=folder) as storage:
+        for part in ("04_feature/tokenizer", "05_model_input/encoded_sequences"):
+            shutil.copytree(sequences / part, Path(storage, part))
+        given = {"storage": storage, "pretrain": {"max_steps": steps}}
+        with KedroSession.create(PROJECT, runtime_params=given) as session:
+            import_functions(pipelines.values())
+            context = session.load_context()
+            found = probe(context.catalog, context.params)
+            _steps, estimated = training_cost(found, context.params["pretrain"])
+        clock = Clock()
+        with KedroSession.create(PROJECT, runtime_params=given) as session:
+            session._hook_manager.register(clock)  # type: ignore[attr-defined]
+            session.run(pipeline_names=["pretrain"])
+    return {"estimated": estimated, "measured": clock.cpu}
+
+
 def main() -> None:
-    """Print a line per number of events: estimated, measured, and the ratio of the two."""
+    """Print a line per number of events, or of a training: estimated, measured, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", nargs="+", type=float, default=[1e6, 1e7])
     parser.add_argument("--memory-limit", default="2GB")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--folder", type=Path, help="for the tables; a temporary one by default")
+    parser.add_argument(
+        "--training", type=Path, help="a storage with sequences; tables are left out"
+    )
+    parser.add_argument("--steps", type=int, default=300)
     arguments = parser.parse_args()
+    if arguments.training:
+        told = train(arguments.training, arguments.steps, arguments.folder)
+        ratio = told["estimated"] / told["measured"]
+        print(f"training of {arguments.steps} steps, CPU: {told}, ratio {ratio:.2f}")
+        return
     for events in arguments.events:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             simulate(Path(folder, "01_raw"), int(events))

@@ -205,7 +205,7 @@ def test_nothing_is_told_of_few_persons(whole):
 def test_the_verdict_does_not_flatter():
     said = Page(page(**finetuned(t=task(UNCLEAR)), **LEAKAGE)).text
     assert "It does not clearly beat counts" in said
-    assert "too extreme or too timid" in said
+    assert "Its risks are too extreme" in said
     assert "leakage audit warns: <b>A warning.</b>" in said
     assert "It beats every baseline" in Page(page(**finetuned(t=task(BETTER)))).text
 

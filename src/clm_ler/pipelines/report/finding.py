@@ -48,15 +48,19 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     doubts = (
         f"the leakage audit warns: {' '.join(warnings)}"
         if warnings
-        else "the leakage audit found nothing"
+        else "the leakage audit found nothing."
     )
     slope = report["metrics"].get("calibration_slope")
     if slope is None:
-        yield Markup("As to doubts, {}.").format(doubts)
+        yield Markup("As to doubts, {}").format(doubts)
         return
-    right = (slope["lower"] or 0) <= 1 <= (slope["upper"] or 0)
-    yield Markup("Its risks are {} (calibration slope {}); {}.").format(
-        "compatible with right ones" if right else "too extreme or too timid",
+    found = "compatible with right ones"
+    if (slope["lower"] or 0) > 1:
+        found = "too timid"
+    elif (slope["upper"] or 0) < 1:
+        found = "too extreme"
+    yield Markup("Its risks are {} (calibration slope {}); {}").format(
+        found,
         numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
         doubts,
     )
