@@ -26,7 +26,7 @@ class Item(NamedTuple):
 CONCEPT_SET = ibis.schema({"concept_id": "int64", "descendants": "boolean", "excluded": "boolean"})
 
 
-def atlas_items(document: Any, name: str) -> list[Item]:
+def atlas_items(document: Any, told: str) -> list[Item]:
     """Return the concepts of a concept set as OHDSI's ATLAS exports it (WebAPI 2.x).
 
     The expression itself (``items``), a concept set (``expression``), or a cohort definition with one
@@ -35,12 +35,12 @@ def atlas_items(document: Any, name: str) -> list[Item]:
 
     Args:
         document: The JSON document.
-        name: Of the file, for messages.
+        told: What messages call it.
 
     Raises:
         ValueError: If the document is of another version, in one line.
     """
-    fault = f"Concept set {name!r} is no file that ATLAS 2 exports"
+    fault = f"{told} is no file that ATLAS 2 exports"
     found = document
     sets = found.get("ConceptSets") if isinstance(found, dict) else None
     if sets is not None:

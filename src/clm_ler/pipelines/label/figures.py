@@ -42,7 +42,8 @@ def plot_task(task_attrition: ir.Table, task_prevalence: ir.Table) -> go.Figure:
     detail = (
         "Index dates and persons left after each step; below: how often the outcome is, by group"
     )
-    layout = {"legend": {"x": 1, "xanchor": "right"}, "barmode": "group"}
+    legend = {"x": 1, "xanchor": "right"} | ({"y": 1} if several else {})
+    layout = {"legend": legend, "barmode": "group"}
     height = sum(560 + 34 * len(rows) for rows in steps.values())
     return finish(figure, _finding(steps), detail, height=height, **layout)
 

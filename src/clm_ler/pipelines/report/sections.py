@@ -33,6 +33,7 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
+    made = [section for section in made if section.said or section.tables or section.figures]
     found = [Section("What was found", find_out(data, numbers)), *made]
     return [*found, checklist(found, data, numbers)]
 

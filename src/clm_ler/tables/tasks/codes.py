@@ -133,7 +133,7 @@ def _codes_of(
             )
         document = concept_sets[event.concept_set]
         document = document() if callable(document) else document
-        items += atlas_items(document, event.concept_set)
+        items += atlas_items(document, f"{told}: concept set {event.concept_set!r}")
     wanted = set(by_pattern)
     if items:
         wanted |= codes & concept_set_codes(items, *vocabulary, told)

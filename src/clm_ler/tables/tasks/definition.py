@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from clm_ler.tables.sources import TableSource
 
@@ -291,8 +291,10 @@ class Tasks(RootModel[tuple[TaskOptions, ...]]):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_is_a_list_of_one(cls, given: Any) -> Any:
-        return [given] if isinstance(given, Mapping | TaskOptions) else given
+    def _each_by_its_name(cls, given: Any) -> Any:
+        """Read each task; what is wrong with one is said with its name."""
+        several = [given] if isinstance(given, Mapping | TaskOptions) else given
+        return [*map(_read, several)] if isinstance(several, list | tuple) else several
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Tasks":
@@ -301,6 +303,18 @@ class Tasks(RootModel[tuple[TaskOptions, ...]]):
             twice = ", ".join(name for name, times in names.items() if times > 1)
             raise ValueError(f"two tasks are called {twice}" if twice else "an empty list of tasks")
         return self
+
+
+def _read(task: Any) -> TaskOptions:
+    try:
+        return TaskOptions.model_validate(task)
+    except ValidationError as error:
+        faults = [
+            ": ".join([*[".".join(map(str, one["loc"]))] * bool(one["loc"]), one["msg"]])
+            for one in error.errors()
+        ]
+        name = task.get("name") if isinstance(task, Mapping) else task
+        raise ValueError(f"task {name}: {'; '.join(faults)}") from None
 
 
 class LabelPipelineOptions(Strict):
