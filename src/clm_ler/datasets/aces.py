@@ -14,13 +14,9 @@ from kedro.io import AbstractDataset, DatasetError
 from clm_ler.files.location import is_remote
 from clm_ler.files.progress import Progress
 
+TIME = pa.timestamp("us")
 LABELS = pa.schema(
-    {
-        "task": pa.string(),
-        "subject_id": pa.int64(),
-        "prediction_time": pa.timestamp("us"),
-        "label": pa.int64(),
-    }
+    {"task": pa.string(), "subject_id": pa.int64(), "prediction_time": TIME, "label": pa.int64()}
 )
 Task = Mapping[str, Any]
 
@@ -56,8 +52,7 @@ class AcesLabelsDataset(AbstractDataset[NoReturn, ir.Table]):
         """Return the labels of all tasks and shards.
 
         Raises:
-            DatasetError: In one line, if ACES is not installed, cannot read the task, or finds that it names
-                no label or no time.
+            DatasetError: In one line, if ACES is not installed or cannot read a task.
         """
         if find_spec("aces") is None:
             raise DatasetError("task.aces needs es-aces: pip install 'clm-ler[aces]'.")
@@ -94,12 +89,8 @@ class AcesLabelsDataset(AbstractDataset[NoReturn, ir.Table]):
             return LABELS.empty_table()
         table = rows.select("subject_id", "index_timestamp", "label").to_arrow()
         seen = pc.greater(table["label"], 0).cast(pa.int64())
-        columns = [
-            pa.repeat(wanted["name"], len(table)),
-            table["subject_id"],
-            table["index_timestamp"],
-            seen,
-        ]
+        names = pa.repeat(wanted["name"], len(table))
+        columns = [names, table["subject_id"], table["index_timestamp"], seen]
         return pa.table(columns, names=LABELS.names).cast(LABELS)
 
     def _read_task(self, wanted: Task) -> Any:
@@ -111,9 +102,7 @@ class AcesLabelsDataset(AbstractDataset[NoReturn, ir.Table]):
         except Exception as error:
             raise DatasetError(f"{told}: {_first_line(error)}") from error
         if not (task.label_window and task.index_timestamp_window):
-            raise DatasetError(
-                f"{told}: one window has to name a label, and one an index_timestamp."
-            )
+            raise DatasetError(f"{told}: one window has to name a label, one an index_timestamp.")
         return task
 
     def save(self, data: Any) -> NoReturn:
