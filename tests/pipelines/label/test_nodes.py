@@ -81,6 +81,10 @@ def event(**parts):
             "records span 36[0-9][0-9] days: nobody can be followed",
         ),
         (
+            {"index": {"since": "2019-01-01"}, "outcome": {"days": [1, 400]}},
+            "records span 3[0-9][0-9] days from 2019-01-01: nobody can be followed",
+        ),
+        (
             event(codes={"LOINC": ["2160-0"]}, unit="mg/dL", above=1),
             "none of 50 results can be read in 'mg/dL'",
         ),

@@ -54,12 +54,22 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     if slope is None:
         yield Markup("As to doubts, {}.").format(doubts)
         return
-    right = (slope["lower"] or 0) <= 1 <= (slope["upper"] or 0)
     yield Markup("Its risks are {} (calibration slope {}); {}.").format(
-        "compatible with right ones" if right else "too extreme or too timid",
+        _judged(slope["lower"] or 0, slope["upper"] or 0),
         numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
         doubts,
     )
+
+
+def _judged(lower: float, upper: float) -> str:
+    """Return what the interval of a calibration slope allows to say: 1 is right, 0 tells nobody apart.
+
+    >>> _judged(0.8, 1.3), _judged(-5.7, 6.0)
+    ('compatible with right ones', 'too uncertain to be judged')
+    """
+    if not lower <= 1 <= upper:
+        return "too extreme or too timid"
+    return "compatible with right ones" if lower > 0 else "too uncertain to be judged"
 
 
 def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:

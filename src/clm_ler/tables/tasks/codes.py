@@ -214,14 +214,16 @@ def check_horizon(task: TaskOptions, span: tuple[date, date]) -> datetime:
     """Return the last day of the data, if the horizon is within them.
 
     Raises:
-        ValueError: If the horizon is longer than the records of all persons together.
+        ValueError: If the horizon is longer than the records of all persons together, from the first prediction.
     """
     first, last = span
-    days = (last - first).days
+    begin = max(first, task.index.since or first, min(task.index.dates, default=first))
+    days = (last - begin).days
     outcome, needed = task.outcome, task.outcome.days[task.follow_up.incomplete != "negative"]
     if outcome.event and not outcome.until_discharge and needed > days:
         raise ValueError(
             f"task {task.name}: the horizon ends {outcome.days[1]} days after the prediction, and the "
-            f"records span {days} days: nobody can be followed so long. Shorten outcome.days."
+            f"records span {days} days{f' from {begin}' * (begin > first)}: nobody can be followed so long. "
+            "Shorten outcome.days."
         )
     return datetime.combine(last, datetime.min.time())
