@@ -33,7 +33,10 @@ from clm_ler.modeling.evaluation.probes import fit_probe
 
 KEY = ["subject_id", "prediction_time"]
 SPLITS = {"train": "train", "valid": "tuning", "test": "held_out"}
-REQUIREMENTS = {"meds_tab": ["meds-tab==0.2.0"], "cehrbert": ["cehrbert==1.5.0", "pyarrow<20"]}  # a newer pyarrow asks for NumPy 2
+REQUIREMENTS = {
+    "meds_tab": ["meds-tab==0.2.0"],
+    "cehrbert": ["cehrbert==1.5.0", "pyarrow<20"],
+}  # a newer pyarrow asks for NumPy 2
 # Its own aggregations but `static/first`, which asks for static events with a number: here there is none.
 AGGREGATIONS = "static/present,code/count,value/count,value/sum,value/sum_sqd,value/min,value/max"
 CEHRBERT = {
@@ -168,10 +171,18 @@ def meds_tab(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
     programs = environment("meds_tab", folder)
     data, tables, labels = folder / "meds" / "data", place / "tables", folder / "labels"
     given = [f"input_dir={data}", f"output_dir={tables}"]
-    aggregations = [f"tabularization.aggs=[{AGGREGATIONS}]", "tabularization.max_included_codes=500"]
+    aggregations = [
+        f"tabularization.aggs=[{AGGREGATIONS}]",
+        "tabularization.max_included_codes=500",
+    ]
     run(["meds-tab-describe", *given], place, programs)
     for kind in ("static", "time-series"):
-        command = [f"meds-tab-tabularize-{kind}", *given, f"input_label_dir={labels}", *aggregations]
+        command = [
+            f"meds-tab-tabularize-{kind}",
+            *given,
+            f"input_label_dir={labels}",
+            *aggregations,
+        ]
         run(command, place, programs)
     command = ["meds-tab-xgboost", "--multirun", *given, *aggregations, "task_name=null"]
     command += [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kedro.framework.project import configure_project
+from pydantic import RootModel
 from pydantic.fields import FieldInfo
 from typing_extensions import Doc
 
@@ -70,9 +71,12 @@ def parameter_models() -> dict[str, type]:
 
 
 def given(hint: Any) -> Any:
-    """Return the type of a parameter that may be null where it is not."""
+    """Return the type of a parameter that may be null where it is not; of a list that of its items."""
     kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    return kinds[0] if isinstance(hint, types.UnionType) and len(kinds) == 1 else hint
+    kind = kinds[0] if isinstance(hint, types.UnionType) and len(kinds) == 1 else hint
+    if isinstance(kind, type) and issubclass(kind, RootModel):  # a list, of what its items are
+        return typing.get_args(kind.model_fields["root"].annotation)[0]
+    return kind
 
 
 def fields_of(model: Any) -> dict[str, FieldInfo]:

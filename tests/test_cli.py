@@ -10,11 +10,14 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
+from kedro.validation.parameter_validator import ParameterValidator
 
 from clm_ler import cli
 from clm_ler.engines.errors import EngineError
 from clm_ler.files.locks import LockedFolderError
 from clm_ler.pipeline_registry import CHAIN
+from clm_ler.tables.tasks.definition import Tasks
 from tests.end_to_end.conftest import ROOT
 
 
@@ -43,6 +46,15 @@ def test_an_error_of_ours_is_its_message_and_exit_code_1(run):
         "Error: engine must be 'duckdb' or 'pyspark', not 'abacus'"
     )
     assert "Traceback" not in result.output
+
+
+def test_what_is_wrong_with_a_parameter_is_a_line(run):
+    with pytest.raises(ParameterValidationError) as raised:
+        ParameterValidator({})._apply_validation(
+            {"task": [{"name": "mine", "horizon": 3}]}, {"task": Tasks | None}
+        )
+    line = run(raised.value).output.splitlines()[0]
+    assert line.startswith("Error: Parameter 'task': task mine: horizon: Extra inputs are not perm")
 
 
 def test_what_libraries_say_of_a_run_is_there_for_who_asks():

@@ -104,6 +104,9 @@ def test_a_task_is_named_by_its_file_or_given_whole(loader: Loader) -> None:
     assert ready == {"name": "readmission", "index": {"visits": ["IP"]}}
     assert loader("task")["parameters"]["task"] == {"name": "own"}
     assert loader("task", task="readmission")["parameters"]["task"] == ready
+    several = loader(task=["readmission", {"name": "own"}])["parameters"]["task"]
+    assert several == [ready, {"name": "own"}]
+    assert loader("task", task="readmission+readmission")["parameters"]["task"] == [ready, ready]
     for name in ("other", "../tasks/readmission", "*"):
         with pytest.raises(ValueError, match="There is no task"):
             loader(task=name)["parameters"]

@@ -56,7 +56,11 @@ _ADVICE = {
 }
 _NO_ROOM = re.compile(r"No space left|could not write all bytes|max_temp_directory_size", re.I)
 # What OmegaConf and Pydantic add for programmers.
-_ADDED = re.compile(r"\n +(full_key|object_type|For further information).*")
+_ADDED = re.compile(
+    r"\n +(full_key|object_type|For further information).*| \[type=\w+, input_value=.*\]|Value error, "
+    r"|Failed to instantiate \w+ for parameter '\w+': \d+ validation errors? for \w+\s+"
+    r"|Parameter validation failed:\n- ",
+)
 
 
 class StorageInUse(click.ClickException):
@@ -100,6 +104,8 @@ def choose_lines(verbose: bool) -> None:
         logging.INFO if verbose else logging.ERROR
     )
     logging.getLogger("clm_ler").setLevel(logging.DEBUG if verbose else logging.INFO)
+    # Of wrong parameters, whose error we tell, too.
+    logging.getLogger("kedro.validation").setLevel(logging.INFO if verbose else logging.CRITICAL)
     # Those of libraries. What hides them, Python's filters, breaks where threads change it at a time.
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.ERROR)
@@ -176,7 +182,9 @@ def explanation(error: BaseException) -> str | None:
         return advice
     # Kedro puts the name of a dataset that could not be loaded in front.
     named = str(error).endswith(f": {telling}") and "\n" not in str(error)
-    return _ADDED.sub("", str(error) if named else str(telling))
+    text = _ADDED.sub("", str(error) if named else str(telling))
+    # A line for each: the place in the parameter, and what is wrong with it.
+    return re.sub(r"\n +", ": ", text) if isinstance(telling, ParameterValidationError) else text
 
 
 def _advice(error: BaseException) -> str | None:

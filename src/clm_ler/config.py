@@ -32,8 +32,8 @@ class ConfigLoader(OmegaConfigLoader):
     """Kedro's loader, with three additions.
 
     Where the settings merge parameters softly, the blocks of ``REPLACED_WHOLE`` are still replaced.
-    A parameter ``task`` that is a name stands for what the file ``tasks/NAME.yml`` says; without one, with a
-    kit of another site (``kit``), the kit's.
+    A parameter ``task`` that is a name, several (``NAME+NAME``) or a list with names in it stands for what the
+    files ``tasks/NAME.yml`` say; without one, with a kit of another site (``kit``), the kit's.
     In the catalog ``${param:NAME, DEFAULT}`` gives the value of a parameter, from whichever file or
     the command line; the default stands in for null, too.
     """
@@ -81,14 +81,20 @@ class ConfigLoader(OmegaConfigLoader):
 
     def _parameters(self, found: dict[str, Any]) -> dict[str, Any]:
         merged = self._with_own_blocks(found)
-        if isinstance(name := merged.get("task"), str):
-            merged["task"] = self._task(name)
-        elif name is None and (kit := (self.runtime_params or {}).get("kit")):
+        given = merged.get("task")
+        if isinstance(given, str) and "+" in given:
+            given = given.split("+")
+        if given is not None:
+            several = isinstance(given, list)
+            merged["task"] = [*map(self._task, given)] if several else self._task(given)
+        elif kit := (self.runtime_params or {}).get("kit"):
             merged["task"] = task_of_kit(kit)
         return merged
 
-    def _task(self, name: str) -> dict[str, Any]:
-        """Return a task that lies ready in the folder of the configuration."""
+    def _task(self, name: Any) -> Any:
+        """Return a task that lies ready in the folder of the configuration; what is no name is one itself."""
+        if not isinstance(name, str):
+            return name
         # As a pattern: what matches no file is no error yet.
         text = next(self._texts("tasks", f"{name}.y*ml"), None) if name.isidentifier() else None
         if text is None:
@@ -96,7 +102,7 @@ class ConfigLoader(OmegaConfigLoader):
                 f"There is no task {name!r}: no file tasks/{name}.yml in the configuration."
             )
         task = OmegaConf.create(text)
-        return cast(dict[str, Any], OmegaConf.to_container(task, resolve=True))
+        return OmegaConf.to_container(task, resolve=True)
 
     def _with_own_blocks(self, found: dict[str, Any]) -> dict[str, Any]:
         in_file = self._file_parameters(self._environment)
@@ -123,13 +129,13 @@ class ConfigLoader(OmegaConfigLoader):
                         yield stream.read()
 
 
-def task_of_kit(kit: str) -> dict[str, Any] | None:
-    """Return the task that a kit of another site defines; ``None`` where it defines none.
+def task_of_kit(kit: str) -> Any:
+    """Return the task or the list of tasks that a kit of another site defines; ``None`` where it defines none.
 
     One that cannot be read is another than was packaged: the run says so before its first node.
     """
     try:
-        return cast("dict[str, Any] | None", read_json(Path(kit) / "task.json"))
+        return read_json(Path(kit) / "task.json")
     except (ValueError, RecursionError):
         return None
 

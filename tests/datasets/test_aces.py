@@ -15,7 +15,7 @@ from polars.exceptions import InvalidOperationError
 
 from clm_ler.datasets.aces import AcesLabelsDataset
 from clm_ler.pipelines.label import nodes
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import TaskOptions, Tasks
 from tests.pipelines.label.hospital import label, read_hospital
 
 BEFORE = {"start": None, "end": "trigger", "start_inclusive": True, "end_inclusive": True}
@@ -217,8 +217,8 @@ def test_a_task_of_aces_has_the_labels_of_ours(name, hospital, meds, tmp_path):
     rows = label(tables, our_task(name))["task_candidates"].filter(_.reason.isnull())
     ours = rows.select("person_id", "prediction_time", "label").to_pyarrow().to_pylist()
     folder = str(meds / ("undying" if followed else "all"))
-    dataset = AcesLabelsDataset(folder=folder, task=aces_task(name, tmp_path))
-    task = TaskOptions(name=name, aces="x.yaml")
+    given = [{"name": name, "aces": aces_task(name, tmp_path)}, {"name": "of our own"}]
+    dataset, task = AcesLabelsDataset(folder=folder, tasks=given), Tasks(given[0])
     found = nodes.label_index_dates(
         *([None] * 3), tables["demographics"], None, None, dataset.load(), task, 42
     ).to_pyarrow()
@@ -231,10 +231,13 @@ def test_a_task_of_aces_has_the_labels_of_ours(name, hospital, meds, tmp_path):
 
 
 def test_a_file_that_aces_cannot_read_is_told_in_a_line(meds, tmp_path):
+    def named(file):
+        return {"name": "t", "aces": str(file)}
+
     def load(text, folder=meds / "all"):
         file = tmp_path / "task.yaml"
         file.write_text(yaml.safe_dump(text))
-        return AcesLabelsDataset(folder=str(folder), task=str(file)).load()
+        return AcesLabelsDataset(folder=str(folder), tasks=named(file)).load()
 
     text = {"predicates": {"a": {"code": "VISIT//IP"}}, "trigger": "a"}
     for windows, message in (
@@ -246,11 +249,11 @@ def test_a_file_that_aces_cannot_read_is_told_in_a_line(meds, tmp_path):
         assert "\n" not in str(error.value)
     with pytest.raises(DatasetError, match=r"no Parquet file in .*empty/data"):
         load(text, tmp_path / "empty")
-    missing = AcesLabelsDataset(folder=str(meds / "all"), task=str(tmp_path / "no.yaml"))
-    with pytest.raises(DatasetError, match=r"task.aces: .*no.yaml"):
+    missing = AcesLabelsDataset(folder=str(meds / "all"), tasks=named(tmp_path / "no.yaml"))
+    with pytest.raises(DatasetError, match=r"task t, aces: .*no.yaml"):
         missing.load()
     with pytest.raises(ValueError, match="ACES reads MEDS data: give --env=meds"):
-        task = TaskOptions(name="t", aces="x.yaml")
+        task = Tasks({"name": "t", "aces": "x.yaml"})
         nodes.label_index_dates(*([None] * 7), task, 42)
 
 
@@ -261,5 +264,5 @@ def test_no_value_of_a_person_is_in_the_message(monkeypatch, meds, tmp_path):
     monkeypatch.setattr("aces.query.query", refuse)
     task = aces_task("new_diabetes", tmp_path)
     with pytest.raises(DatasetError, match=r"parquet: InvalidOperationError\.$") as error:
-        AcesLabelsDataset(folder=str(meds / "all"), task=task).load()
+        AcesLabelsDataset(folder=str(meds / "all"), tasks={"name": "t", "aces": task}).load()
     assert "Secret" not in str(error.value)

@@ -8,7 +8,7 @@ from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables import labels as label_tables
 from clm_ler.tables.persons import with_own_ids
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import Tasks
 
 LABEL_PERSONS = {"task": "string", "split": "string", "label": "int64", "persons": "int64"}
 
@@ -17,20 +17,20 @@ def select_labels(
     raw_labels: ir.Table | None,
     task_candidates: ir.Table | None,
     person_ids: ir.Table,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     options: FinetuneOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
     """Return ``person_id, prediction_time, label, task``, with the own ids where they are no numbers.
 
-    Where there is a task, the index dates that ``label`` has found; else the rows of ``raw_labels`` that
+    Where there are tasks, the index dates that ``label`` has found; else the rows of ``raw_labels`` that
     ``options.labels`` asks for (see ``tables.labels.select_labels``).
 
     Raises:
-        ValueError: If there are no labels, or those of another task.
+        ValueError: If there are no labels, or none of one of the tasks.
     """
-    if task is not None:
-        labels = _of_task(task_candidates, task)
+    if tasks is not None:
+        labels = _of_tasks(task_candidates, [task.name for task in tasks.root])
     elif raw_labels is None:
         raise ValueError(
             "There are no labels: give --params=task=NAME of a file in conf/tasks, and run `label`; or "
@@ -41,18 +41,22 @@ def select_labels(
     return with_own_ids(labels, person_ids)
 
 
-def _of_task(candidates: ir.Table | None, task: TaskOptions) -> ir.Table:
+def _of_tasks(candidates: ir.Table | None, wanted: list[str]) -> ir.Table:
+    """Return the labels of the tasks; those of others that `label` has made, too, are left out."""
     if candidates is None:
         raise ValueError(
-            f"There are no labels of task {task.name}: run the pipeline `label` first."
+            f"There are no labels of task {', '.join(wanted)}: run the pipeline `label` first."
         )
     labels = candidates.filter(_.reason.isnull())
-    others = labels.filter(_.task != task.name).select("task").distinct().limit(1)
-    if found := others.to_pyarrow()["task"].to_pylist():
+    stored = sorted(labels.select("task").distinct().to_pyarrow()["task"].to_pylist())
+    if missing := [name for name in wanted if name not in stored]:
         raise ValueError(
-            f"The labels that are stored are of task {found[0]}, not of {task.name}: run `label` again."
+            f"The labels that are stored are of task {', '.join(stored) or 'none'}, not of "
+            f"{', '.join(missing)}: run `label` again."
         )
-    return labels.select("person_id", "prediction_time", label=_.label.cast("int64"), task=_.task)
+    return labels.filter(_.task.isin(wanted)).select(
+        "person_id", "prediction_time", label=_.label.cast("int64"), task=_.task
+    )
 
 
 def count_label_persons(samples: ir.Table | None) -> ir.Table:

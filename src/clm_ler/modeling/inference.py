@@ -21,6 +21,7 @@ Integers = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
 TOKENS_PER_BATCH = 8192
+TOKENS_PER_CORE = 4096  # on a CPU, as the states of more leave the cache of a core
 Result = TypeVar("Result")
 
 
@@ -122,7 +123,7 @@ def by_batch(
 ) -> Iterator[tuple[Integers, Result]]:
     """Yield which windows make a batch, and what the work makes of them; the longest come first.
 
-    The batches depend on the windows' lengths only. On a CPU each is the work of one thread: small
+    The batches depend on the windows' lengths only. On a CPU they are smaller, and each is the work of one thread: small
     matrices are not worth sharing, and the numbers do not depend on how many cores there are.
 
     Args:
@@ -131,13 +132,15 @@ def by_batch(
         tokens_per_batch: The most positions of a batch, padding included.
         work: Takes the numbers of the windows of a batch.
     """
-    plan = plan_batches(lengths, tokens_per_batch)
+    on_cpu = model.device.type == "cpu"
+    budget = min(tokens_per_batch, TOKENS_PER_CORE) if on_cpu else tokens_per_batch
+    plan = plan_batches(lengths, budget)
 
     def run(number: int) -> tuple[Integers, Result]:
         return plan[number], work(plan[number])
 
     model.eval()
-    if model.device.type != "cpu":
+    if not on_cpu:
         yield from map(run, range(len(plan)))
         return
     threads = torch.get_num_threads()

@@ -13,7 +13,7 @@ from clm_ler.pipelines.label import nodes
 from clm_ler.simulation import deaths, hospital
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.tables.sources import CODED_TABLES
-from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions, Tasks
 
 CONF = Path(__file__).parents[3] / "conf"
 TASKS = sorted(path.stem for path in (CONF / "tasks").glob("*.yml"))
@@ -69,18 +69,18 @@ def read_hospital(persons: int) -> dict[str, ibis.Table]:
 
 def label(
     tables: dict[str, ibis.Table],
-    task: TaskOptions,
+    *given: TaskOptions,
     vocabulary: Any = None,
     concept_sets: Any = None,
 ) -> dict[str, ibis.Table]:
     """What the pipeline makes of the tables, stage by stage."""
-    backend = tables["demographics"].get_backend()
+    backend, tasks = tables["demographics"].get_backend(), Tasks(given)
 
     def held(name, table):
-        return backend.create_table(f"{task.name}_{name}", table.to_pyarrow(), overwrite=True)
+        return backend.create_table(f"{given[0].name}_{name}", table.to_pyarrow(), overwrite=True)
 
     events = [tables["coded_events"], tables["lab_events"]]
-    read = (tables["demographics"], task, OPTIONS, READING)
+    read = (tables["demographics"], tasks, OPTIONS, READING)
     made = {
         "visits": held("visits", nodes.read_visits(tables.get("visit"), *read)),
         "deaths": held("deaths", nodes.read_deaths(tables.get("death"), *read)),
@@ -92,13 +92,13 @@ def label(
         made["record_days"],
         *(vocabulary or (None, None, None)),
         concept_sets,
-        task,
+        tasks,
         READING,
     )
     made["task_codes"] = held("task_codes", found)
     stays = [made["visits"], made["deaths"]]
     made["task_events"] = held(
-        "events", nodes.find_task_events(*events, *stays, made["task_codes"], task)
+        "events", nodes.find_task_events(*events, *stays, made["task_codes"], tasks)
     )
     made["record_spans"] = held("spans", nodes.record_spans(*events, made["visits"]))
     made["task_candidates"] = held(
@@ -110,7 +110,7 @@ def label(
             made["record_spans"],
             made["record_days"],
             None,
-            task,
+            tasks,
             42,
         ),
     )

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.pipelines.label import nodes
-from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, Tasks
 from tests.pipelines.label.hospital import OPTIONS, READING, definition
 
 DIABETES = definition("new_diabetes")
@@ -46,7 +46,7 @@ def records():
 
 def find(records, task, concept_sets=None):
     vocabulary = (None, None, None)
-    found = nodes.find_task_codes(*records, *vocabulary, concept_sets, TaskOptions(**task), READING)
+    found = nodes.find_task_codes(*records, *vocabulary, concept_sets, Tasks(task), READING)
     return found.to_pyarrow().to_pylist()
 
 
@@ -81,6 +81,10 @@ def event(**parts):
             "records span 36[0-9][0-9] days: nobody can be followed",
         ),
         (
+            {"index": {"since": "2019-01-01"}, "outcome": {"days": [1, 400]}},
+            "records span 3[0-9][0-9] days from 2019-01-01: nobody can be followed",
+        ),
+        (
             event(codes={"LOINC": ["2160-0"]}, unit="mg/dL", above=1),
             "none of 50 results can be read in 'mg/dL'",
         ),
@@ -90,6 +94,7 @@ def test_what_cannot_come_to_anything_stops_at_once(records, parts, message):
     with pytest.raises(ValueError, match=message) as error:
         find(records, changed(**parts), {"other": {"items": []}})
     assert "\n" not in str(error.value)
+    assert str(error.value).startswith("task new_diabetes")
 
 
 @pytest.mark.parametrize(
@@ -111,14 +116,26 @@ def test_what_cannot_come_to_anything_stops_at_once(records, parts, message):
 )
 def test_a_definition_that_contradicts_itself_is_refused(parts, message):
     with pytest.raises(ValidationError, match=message):
-        TaskOptions(**changed(**parts))
+        Tasks(changed(**parts))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [([], "an empty list of tasks"), ([DIABETES] * 2, "two tasks are called new_diabetes")],
+)
+def test_several_tasks_have_names_of_their_own(tasks, message):
+    with pytest.raises(ValidationError, match=message):
+        Tasks(tasks)
 
 
 def test_a_task_without_its_tables_says_which_are_missing():
-    task = TaskOptions(**definition("in_hospital_death"))
-    for read, name in ((nodes.read_visits, "visit"), (nodes.read_deaths, "death")):
-        with pytest.raises(ValueError, match=f"needs a table of {name}s, and there is none"):
-            read(None, None, task, OPTIONS, READING)
+    tasks = Tasks([DIABETES, definition("in_hospital_death")])
+    for read, name, whose in (
+        (nodes.read_visits, "visit", "new_diabetes"),
+        (nodes.read_deaths, "death", "in_hospital_death"),
+    ):
+        with pytest.raises(ValueError, match=f"task {whose} needs a table of {name}s, and"):
+            read(None, None, tasks, OPTIONS, READING)
     with pytest.raises(ValueError, match="There is no task: give --params=task=NAME"):
         nodes.read_visits(None, None, None, OPTIONS, READING)
 
@@ -135,7 +152,7 @@ def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
     options = LabelPipelineOptions(
         tables={"visit": {"select_expr": ["person_id", "start_time", "end_time", "type"]}}
     )
-    task = TaskOptions(**definition("long_stay"))
+    task = Tasks(definition("long_stay"))
     rows = nodes.read_visits(visit, persons, task, options, READING).to_pyarrow().to_pylist()
     assert sorted(
         (row["type"], row["reason"], row["end_time"]) for row in rows if row["reason"]
@@ -159,7 +176,7 @@ def test_labels_are_those_of_the_task_or_of_the_table(as_table):
     found = as_table([(*kept, None), (*lost, "age")], CANDIDATE | {"reason": "string"})
     ids = as_table([], {"person_id": "int64", "own_id": "string"})
     rest = (FinetuneOptions(checkpoints=""), READING)
-    task, other = (TaskOptions(**definition(name)) for name in ("long_stay", "new_diabetes"))
+    task, other = (Tasks(definition(name)) for name in ("long_stay", "new_diabetes"))
     labels = select_labels(None, found, ids, task, *rest)
     assert [tuple(row.values()) for row in labels.to_pyarrow().to_pylist()] == [kept]
     with pytest.raises(ValueError, match="are of task long_stay, not of new_diabetes: run `label`"):

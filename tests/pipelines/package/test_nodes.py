@@ -11,7 +11,7 @@ from clm_ler.pipelines.package.artifacts import ARTIFACTS
 from clm_ler.pipelines.package.nodes import count_lab_persons, count_label_persons, package_kit
 from clm_ler.pipelines.package.options import PackageOptions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import Tasks
 
 READING = PreprocessOptions(tables={})
 TASK = {
@@ -98,7 +98,7 @@ def lab_events():
     return table(rows, **kinds)
 
 
-def pack(task=None, min_persons=10, labelled=None, reading=READING, **artifacts):
+def pack(tasks=None, min_persons=10, labelled=None, reading=READING, **artifacts):
     words = artifacts.get("tokenizer") or tokenizer()
     splits = table([(p, "train") for p in range(40)], person_id="int64", split="string")
     encoded = {"split": ["train"] * 40, "input_ids": [[1]] * 40}
@@ -114,7 +114,7 @@ def pack(task=None, min_persons=10, labelled=None, reading=READING, **artifacts)
     }
     given = dict.fromkeys(ARTIFACTS) | made | artifacts
     return package_kit(
-        task,
+        tasks,
         reading,
         PackageOptions(min_persons=min_persons),
         count_lab_persons(given["lab_events"], splits, READING),
@@ -160,7 +160,7 @@ def test_it_is_written_and_is_what_its_inventory_says(tmp_path):
         ({"labelled": samples(9)}, "trained on 9 persons with class 1 of t, fewer than 10"),
         ({"labelled": samples(22)}, "trained on 9 persons with class 0 of t, fewer than 10"),
         ({"finetuned_model": Model(range(7))}, "is not the one that the model"),
-        ({"task": TaskOptions(**(TASK | {"name": "u"}))}, "the model predicts t, not u"),
+        ({"tasks": Tasks([TASK, TASK | {"name": "u"}])}, "the model predicts t, not u"),
         (
             {"reading": PreprocessOptions(tables={}, results={"text_min_persons": 3})},
             "has texts of 3 persons",
@@ -214,11 +214,12 @@ def test_a_pretrained_model_alone_makes_a_kit():
     assert kit.about["tasks"] == []
 
 
-@pytest.mark.parametrize("task", [TaskOptions(**TASK), None])
-def test_the_task_comes_from_the_parameters_or_from_the_run_that_made_the_labels(task):
-    record = {"label": {"parameters": {"task": TASK}}}
+@pytest.mark.parametrize("recorded", [TASK, [TASK, TASK | {"name": "u"}]])
+@pytest.mark.parametrize("tasks", [Tasks(TASK), None])
+def test_the_task_comes_from_the_parameters_or_from_the_run_that_made_the_labels(tasks, recorded):
+    record = {"label": {"parameters": {"task": recorded}}}
     sets = {"flu": lambda: {"items": []}, "other": lambda: {"items": [1]}}
-    kit = pack(task=task, run_record=record, concept_sets=sets)
+    kit = pack(tasks=tasks, run_record=record, concept_sets=sets)
     assert kit.parts["task.json"].content["outcome"] == {"event": "flu"}
     assert {name for name in kit.parts if "concept_sets" in name} == {"concept_sets/flu.json"}
 

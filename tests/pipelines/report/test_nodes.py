@@ -94,14 +94,34 @@ def tables():
             for step, reason, rows, persons in ledger
         ],
         "task_attrition": [
-            {"step": n, "reason": reason, "rows": 80 * (n == 1), "rows_left": rows}
+            {
+                "task": "diabetes_1y",
+                "step": n,
+                "reason": reason,
+                "rows": 80 * (n == 1),
+                "rows_left": rows,
+            }
             | {"persons_left": persons}
             for n, (reason, rows, persons) in enumerate(steps)
         ],
         "task_prevalence": [
-            {"attribute": "sex", "group": "F", "rows": 220, "persons": 130, "prevalence": 0.25}
+            {
+                "task": "diabetes_1y",
+                "attribute": "sex",
+                "group": "F",
+                "rows": 220,
+                "persons": 130,
+                "prevalence": 0.25,
+            }
             | {"suppressed": False},
-            {"attribute": "sex", "group": "M", "rows": None, "persons": None, "prevalence": None}
+            {
+                "task": "diabetes_1y",
+                "attribute": "sex",
+                "group": "M",
+                "rows": None,
+                "persons": None,
+                "prevalence": None,
+            }
             | {"suppressed": True},
         ],
         "ehrshot_verdict": VERDICT,

@@ -62,6 +62,8 @@ def test_what_the_run_knows_is_said():
     told = {item: re.sub("<.*?>", "", answer) for item, answer in answers(TITLES, DATA).items()}
     assert told["5b"].startswith("predictions of 2012 to 2019")
     assert told["8a"].startswith("t: flu, day 1 to 365 after the prediction")
+    several = DATA | {"run_record": {"label": {"parameters": {"task": [TASK, TASK]}}}}
+    assert answers(TITLES, several)["8a"].count("after the prediction") == 2
     assert "t, test: 40 persons, 20 predictions with the outcome" in told["21"]
     assert told["24"].startswith("t: on validation, platt")
     assert {"1", "3a", "10", "14", "17", "18a", "19", "25", "27c"} <= {

@@ -9,7 +9,7 @@ from ibis import _
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.pipelines.site import nodes
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import Tasks
 
 READING = PreprocessOptions(tables={})
 OPTIONS = FinetuneOptions(checkpoints="none")
@@ -18,11 +18,13 @@ EVENTS = {"person_id": "int64", "time": "timestamp", "system": "string", "code":
 NUMBERS = ibis.memtable([], schema={"person_id": "int64", "own_id": "string"})
 CODED = ibis.memtable([(1, DAY, "X", "a"), (1, LATER, "X", "b"), (2, DAY, "X", "a")], schema=EVENTS)
 LABS = ibis.memtable([(2, LATER, "L", "c")], schema=EVENTS)
-TASK = TaskOptions(
-    name="t",
-    events={"flu": {"codes": {"X": ["a"]}}},
-    index={"visits": ["OP"]},
-    outcome={"event": "flu"},
+TASK = Tasks(
+    {
+        "name": "t",
+        "events": {"flu": {"codes": {"X": ["a"]}}},
+        "index": {"visits": ["OP"]},
+        "outcome": {"event": "flu"},
+    }
 )
 
 

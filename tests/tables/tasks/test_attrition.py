@@ -26,6 +26,7 @@ TASK = TaskOptions(
 )
 LEAST = 10
 CANDIDATE = {
+    "task": "string",
     "person_id": "int64",
     "prediction_time": "timestamp",
     "label": "int64",
@@ -45,11 +46,11 @@ def candidates(as_table):
         rows.append((person, datetime(2021, 1, 1), 0, 51, sex, AGE if person < 30 else None))
     rows += [(person, datetime(2022, 1, 1), None, 50, "F", SEX) for person in range(3)]
     rows += [(person, datetime(2022, 1, 1), None, 50, "F", LOST) for person in range(90, 105)]
-    return as_table(rows, CANDIDATE)
+    return as_table([(TASK.name, *row) for row in rows], CANDIDATE)
 
 
 def test_each_step_tells_what_it_takes_and_leaves(candidates):
-    rows = count_attrition(candidates, TASK, LEAST).to_pyarrow().to_pylist()
+    rows = count_attrition(candidates, [TASK], LEAST).to_pyarrow().to_pylist()
     told = [(row["reason"], row["rows"], row["rows_left"], row["persons_left"]) for row in rows]
     assert told == [
         (START, 0, 178, 95),
@@ -60,7 +61,7 @@ def test_each_step_tells_what_it_takes_and_leaves(candidates):
 
 
 def test_prevalence_is_told_of_groups_that_are_large_enough(candidates):
-    rows = count_prevalence(candidates, TASK, LEAST).to_pyarrow().to_pylist()
+    rows = count_prevalence(candidates, [TASK], LEAST).to_pyarrow().to_pylist()
     told = {(row["attribute"], row["group"]): row["prevalence"] for row in rows}
     assert told["all", "everyone"] == 40 / 130
     assert told["year", "2020"] is None  # 2021 has nobody with the outcome: both are hidden

@@ -224,7 +224,14 @@ CREATININE = ("LOINC", "2160-0")
 
 def code_row(**values):
     empty = dict.fromkeys(TASK_CODES)
-    empty |= {"event": "aki", "leaf": "aki", "measured": True, "rises": True, "lab": True}
+    empty |= {
+        "task": "t",
+        "event": "aki",
+        "leaf": "aki",
+        "measured": True,
+        "rises": True,
+        "lab": True,
+    }
     empty |= {
         "system": "LOINC",
         "code": "2160-0",
@@ -265,7 +272,7 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
         as_table([], VISITS),
         as_table([], DEATHS),
         as_table(codes, TASK_CODES),
-        asked,
+        [asked],
     )
     found = {}
     for row in made.to_pyarrow().to_pylist():

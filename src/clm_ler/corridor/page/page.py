@@ -58,7 +58,7 @@ def write_page(
 
 def _drawn(name: str, figure: go.Figure) -> Markup:
     """Return a figure as HTML that finds plotly's script on the page."""
-    drawn = go.Figure(figure).update_layout(autosize=True, width=None, template="plotly_white")
+    drawn = go.Figure(figure).update_layout(autosize=True, width=None)
     text = drawn.to_html(
         full_html=False,
         include_plotlyjs=False,

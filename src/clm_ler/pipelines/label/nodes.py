@@ -1,60 +1,63 @@
-"""A task's definition to labelled index dates."""
+"""The definitions of tasks to labelled index dates."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
+from ibis import _
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.engines.portable import small_table
 from clm_ler.tables.tasks import stays
 from clm_ler.tables.tasks.aces import aces_candidates
 from clm_ler.tables.tasks.attrition import check_labels, count_attrition, count_prevalence
 from clm_ler.tables.tasks.candidates import label_candidates, record_spans
 from clm_ler.tables.tasks.codes import check_horizon, count_codes, count_days, data_span, find_codes
-from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions
-from clm_ler.tables.tasks.events import TASK_CODES, task_events
+from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions, Tasks
+from clm_ler.tables.tasks.events import task_events
 
 
 def read_visits(
     visit: ir.Table | None,
     demographics: ir.Table,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
     """Return the visits: see ``tables.tasks.stays.read_visits``.
 
     Raises:
-        ValueError: If the task needs visits and there are none.
+        ValueError: If a task needs visits and there are none.
     """
     source = options.tables.get("visit")
-    if _given(task).uses_visits and (visit is None or source is None):
-        raise ValueError(_missing("visit"))
+    wanted = [task.name for task in _given(tasks) if task.uses_visits]
+    if wanted and (visit is None or source is None):
+        raise ValueError(_missing("visit", wanted[0]))
     return stays.read_visits(visit, demographics, source, reading.time_zone)
 
 
 def read_deaths(
     death: ir.Table | None,
     demographics: ir.Table,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
     """Return the deaths: see ``tables.tasks.stays.read_deaths``.
 
     Raises:
-        ValueError: If death is part of the task and there is no table of deaths.
+        ValueError: If death is part of a task and there is no table of deaths.
     """
     source = options.tables.get("death")
-    if _given(task).uses_deaths and (death is None or source is None):
-        raise ValueError(_missing("death"))
+    wanted = [task.name for task in _given(tasks) if task.uses_deaths]
+    if wanted and (death is None or source is None):
+        raise ValueError(_missing("death", wanted[0]))
     return stays.read_deaths(death, demographics, source, reading.time_zone)
 
 
-def _missing(table: str) -> str:
+def _missing(table: str, task: str) -> str:
     return (
-        f"The task needs a table of {table}s, and there is none: give your environment a catalog entry "
+        f"task {task} needs a table of {table}s, and there is none: give your environment a catalog entry "
         f"{table!r} and the parameter label.tables.{table}, see docs/labels.md."
     )
 
@@ -71,20 +74,19 @@ def find_task_codes(
     relationship: ir.Table | None,
     ancestor: ir.Table | None,
     concept_sets: Mapping[str, Any] | None,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     reading: PreprocessOptions,
 ) -> ir.Table:
-    """Return the codes that the task means: see ``tables.tasks.codes.find_codes``.
+    """Return the codes that the tasks mean: see ``tables.tasks.codes.find_codes``.
 
     Raises:
-        ValueError: If the task cannot come to anything with these records.
+        ValueError: If a task cannot come to anything with these records.
     """
-    task = _given(task)
-    if task.aces is not None:
-        return small_table([], TASK_CODES)
-    check_horizon(task, data_span(record_days))
+    own = [task for task in _given(tasks) if task.aces is None]
+    for task in own:
+        check_horizon(task, data_span(record_days))
     vocabulary = (concept, relationship, ancestor)
-    return find_codes(task, record_codes, vocabulary, concept_sets or {}, reading.units)
+    return find_codes(own, record_codes, vocabulary, concept_sets or {}, reading.units)
 
 
 def find_task_events(
@@ -93,10 +95,10 @@ def find_task_events(
     visits: ir.Table,
     deaths: ir.Table,
     task_codes: ir.Table,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
 ) -> ir.Table:
-    """Return every event that the task names: see ``tables.tasks.events.task_events``."""
-    return task_events(coded_events, lab_events, visits, deaths, task_codes, _given(task))
+    """Return every event that the tasks name: see ``tables.tasks.events.task_events``."""
+    return task_events(coded_events, lab_events, visits, deaths, task_codes, _given(tasks))
 
 
 def label_index_dates(
@@ -107,42 +109,47 @@ def label_index_dates(
     record_spans: ir.Table,
     record_days: ir.Table,
     aces_labels: ir.Table | None,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     seed: int,
 ) -> ir.Table:
     """Return every index date with its label or its reason: see ``tables.tasks.candidates``."""
-    task = _given(task)
-    if task.aces is not None:
-        return aces_candidates(aces_labels, demographics, task)
-    end = check_horizon(task, data_span(record_days))
-    return label_candidates(
-        task_events, visits, deaths, demographics, record_spans, task, end, seed
-    )
+    persons = (visits, deaths, demographics, record_spans)
+
+    def candidates(task: TaskOptions) -> ir.Table:
+        if task.aces is not None:
+            return aces_candidates(aces_labels, demographics, task)
+        end = check_horizon(task, data_span(record_days))
+        events = task_events.filter(_.task == task.name)
+        return label_candidates(events, *persons, task, end, seed)
+
+    found = map(candidates, _given(tasks))  # whose times may be of different precision
+    return ibis.union(*(table.cast({"prediction_time": "timestamp"}) for table in found))
 
 
 def describe_labels(
-    task_candidates: ir.Table, task: TaskOptions | None, options: LabelPipelineOptions
+    task_candidates: ir.Table, tasks: Tasks | None, options: LabelPipelineOptions
 ) -> tuple[ir.Table, ir.Table]:
     """Return how index dates were counted down, and how often the outcome is.
 
     Raises:
         ValueError: If labels contradict each other or are too few.
     """
-    task = _given(task)
-    check_labels(task_candidates, task, options.min_persons)
+    given = _given(tasks)
+    for task in given:
+        check_labels(task_candidates, task, options.min_persons)
     return (
-        count_attrition(task_candidates, task, options.min_persons),
-        count_prevalence(task_candidates, task, options.min_persons),
+        count_attrition(task_candidates, given, options.min_persons),
+        count_prevalence(task_candidates, given, options.min_persons),
     )
 
 
-def _given(task: TaskOptions | None) -> TaskOptions:
-    if task is None:
+def _given(tasks: Tasks | None) -> tuple[TaskOptions, ...]:
+    if tasks is None:
         raise ValueError(
             "There is no task: give --params=task=NAME of a file in conf/tasks, such as "
             "new_diabetes, or the parameter `task` in your environment."
         )
-    return task
+    return tasks.root
 
 
 __all__ = [

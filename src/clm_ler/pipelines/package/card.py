@@ -1,6 +1,6 @@
 """The card of a kit: what it predicts, how good it was at home, what to think of elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clm_ler.corridor.cards import LIMITS, shown
@@ -31,7 +31,7 @@ def write_card(
     model: Any,
     version: str,
     min_persons: int,
-    task: Mapping[str, Any] | None,
+    definitions: Sequence[Mapping[str, Any]],
     home: Mapping[str, Any],
 ) -> str:
     """Return README.md of a kit.
@@ -40,7 +40,7 @@ def write_card(
         model: The model that is to be used.
         version: Of this package.
         min_persons: The floor.
-        task: The definition, where there is one.
+        definitions: Of the tasks, where there are any.
         home: What was measured where it was trained, by task.
     """
     tasks = list(getattr(model.config, "tasks", None) or [])
@@ -51,20 +51,21 @@ def write_card(
         tokens=model.config.vocab_size,
         version=version,
         min_persons=min_persons,
-        task=_task(tasks, task),
+        task=_task(tasks, definitions),
         measured=_measured(home),
         limits=LIMITS,
     )
 
 
-def _task(tasks: list[str], task: Mapping[str, Any] | None) -> str:
+def _task(tasks: list[str], definitions: Sequence[Mapping[str, Any]]) -> str:
     if not tasks:
         return "Nothing yet: it is to be fine-tuned, or gives embeddings."
-    if task is None:
+    if not definitions:
         return (
             f"{', '.join(tasks)}: labels came from a table; its definition is not part of the kit."
         )
-    return f"{task['name']}: {task.get('source') or 'see task.json'}. `task.json` defines it."
+    sources = [f"{one['name']}: {one.get('source') or 'see task.json'}." for one in definitions]
+    return "\n\n".join([*sources[:-1], f"{sources[-1]} `task.json` defines it."])
 
 
 def _measured(home: Mapping[str, Any]) -> str:

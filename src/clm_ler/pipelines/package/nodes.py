@@ -27,7 +27,7 @@ from clm_ler.pipelines.package.floor import (
     of_enough,
 )
 from clm_ler.pipelines.package.options import PackageOptions
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ MEASURED = ("auroc", "brier", "calibration_intercept", "calibration_slope", "exp
 
 
 def package_kit(
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     reading: PreprocessOptions,
     options: PackageOptions,
     lab_persons: ir.Table,
@@ -56,7 +56,7 @@ def package_kit(
     """Return all that another site needs to use a model, and nothing about fewer than ``min_persons``.
 
     Args:
-        task: Of the parameters; where there is none, that of the last run of ``label``.
+        tasks: Of the parameters; where there are none, those of the last run of ``label``.
         reading: How events become tokens.
         options: What may be told.
         lab_persons: Of :func:`count_lab_persons`.
@@ -74,15 +74,15 @@ def package_kit(
     model = next(iter(models.values()))
     labelled = label_persons.to_pyarrow()
     check_classes(labelled, options.min_persons)
-    definition = _definition(task, artifacts["run_record"] or {}, model)
+    definitions = _definitions(tasks, artifacts["run_record"] or {}, model)
     home = _measured(artifacts["finetune_metrics"], model, labelled, options.min_persons)
     parts = _weights(models, artifacts["encoded_sequences"], options.min_persons)
     tables, left_out = _tables(artifacts, lab_persons.to_pyarrow(), options.min_persons)
     left_out += _forget_risks(models, options.min_persons)
     parts |= tables | _calibration(model, home)
-    if definition is not None:
-        parts |= _task(definition, artifacts["concept_sets"] or {})
-    card = write_card(model, __version__, options.min_persons, definition, home)
+    if definitions:
+        parts |= _tasks(definitions, artifacts["concept_sets"] or {})
+    card = write_card(model, __version__, options.min_persons, definitions, home)
     parts["README.md"] = Part(card, "the card of the model")
     if artifacts["hybrid_head"] is not None and artifacts["hybrid_head"].outputs:
         left_out.append("the hybrid head: it keeps a score of each validation sample")
@@ -235,33 +235,35 @@ def _measured(
     return found
 
 
-def _definition(
-    task: TaskOptions | None, record: Mapping[str, Any], model: PreTrainedModel
-) -> dict[str, Any] | None:
-    """Return the definition of what the model predicts; ``None`` where its labels came from a table.
+def _definitions(
+    tasks: Tasks | None, record: Mapping[str, Any], model: PreTrainedModel
+) -> list[dict[str, Any]]:
+    """Return the definitions of what the model predicts; none where its labels came from a table.
 
     Raises:
         ValueError: If the parameters define another task.
     """
-    tasks = list(getattr(model.config, "tasks", None) or [])
-    if task is not None:
-        if task.name not in tasks:
+    known = list(getattr(model.config, "tasks", None) or [])
+    if tasks is not None:
+        if others := [task.name for task in tasks.root if task.name not in known]:
             raise ValueError(
-                f"package: the model predicts {', '.join(tasks) or 'nothing'}, not {task.name}: give the "
-                "--params=task=NAME that it was fine-tuned with."
+                f"package: the model predicts {', '.join(known) or 'nothing'}, not {', '.join(others)}: "
+                "give the --params=task=NAME that it was fine-tuned with."
             )
-        return task.model_dump(mode="json", exclude_defaults=True)
-    ran = record.get("label", {}).get("parameters", {}).get("task")
-    return dict(ran) if ran and ran["name"] in tasks else None
+        return [task.model_dump(mode="json", exclude_defaults=True) for task in tasks.root]
+    ran = record.get("label", {}).get("parameters", {}).get("task") or []
+    return [
+        dict(one) for one in ([ran] if isinstance(ran, Mapping) else ran) if one["name"] in known
+    ]
 
 
-def _task(definition: dict[str, Any], concept_sets: Mapping[str, Any]) -> dict[str, Part]:
-    """Return the definition, and the concept sets that it names."""
-    parts = {"task.json": Part(definition, "what is predicted, of whom, and when")}
-    named = {event.get("concept_set") for event in definition.get("events", {}).values()}
-    for name in sorted(named & concept_sets.keys()):
-        content = concept_sets[name]()
-        parts[f"concept_sets/{name}.json"] = Part(content, "a concept set of the task")
+def _tasks(definitions: list[dict[str, Any]], concept_sets: Mapping[str, Any]) -> dict[str, Part]:
+    """Return the definitions, one as it is, and the concept sets that they name."""
+    content = definitions[0] if len(definitions) == 1 else definitions
+    parts = {"task.json": Part(content, "what is predicted, of whom, and when")}
+    events = [event for one in definitions for event in one.get("events", {}).values()]
+    for name in sorted({event.get("concept_set") for event in events} & concept_sets.keys()):
+        parts[f"concept_sets/{name}.json"] = Part(concept_sets[name](), "a concept set of the task")
     return parts
 
 

@@ -54,16 +54,24 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     if slope is None:
         yield Markup("As to doubts, {}").format(doubts)
         return
-    found = "compatible with right ones"
-    if (slope["lower"] or 0) > 1:
-        found = "too timid"
-    elif (slope["upper"] or 0) < 1:
-        found = "too extreme"
     yield Markup("Its risks are {} (calibration slope {}); {}").format(
-        found,
+        _judged(slope["lower"] or 0, slope["upper"] or 0),
         numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
         doubts,
     )
+
+
+def _judged(lower: float, upper: float) -> str:
+    """Return what the interval of a calibration slope allows to say: 1 is right, 0 tells nobody apart.
+
+    >>> _judged(0.8, 1.3), _judged(-5.7, 6.0), _judged(0.2, 0.9)
+    ('compatible with right ones', 'too uncertain to be judged', 'too extreme')
+    """
+    if lower > 1:
+        return "too timid"
+    if upper < 1:
+        return "too extreme"
+    return "compatible with right ones" if lower > 0 else "too uncertain to be judged"
 
 
 def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:

@@ -33,14 +33,34 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
         ("run_record", _runs),
     ]
     made = [make(data, numbers) for name, make in makers if name in data]
+    made = [section for section in made if section.said or section.tables or section.figures]
     found = [Section("What was found", find_out(data, numbers)), *made]
     return [*found, checklist(found, data, numbers)]
 
 
 def _task(data: Artifacts, numbers: Numbers) -> Section:
-    steps = range(len(data["task_attrition"]))
+    found = Section("Who is asked about", figures=["task_figure"])
+    tasks = list(dict.fromkeys(row["task"] for row in data["task_attrition"]))
+    for task in tasks:
+        of_task = f"{task}: " if len(tasks) > 1 else ""
+        found.tables += [
+            Table(
+                f"{of_task}From index dates to labels",
+                ["reason", "lost", "left", "persons left"],
+                _steps(data, numbers, task),
+            ),
+            Table(
+                f"{of_task}How often the outcome is",
+                ["by", "group", "index dates", "persons", "with the outcome"],
+                _groups(data, numbers, task),
+            ),
+        ]
+    return found
+
+
+def _steps(data: Artifacts, numbers: Numbers, task: str) -> list[Row]:
     path = "task_attrition"
-    rows: list[Row] = [
+    return [
         [
             numbers.text(f"{path}/{n}/reason"),
             *(
@@ -48,27 +68,23 @@ def _task(data: Artifacts, numbers: Numbers) -> Section:
                 for name in ("rows", "rows_left", "persons_left")
             ),
         ]
-        for n in steps
+        for n, row in enumerate(data[path])
+        if row["task"] == task
     ]
-    found = Section("Who is asked about", figures=["task_figure"])
-    found.tables = [
-        Table("From index dates to labels", ["reason", "lost", "left", "persons left"], rows)
-    ]
-    shown = [
-        (n, row) for n, row in enumerate(data.get("task_prevalence", [])) if not row["suppressed"]
-    ]
-    groups: list[Row] = [
+
+
+def _groups(data: Artifacts, numbers: Numbers, task: str) -> list[Row]:
+    path = "task_prevalence"
+    return [
         [
             row["attribute"],
             row["group"],
-            *(numbers.count(f"task_prevalence/{n}/{name}") for name in ("rows", "persons")),
-            numbers.value(f"task_prevalence/{n}/prevalence", ".1%"),
+            *(numbers.count(f"{path}/{n}/{name}") for name in ("rows", "persons")),
+            numbers.value(f"{path}/{n}/prevalence", ".1%"),
         ]
-        for n, row in shown
+        for n, row in enumerate(data.get(path, []))
+        if row["task"] == task and not row["suppressed"]
     ]
-    head = ["by", "group", "index dates", "persons", "with the outcome"]
-    found.tables.append(Table("How often the outcome is", head, groups))
-    return found
 
 
 def _persons(data: Artifacts, numbers: Numbers) -> Section:

@@ -61,13 +61,19 @@ def _years(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
 
 def _outcome(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
     path = "run_record/label/parameters/task"
-    task = data.get("run_record", {}).get("label", {}).get("parameters", {}).get("task") or {}
-    outcome = task.get("outcome") or {}
-    if None not in (outcome.get("days") or [None]):
-        first, last = (numbers.value(f"{path}/outcome/days/{n}", "d") for n in (0, 1))
-        yield Markup("{}: {}, day {} to {} after the prediction").format(
-            task["name"], outcome["event"], first, last
-        )
+    given = data.get("run_record", {}).get("label", {}).get("parameters", {}).get("task") or []
+    tasks = (
+        {path: given}
+        if isinstance(given, dict)
+        else {f"{path}/{n}": t for n, t in enumerate(given)}
+    )
+    for place, task in tasks.items():
+        outcome = task.get("outcome") or {}
+        if None not in (outcome.get("days") or [None]):
+            first, last = (numbers.value(f"{place}/outcome/days/{n}", "d") for n in (0, 1))
+            yield Markup("{}: {}, day {} to {} after the prediction").format(
+                task["name"], outcome["event"], first, last
+            )
 
 
 def _counts(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:

@@ -15,7 +15,7 @@ from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.evaluation.recalibration import along
-from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.definition import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def find_labels(
     person_ids: ir.Table,
     coded_events: ir.Table,
     lab_events: ir.Table,
-    task: TaskOptions | None,
+    tasks: Tasks | None,
     options: FinetuneOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
@@ -55,7 +55,7 @@ def find_labels(
     if raw_labels is None and task_candidates is None:
         logger.info("There are no labels: everybody is predicted, and nothing is evaluated.")
         return ibis.memtable([], schema=LABELS)
-    defined = task if task_candidates is not None else None
+    defined = tasks if task_candidates is not None else None
     labels = select_labels(raw_labels, task_candidates, person_ids, defined, options, reading)
     last = last_events(coded_events, lab_events).select(whose="person_id", last="prediction_time")
     timed = labels.left_join(last, labels.person_id == last.whose)

@@ -14,7 +14,7 @@ def aces_candidates(
     """Return the labels that ACES has found as ``candidates.label_candidates`` does; ACES gives no reasons.
 
     Args:
-        aces_labels: ``subject_id, prediction_time, label``.
+        aces_labels: ``task, subject_id, prediction_time, label``.
         demographics: The persons.
         task: The task, which names a file of ACES.
 
@@ -22,8 +22,11 @@ def aces_candidates(
         ValueError: If there are no MEDS data.
     """
     if aces_labels is None:
-        raise ValueError("task.aces: ACES reads MEDS data: give --env=meds and meds_root=DIR.")
-    labels = aces_labels.select(_.prediction_time, _.label, person_id=_.subject_id).distinct()
+        raise ValueError(
+            f"task {task.name}, aces: ACES reads MEDS data: give --env=meds and meds_root=DIR."
+        )
+    of_task = aces_labels.filter(_.task == task.name)
+    labels = of_task.select(_.prediction_time, _.label, person_id=_.subject_id).distinct()
     rows = demographics.select("person_id", "birth_date", "gender").inner_join(labels, "person_id")
     unknown = {"outcome_days": ibis.null("int32"), "followed_days": ibis.null("int32")}
     return rows.select(

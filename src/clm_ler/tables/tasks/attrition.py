@@ -1,6 +1,6 @@
 """How index dates become labels, step by step; how often the outcome is; and what is not shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ibis
@@ -38,14 +38,21 @@ START, END = "index dates", "labels"
 AGE_BAND = 10  # years
 
 
-def count_attrition(candidates: ir.Table, task: TaskOptions, min_persons: int) -> ir.Table:
-    """Return ``ATTRITION``: what each reason takes, and what it leaves.
+def count_attrition(
+    candidates: ir.Table, tasks: Sequence[TaskOptions], min_persons: int
+) -> ir.Table:
+    """Return ``ATTRITION``: what each reason takes, and what it leaves, task after task.
 
     Steps that concern fewer than ``min_persons`` persons are told together with the next ones, and how
     many persons are left only where so many or none are lost on the way to the labels.
     """
+    rows = [row for task in tasks for row in _steps(candidates, task, min_persons)]
+    return _counts(rows, ATTRITION)
+
+
+def _steps(candidates: ir.Table, task: TaskOptions, min_persons: int) -> list[Row]:
     rank = candidates.reason.cases(*((reason, n) for n, reason in enumerate(REASONS)), else_=999)
-    ranked = candidates.select("person_id", rank=rank)
+    ranked = candidates.filter(_.task == task.name).select("person_id", rank=rank)
     lost = ranked.group_by("rank").agg(rows=_.count(), persons=_.person_id.nunique())
     by_rank = {row["rank"]: row for row in lost.to_pyarrow().to_pylist()}
     last = ranked.group_by("person_id").agg(rank=_.rank.max())
@@ -59,7 +66,7 @@ def count_attrition(candidates: ir.Table, task: TaskOptions, min_persons: int) -
         if n < len(REASONS)
     ]
     total = sum(row["rows"] for row in by_rank.values()), sum(gone.values())
-    return _counts(_told(steps, total, task.name, min_persons), ATTRITION)
+    return _told(steps, total, task.name, min_persons)
 
 
 def _counts(rows: list[Row], schema: ibis.Schema) -> ir.Table:
@@ -129,6 +136,7 @@ def check_labels(candidates: ir.Table, task: TaskOptions, min_persons: int) -> N
     Raises:
         ValueError: In one line, with what to do.
     """
+    candidates = candidates.filter(_.task == task.name)
     twice = candidates.filter(_.reason.isnull() | (_.reason == SAME_TIME))
     times = twice.group_by("person_id", "prediction_time").agg(labels=_.label.nunique())
     if contradicting := int(times.filter(_.labels > 1).count().to_pyarrow().as_py()):
@@ -160,13 +168,24 @@ def _worst_step(candidates: ir.Table) -> str:
     return f"Of {total} index dates most are lost for the reason '{rows[0]['reason']}'."
 
 
-def count_prevalence(candidates: ir.Table, task: TaskOptions, min_persons: int) -> ir.Table:
-    """Return ``PREVALENCE``: how often the outcome is among the labels, by year, age and sex.
+def count_prevalence(
+    candidates: ir.Table, tasks: Sequence[TaskOptions], min_persons: int
+) -> ir.Table:
+    """Return ``PREVALENCE``: how often the outcome is among a task's labels, by year, age and sex.
 
     A group with fewer than ``min_persons`` persons with or without the outcome is suppressed, and so is
     the smallest other one of its attribute where a subtraction would tell.
     """
     kept = candidates.filter(_.reason.isnull())
+    rows = [
+        {"task": task.name} | row
+        for task in tasks
+        for row in _groups(kept.filter(_.task == task.name), min_persons)
+    ]
+    return _counts(rows, PREVALENCE)
+
+
+def _groups(kept: ir.Table, min_persons: int) -> list[Row]:
     decade = (kept.age // AGE_BAND) * AGE_BAND
     groups = {
         "all": ibis.literal("everyone"),
@@ -186,7 +205,7 @@ def count_prevalence(candidates: ir.Table, task: TaskOptions, min_persons: int) 
         )
         found = counted.to_pyarrow().to_pylist()
         rows += _shown(sorted(found, key=lambda row: _order(row["group"])), attribute, min_persons)
-    return _counts([{"task": task.name} | row for row in rows], PREVALENCE)
+    return rows
 
 
 def _order(group: str) -> tuple[bool, int, str]:

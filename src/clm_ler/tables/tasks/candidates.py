@@ -78,7 +78,7 @@ def label_candidates(
     """Return one row per index date of the task.
 
     Args:
-        task_events: Of ``events.task_events``.
+        task_events: Of ``events.task_events``, those of the task.
         visits: Of ``stays.read_visits``.
         deaths: Of ``stays.read_deaths``.
         demographics: The persons.

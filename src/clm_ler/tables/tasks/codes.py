@@ -1,7 +1,7 @@
 """The codes in the records that a task means, and how their results are read in the task's unit."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -66,16 +66,16 @@ def _reached(days: list[tuple[date, int]], wanted: float) -> date:
 
 
 def find_codes(
-    task: TaskOptions,
+    tasks: Sequence[TaskOptions],
     record_codes: ir.Table,
     vocabulary: tuple[ir.Table | None, ir.Table | None, ir.Table | None],
     concept_sets: Mapping[str, Any],
     units: UnitOptions,
 ) -> ir.Table:
-    """Return ``TASK_CODES``: the codes in the records of every coded event of the task.
+    """Return ``TASK_CODES``: the codes in the records of every coded event of the tasks.
 
     Args:
-        task: The task.
+        tasks: The tasks.
         record_codes: Of :func:`count_codes`.
         vocabulary: OMOP ``concept``, ``concept_relationship`` and ``concept_ancestor``.
         concept_sets: Documents of ATLAS by name.
@@ -87,24 +87,33 @@ def find_codes(
     """
     recorded = record_codes.to_pyarrow().to_pylist()
     codes = {(row["system"], row["code"]) for row in recorded}
-    found: dict[str, list[Row]] = {}
-    for name, event in task.events.items():
-        if event.is_coded:
-            wanted = _codes_of(name, event, codes, vocabulary, concept_sets)
-            found[name] = _rows_of(name, event, wanted, recorded, units)
-    _check_found(task, found, sorted({system for system, _code in codes}))
-    rows = [
-        row | {"event": name, "leaf": leaf}
-        for name in task.events
-        for leaf in task.leaves(name)
-        for row in found.get(leaf, ())
-    ]
-    _check_outcome(task, rows)
+    rows: list[Row] = []
+    for task in tasks:
+        found: dict[str, list[Row]] = {}
+        for name, event in task.events.items():
+            if event.is_coded:
+                told = _called(task, name)
+                wanted = _codes_of(told, event, codes, vocabulary, concept_sets)
+                found[name] = _rows_of(told, event, wanted, recorded, units)
+        _check_found(task, found, sorted({system for system, _code in codes}))
+        of_task = [
+            row | {"task": task.name, "event": name, "leaf": leaf}
+            for name in task.events
+            for leaf in task.leaves(name)
+            for row in found.get(leaf, ())
+        ]
+        _check_outcome(task, of_task)
+        rows += of_task
     return small_table(rows, TASK_CODES)
 
 
+def _called(task: TaskOptions, event: str) -> str:
+    """Return how messages call an event."""
+    return f"task {task.name}, event {event!r}"
+
+
 def _codes_of(
-    name: str,
+    told: str,
     event: EventDefinition,
     codes: set[Code],
     vocabulary: tuple[ir.Table | None, ir.Table | None, ir.Table | None],
@@ -113,23 +122,21 @@ def _codes_of(
     by_pattern = matching_codes(event.codes, codes)
     asked = {text for texts in event.codes.values() for text in texts}
     if unused := sorted(asked - {*by_pattern.values()}):
-        logger.info(
-            "Event %s: %d of %d codes are not in the records.", name, len(unused), len(asked)
-        )
+        logger.info("%s: %d of %d codes are not in the records.", told, len(unused), len(asked))
     items = [ConceptItem(*one.model_dump().values()) for one in event.concepts]
     if event.concept_set is not None:
         if event.concept_set not in concept_sets:
             known = ", ".join(sorted(concept_sets)) or "none"
             raise ValueError(
-                f"Event {name!r}: there is no concept set {event.concept_set!r} in the folder of the "
+                f"{told}: there is no concept set {event.concept_set!r} in the folder of the "
                 f"catalog entry concept_sets, which has {known}."
             )
         document = concept_sets[event.concept_set]
         document = document() if callable(document) else document
-        items += atlas_items(document, event.concept_set)
+        items += atlas_items(document, f"{told}: concept set {event.concept_set!r}")
     wanted = set(by_pattern)
     if items:
-        wanted |= codes & concept_set_codes(items, *vocabulary, name)
+        wanted |= codes & concept_set_codes(items, *vocabulary, told)
     return wanted - {*matching_codes(event.except_codes, codes)}
 
 
@@ -139,7 +146,7 @@ def _check_found(task: TaskOptions, found: Mapping[str, list[Row]], systems: lis
         empty = [leaf for leaf in task.leaves(name) if leaf in found and not found[leaf]]
         if len(empty) < len(task.leaves(name)):
             continue
-        told = f"Event {name!r} ({where}): none of its codes is in the records"
+        told = f"{_called(task, name)} ({where}): none of its codes is in the records"
         if where == "index.without":
             logger.warning("%s: it leaves nobody out.", told)
         elif "any_of" not in where:
@@ -149,7 +156,7 @@ def _check_found(task: TaskOptions, found: Mapping[str, list[Row]], systems: lis
 
 
 def _rows_of(
-    name: str, event: EventDefinition, wanted: set[Code], recorded: list[Row], units: UnitOptions
+    told: str, event: EventDefinition, wanted: set[Code], recorded: list[Row], units: UnitOptions
 ) -> list[Row]:
     rows = []
     for row in recorded:
@@ -161,7 +168,7 @@ def _rows_of(
         known |= {"factor": factor, "offset": offset, "rises": bool(event.rise)}
         rows.append(known | {"measured": event.is_measured} | event.bounds)
     if event.is_measured:
-        _check_units(name, event, rows)
+        _check_units(told, event, rows)
     return rows
 
 
@@ -173,18 +180,18 @@ def _conversion(row: Row, event: EventDefinition, units: UnitOptions) -> tuple[f
     return convert_unit(row["unit"], event.unit, f"{row['system']}:{row['code']}", units)
 
 
-def _check_units(name: str, event: EventDefinition, rows: list[Row]) -> None:
+def _check_units(told: str, event: EventDefinition, rows: list[Row]) -> None:
     total = sum(row["rows"] for row in rows)
     lost = sum(row["rows"] for row in rows if row["factor"] is None)
     if total and lost == total:
         raise ValueError(
-            f"Event {name!r}: none of {total} results can be read in {event.unit!r}: they have no unit, "
+            f"{told}: none of {total} results can be read in {event.unit!r}: they have no unit, "
             "or one that does not convert. See preprocess.units."
         )
     if lost:
         logger.warning(
-            "Event %s: %d of %d results have no unit that converts to %s: they count as not measured.",
-            name,
+            "%s: %d of %d results have no unit that converts to %s: they count as not measured.",
+            told,
             lost,
             total,
             event.unit,
@@ -207,14 +214,16 @@ def check_horizon(task: TaskOptions, span: tuple[date, date]) -> datetime:
     """Return the last day of the data, if the horizon is within them.
 
     Raises:
-        ValueError: If the horizon is longer than the records of all persons together.
+        ValueError: If the horizon is longer than the records of all persons together, from the first prediction.
     """
     first, last = span
-    days = (last - first).days
+    begin = max(first, task.index.since or first, min(task.index.dates, default=first))
+    days = (last - begin).days
     outcome, needed = task.outcome, task.outcome.days[task.follow_up.incomplete != "negative"]
     if outcome.event and not outcome.until_discharge and needed > days:
         raise ValueError(
             f"task {task.name}: the horizon ends {outcome.days[1]} days after the prediction, and the "
-            f"records span {days} days: nobody can be followed so long. Shorten outcome.days."
+            f"records span {days} days{f' from {begin}' * (begin > first)}: nobody can be followed so long. "
+            "Shorten outcome.days."
         )
     return datetime.combine(last, datetime.min.time())

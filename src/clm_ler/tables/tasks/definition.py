@@ -1,10 +1,11 @@
 """What a prediction task is: when a risk is wanted, of what, and who can be followed so far."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from clm_ler.tables.sources import TableSource
 
@@ -193,7 +194,7 @@ class FollowUpOptions(Strict):
 
 
 class TaskOptions(Strict):
-    """A prediction task."""
+    """A prediction task; a list of them is several outcomes of one model."""
 
     name: str = Field(pattern=r"^\w+$", description="Of the task, in `labels`")
     source: str = Field(default="", description="Where the definition comes from")
@@ -281,6 +282,39 @@ class TaskOptions(Strict):
         index, outcome = self.index.event, self.outcome.event
         assert index is not None and outcome is not None
         return bool({*self.leaves(index)} & {*self.leaves(outcome)})
+
+
+class Tasks(RootModel[tuple[TaskOptions, ...]]):
+    """One prediction task, or a list of several, each with a name of its own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_by_its_name(cls, given: Any) -> Any:
+        """Read each task; what is wrong with one is said with its name."""
+        several = [given] if isinstance(given, Mapping | TaskOptions) else given
+        return [*map(_read, several)] if isinstance(several, list | tuple) else several
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Tasks":
+        names = Counter(task.name for task in self.root)
+        if not names or max(names.values()) > 1:
+            twice = ", ".join(name for name, times in names.items() if times > 1)
+            raise ValueError(f"two tasks are called {twice}" if twice else "an empty list of tasks")
+        return self
+
+
+def _read(task: Any) -> TaskOptions:
+    try:
+        return TaskOptions.model_validate(task)
+    except ValidationError as error:
+        faults = [
+            ": ".join([*[".".join(map(str, one["loc"]))] * bool(one["loc"]), one["msg"]])
+            for one in error.errors()
+        ]
+        name = task.get("name") if isinstance(task, Mapping) else task
+        raise ValueError(f"task {name}: {'; '.join(faults)}") from None
 
 
 class LabelPipelineOptions(Strict):

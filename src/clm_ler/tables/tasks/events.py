@@ -1,15 +1,18 @@
-"""Everything in the records that a task names, as one small table: who, when, which event."""
+"""Everything in the records that tasks name, as one small table: who, when, which event."""
+
+from collections.abc import Iterator, Sequence
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.tables.tasks.definition import EventDefinition, Rise, TaskOptions
+from clm_ler.tables.tasks.definition import Rise, TaskOptions
 from clm_ler.tables.tasks.stays import merged_stays
 
 # One row for each way in which codes make an event; a unit is '' where results have none.
 TASK_CODES = ibis.schema(
     {
+        "task": "string",
         "event": "string",
         "leaf": "string",
         "measured": "boolean",
@@ -30,6 +33,7 @@ TASK_CODES = ibis.schema(
 ROUNDING = 1e-9  # 1.2 - 0.9 is a rise of 0.3
 SECONDS_PER_DAY = 86_400
 CODE = ["system", "code"]
+NAMED = ["task", "event"]
 
 
 def task_events(
@@ -38,9 +42,9 @@ def task_events(
     visits: ir.Table,
     deaths: ir.Table,
     task_codes: ir.Table,
-    task: TaskOptions,
+    tasks: Sequence[TaskOptions],
 ) -> ir.Table:
-    """Return ``person_id, time, event`` of every event that the task names.
+    """Return ``person_id, time, task, event`` of every event that the tasks name.
 
     Args:
         coded_events: Codes.
@@ -48,26 +52,45 @@ def task_events(
         visits: Of ``stays.read_visits``.
         deaths: Of ``stays.read_deaths``.
         task_codes: ``TASK_CODES``, see ``codes.find_codes``.
-        task: The task.
+        tasks: The tasks.
     """
     results = _results(lab_events, task_codes)
     found = [_coded(coded_events, task_codes), _plain_results(results)]
-    for name in task.events:
-        for leaf in task.leaves(name):
-            definition = task.events[leaf]
-            if definition.rise:
-                found.append(_rises(results, name, leaf, definition.rise))
-            if definition.visits:
-                found.append(_visit_starts(visits, definition, task.merge_hours, name))
-            if definition.death:
-                known = deaths.filter(_.reason.isnull())
-                found.append(known.select("person_id", "time", event=ibis.literal(name)))
+    for task in tasks:
+        rows = results.filter(_.task == task.name)
+        for name in task.events:
+            of_event = [
+                times
+                for leaf in task.leaves(name)
+                for times in _uncoded(rows, visits, deaths, task, name, leaf)
+            ]
+            named = {"task": ibis.literal(task.name), "event": ibis.literal(name)}
+            found += [times.select("person_id", "time", **named) for times in of_event]
     return ibis.union(*found)
 
 
+def _uncoded(
+    results: ir.Table,
+    visits: ir.Table,
+    deaths: ir.Table,
+    task: TaskOptions,
+    name: str,
+    leaf: str,
+) -> Iterator[ir.Table]:
+    """Yield ``person_id, time`` of what is more than a code or a value."""
+    definition = task.events[leaf]
+    if definition.rise:
+        yield _rises(results.filter(_.event == name, _.leaf == leaf), definition.rise)
+    if definition.visits:
+        stays = merged_stays(visits, definition.visits, task.merge_hours)
+        yield stays.select("person_id", time=_.stay_start)
+    if definition.death:
+        yield deaths.filter(_.reason.isnull())
+
+
 def _coded(coded_events: ir.Table, task_codes: ir.Table) -> ir.Table:
-    codes = task_codes.filter(~_.lab).select("event", *CODE).distinct()
-    return coded_events.inner_join(codes, CODE).select("person_id", "time", "event")
+    codes = task_codes.filter(~_.lab).select(*NAMED, *CODE).distinct()
+    return coded_events.inner_join(codes, CODE).select("person_id", "time", *NAMED)
 
 
 def _results(lab_events: ir.Table, task_codes: ir.Table) -> ir.Table:
@@ -88,12 +111,12 @@ def _plain_results(results: ir.Table) -> ir.Table:
         value.notnull() & ~value.isnan(),
     )
     kept = results.filter(~_.rises, ~_.measured | within.fill_null(False))
-    return kept.select("person_id", "time", "event")
+    return kept.select("person_id", "time", *NAMED)
 
 
-def _rises(results: ir.Table, name: str, leaf: str, rules: tuple[Rise, ...]) -> ir.Table:
+def _rises(results: ir.Table, rules: tuple[Rise, ...]) -> ir.Table:
     """Return the results that are so much above the least of the days before, themselves included."""
-    rows = results.filter(_.event == name, _.leaf == leaf, _.value.notnull(), ~_.value.isnan())
+    rows = results.filter(_.value.notnull(), ~_.value.isnan())
     rows = rows.select("person_id", "time", "value", second=rows.time.epoch_seconds())
     risen = []
     for rule in rules:
@@ -106,12 +129,4 @@ def _rises(results: ir.Table, name: str, leaf: str, rules: tuple[Rise, ...]) -> 
         least = rows.value.min().over(days)
         needed = least + rule.by if rule.by is not None else least * rule.times
         risen.append(rows.value >= needed - ROUNDING)
-    marked = rows.mutate(risen=ibis.or_(*risen))
-    return marked.filter(_.risen).select("person_id", "time", event=ibis.literal(name))
-
-
-def _visit_starts(
-    visits: ir.Table, definition: EventDefinition, merge_hours: float, name: str
-) -> ir.Table:
-    stays = merged_stays(visits, definition.visits, merge_hours)
-    return stays.select("person_id", time=_.stay_start, event=ibis.literal(name))
+    return rows.mutate(risen=ibis.or_(*risen)).filter(_.risen)
