@@ -54,8 +54,9 @@ def test_an_older_spark_is_refused_with_the_version_wanted(monkeypatch):
 
 def test_settings_that_a_session_does_not_take_are_known():
     session = Mock()
-    session.conf.get = {"spark.master": "local[2]", "spark.ui.enabled": "false"}.get
-    options = {"spark.master": "local[*]", "spark.ui.enabled": False}
+    has = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.local.dir": "file:/a/b"}
+    session.conf.get = has.get
+    options = {"spark.master": "local[*]", "spark.ui.enabled": False, "spark.local.dir": "b"}
     assert _ignored(session, options | {"spark.driver.memory": "4g"}) == [
         "spark.driver.memory",
         "spark.master",

@@ -61,13 +61,18 @@ def start_session(options: Mapping[str, Any]) -> None:
     require_package(session)
 
 
+def session_cores() -> int:
+    """Return how many tasks the open session does at a time."""
+    from pyspark.sql import SparkSession
+
+    return int(SparkSession.active().sparkContext.defaultParallelism)
+
+
 def _ignored(session: Any, options: Mapping[str, Any]) -> list[str]:
     """Return the options that a session does not have: only a new one takes them all."""
-    return sorted(
-        name
-        for name, value in options.items()
-        if str(session.conf.get(name, None)).lower() != str(value).lower()
-    )
+    has = {name: str(session.conf.get(name, None)).lower() for name in options}
+    # Spark has made addresses of folders.
+    return sorted(n for n, value in options.items() if not has[n].endswith(str(value).lower()))
 
 
 def require_package(session: Any) -> None:
@@ -79,6 +84,9 @@ def require_package(session: Any) -> None:
     context = session.sparkContext
     if context.master.startswith("local"):
         return
+    context.setLogLevel(
+        "OFF"
+    )  # or Spark would print the same four times, with where in Java it was
     try:
         context.parallelize([0], 1).map(_import_package).collect()
     except Exception as error:  # py4j's, of whatever the executor has raised
@@ -88,6 +96,8 @@ def require_package(session: Any) -> None:
             f"The executors' Python has {why}: ship an environment, made by 'make executors' "
             "(docs/spark_submit.md)."
         ) from None
+    finally:
+        context.setLogLevel("WARN")  # as Spark's shells have it
 
 
 def _import_package(_number: int) -> None:
