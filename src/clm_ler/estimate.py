@@ -41,8 +41,8 @@ CPU_SECONDS = Line(12.0, 3.8)
 MEMORY_GB = Line(0.5, 0.055)
 DISK_GB = Line(0.004, 0.018)
 # The same with Spark, of all its processes, measured by benchmarks/spark.py.
-SPARK_CPU_SECONDS = Line(60.0, 7.5)
-SPARK_DISK_GB = Line(0.004, 0.04)
+SPARK_CPU_SECONDS = Line(46.0, 3.2)
+SPARK_DISK_GB = Line(0.001, 0.037)
 BUSY = 0.8  # share of the cores' time that the engine uses
 
 
