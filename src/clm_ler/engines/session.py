@@ -84,9 +84,9 @@ def require_package(session: Any) -> None:
     context = session.sparkContext
     if context.master.startswith("local"):
         return
-    context.setLogLevel(
-        "OFF"
-    )  # or Spark would print the same four times, with where in Java it was
+    log = context._jvm.org.apache.logging.log4j.LogManager.getRootLogger()
+    level = log.getLevel().toString()
+    context.setLogLevel("OFF")  # Spark would print the same four times, with where in Java it was
     try:
         context.parallelize([0], 1).map(_import_package).collect()
     except Exception as error:  # py4j's, of whatever the executor has raised
@@ -97,7 +97,7 @@ def require_package(session: Any) -> None:
             "(docs/spark_submit.md)."
         ) from None
     finally:
-        context.setLogLevel("WARN")  # as Spark's shells have it
+        context.setLogLevel(level)
 
 
 def _import_package(_number: int) -> None:
