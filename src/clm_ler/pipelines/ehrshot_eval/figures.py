@@ -200,7 +200,9 @@ def _ahead(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
         f"{(of_k['lower'] > 0).sum()} of {len(of_k)} at k = {_shot_name(k)}"
         for k, of_k in part.sort_values("k", key=_position).groupby("k", sort=False)
     ]
-    return f"{model} is clearly ahead of others: {', '.join(counts)} ({SCOPE_NAMES.get(scope, scope).lower()})"
+    return (
+        f"{model} is clearly ahead of others: {', '.join(counts)} ({SCOPE_NAMES.get(scope, scope).lower()})"
+    )
 
 
 def _curve(
