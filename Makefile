@@ -3,6 +3,7 @@
 # make attack SECONDS=3600 RUNS=200   kill it, fault it, feed it hostile SQL: see docs/trust.md
 # make test   set up and run the tests; make test-fast leaves out Spark, training and whole runs
 # make docs   the documentation as a site, in site/: fails where a link leads nowhere
+# make executors   dist/executors.tar.gz: the Python of a Spark cluster's executors (docs/spark_submit.md)
 # make sbom   the pinned dependencies as CycloneDX, sbom.json; make audit: is a weakness known of any?
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +23,7 @@ RUNS := 200
 # Tools that the project does not import have an environment of their own.
 TOOLS := $(VENV)-tools
 
-.PHONY: run study attack test test-fast lint docs sbom audit clean
+.PHONY: run study attack test test-fast lint docs executors sbom audit clean
 
 run: $(VENV)/.installed
 	$(BIN)/kedro run
@@ -49,6 +50,18 @@ lint: $(VENV)/.installed-dev
 
 docs: $(TOOLS)/.installed
 	$(TOOLS)/bin/zensical build --clean --strict
+
+# What executors import: this package without torch and Kedro. Made on the nodes' operating system, with
+# a Python that they have at the same place.
+EXECUTORS := build/executors
+executors:
+	rm -rf build
+	$(PYTHON) -m venv $(EXECUTORS)
+	$(EXECUTORS)/bin/pip install --quiet --constraint constraints.txt venv-pack==0.2.0 \
+		duckdb duckdb-extension-httpfs duckdb-extensions "ibis-framework[duckdb]" pyarrow s3fs sqlglot
+	$(EXECUTORS)/bin/pip install --quiet --no-deps .
+	mkdir -p dist
+	$(EXECUTORS)/bin/venv-pack --force --quiet --prefix $(EXECUTORS) --output dist/executors.tar.gz
 
 sbom: $(TOOLS)/.installed
 	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \

@@ -3,7 +3,9 @@
 python benchmarks/spark.py --events 1e6 4e6 --cores 2
 
 The bare work reads the five tables, shuffles their rows to person buckets once, sorts within and writes
-them. CPU seconds are those of the whole tree of processes, the start of Python and Java included.
+them. CPU seconds are those of the whole tree of processes, the start of Python and Java included. Of runs
+on Spark, Spark's event log says what is read, shuffled and written per event, and by how many jobs; of all,
+the storage says how many bytes a run leaves.
 ``--beside PATH`` runs another checkout of the project too; ``--pipelines`` another part of the chain.
 """
 
@@ -17,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from preprocess import COLUMNS, PROJECT, simulate
+from preprocess import COLUMNS, PROJECT, simulate, size
 
 BARE = """
 import json, sys
@@ -35,18 +38,42 @@ for name, time in times.items():
 _SUBREAPER = 36  # Linux: whoever has lost its parent becomes a child of this process
 
 
-def measured(command: list[str], cwd: Path) -> dict[str, float]:
+def measured(command: list[str], cwd: Path, **environment: str) -> dict[str, float]:
     """Run a command and return the seconds that it and all that it has started took, and memory."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    paths = {"PYTHONPATH": str(cwd / "src")}
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env=os.environ | paths)
+    environment = {**os.environ, "PYTHONPATH": str(cwd / "src"), **environment}
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env=environment)
     with suppress(ChildProcessError):
         while True:
             os.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"CPU": cpu, "wall": time.perf_counter() - started, "GiB": after.ru_maxrss / 2**20}
+
+
+@contextmanager
+def event_log(row: dict[str, float], events: int) -> Iterator[dict[str, str]]:
+    """Give the environment in which Spark keeps a log, and add to a row what it says, per event."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        log.mkdir()
+        settings = {"enabled": "true", "dir": log, "rolling.enabled": "false", "compress": "false"}
+        lines = [f"spark.eventLog.{name} {value}" for name, value in settings.items()]
+        Path(folder, "spark-defaults.conf").write_text("\n".join(lines))
+        yield {"SPARK_CONF_DIR": folder}
+        told = [json.loads(line) for file in log.iterdir() for line in file.open()]
+    tasks = [one["Task Metrics"] for one in told if one["Event"] == "SparkListenerTaskEnd"]
+    reads = [task["Input Metrics"] for task in tasks]
+    shuffles = [task["Shuffle Write Metrics"]["Shuffle Bytes Written"] for task in tasks]
+    row |= {
+        "rows read": sum(one["Records Read"] for one in reads if one["Bytes Read"]) / events,
+        "bytes read": sum(one["Bytes Read"] for one in reads) / events,
+        "bytes shuffled": sum(shuffles) / events,
+        "bytes written": sum(t["Output Metrics"]["Bytes Written"] for t in tasks) / events,
+        "jobs": sum(one["Event"] == "SparkListenerJobStart" for one in told),
+        "CPU of Java's tasks": sum(task["Executor CPU Time"] for task in tasks) / 1e9,
+    }
 
 
 def run_bare(raw: Path, to: Path, cores: int, memory: str) -> dict[str, float]:
@@ -63,7 +90,9 @@ def run_bare(raw: Path, to: Path, cores: int, memory: str) -> dict[str, float]:
     return measured([sys.executable, "-c", BARE, given], PROJECT)
 
 
-def run_project(raw: Path, to: Path, arguments: argparse.Namespace, project: Path, engine: str):
+def run_project(
+    raw: Path, to: Path, arguments: argparse.Namespace, project: Path, engine: str, events: int
+) -> dict[str, float]:
     """Measure the project on one engine, in a storage of its own."""
     to.mkdir(parents=True)
     (to / "01_raw").symlink_to(raw)
@@ -74,7 +103,14 @@ def run_project(raw: Path, to: Path, arguments: argparse.Namespace, project: Pat
         settings |= {"spark_master": f"local[{arguments.cores}]"}
         settings |= {"spark_driver_memory": arguments.memory}
     given = ",".join(f"{name}={value}" for name, value in settings.items())
-    return measured([*command, f"--params={given}"], project)
+    row: dict[str, float] = {}
+    if engine == "spark":
+        with event_log(row, events) as environment:
+            row |= measured([*command, f"--params={given}"], project, **environment)
+    else:
+        row |= measured([*command, f"--params={given}"], project)
+    left = [folder for folder in to.glob("0*") if folder.name != "01_raw"]
+    return row | {"bytes left": size(*left) * 1e6 / events}
 
 
 def main() -> None:
@@ -84,7 +120,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--memory", default="6g", help="of Spark's driver")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--pipelines", default="split,preprocess")
+    parser.add_argument("--pipelines", default="split,preprocess,vocab")
     parser.add_argument("--beside", type=Path, help="another checkout of the project")
     parser.add_argument("--ways", nargs="+", default=["bare", "spark", "duckdb", "beside"])
     parser.add_argument("--folder", type=Path, help="for the tables; a temporary one by default")
@@ -104,7 +140,7 @@ def main() -> None:
                     else:
                         project = arguments.beside.resolve() if way == "beside" else PROJECT
                         engine = "spark" if way == "beside" else way
-                        row = run_project(raw, to, arguments, project, engine)
+                        row = run_project(raw, to, arguments, project, engine, int(events))
                     found.setdefault(way, []).append(row)
         for way, rows in found.items():
             row = {name: statistics.median(one[name] for one in rows) for name in rows[0]}

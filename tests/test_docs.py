@@ -6,6 +6,7 @@ are checked all the same. What runs for real is in ``tests/end_to_end/test_docs.
 
 import ast
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -76,7 +77,28 @@ def commands(page):
     return [part.strip() for part in parts if part.strip().startswith(PROGRAMS)]
 
 
-COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+def submissions(page):
+    """What a page gives to spark-submit: its own options, and the program's."""
+    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = (shlex.split(line) for line in shell.splitlines() if line.startswith("spark-submit "))
+    for _program, *words in lines:
+        launched = next(n for n, word in enumerate(words) if word.endswith("launch.py"))
+        yield words[:launched], words[launched + 1 :]
+
+
+def submitted(page):
+    """Commands that a cluster is given in another form: behind launch.py, or as a list in JSON."""
+    lists = re.findall(r'\[\s*"--conf-source[^]]*\]', page.read_text())
+    given = [words for _own, words in submissions(page)] + [json.loads(text) for text in lists]
+    return [shlex.join(["clm-ler", *words]) for words in given]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page) + submitted(page)})
+# Of spark-submit's options those that the guides use; each takes a value.
+SUBMIT = {
+    *("--master", "--deploy-mode", "--archives", "--files", "--conf", "--packages"),
+    *("--num-executors", "--executor-cores", "--executor-memory", "--driver-memory"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +163,16 @@ def flat(values, prefix=""):
 
 def known(name, names):
     return any(name == other or name.startswith(f"{other}.") for other in names)
+
+
+def test_spark_submit_knows_its_options():
+    given = [options for page in PAGES for options, _words in submissions(page)]
+    assert given
+    for options in given:
+        names, values = options[::2], options[1::2]
+        assert len(names) == len(values) and set(names) <= SUBMIT
+        settings = [value for name, value in zip(names, values, strict=True) if name == "--conf"]
+        assert all(re.fullmatch(r"spark\.[\w.-]+=\S+", setting) for setting in settings)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("python ", "python3 "))])

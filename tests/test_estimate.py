@@ -5,7 +5,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from clm_ler import estimate
 from tests.pipelines.preprocess.site import options as site_options
 
-SETTINGS = {"threads": 2, "memory_limit": "2GB", "storage": "data"}
+SETTINGS = {"engine": "duckdb", "threads": 2, "memory_limit": "2GB", "storage": "data"}
 
 
 def counted(**tables):
@@ -37,6 +37,14 @@ def test_time_grows_with_the_rows_and_is_shared_by_the_cores(tmp_path):
     assert "GB are free" in few["disk"]
     remote = dict(estimate.tell_tables(10**6, SETTINGS | {"storage": "s3://b/p"}, tmp_path))
     assert "free" not in remote["disk"]
+
+
+def test_a_cluster_has_its_own_cores_and_costs(tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "session_cores", lambda: 320)
+    there = dict(estimate.tell_tables(10**9, SETTINGS | {"engine": "pyspark"}, tmp_path))
+    here = dict(estimate.tell_tables(10**9, SETTINGS, tmp_path))
+    assert "on 320 cores" in there["tables"] and clock(there["tables"]) < clock(here["tables"])
+    assert "for each core of an executor" in there["memory"]
 
 
 def clock(text):

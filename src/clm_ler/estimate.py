@@ -14,6 +14,8 @@ from kedro.io import CatalogProtocol
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.doctor import GB, bytes_of, standing
+from clm_ler.engines import engine
+from clm_ler.engines.session import session_cores
 from clm_ler.files.atomic import scratch_folder
 from clm_ler.files.location import is_remote, local_folder
 
@@ -38,6 +40,9 @@ class Line(NamedTuple):
 CPU_SECONDS = Line(12.0, 3.8)
 MEMORY_GB = Line(0.5, 0.055)
 DISK_GB = Line(0.004, 0.018)
+# The same with Spark, of all its processes, measured by benchmarks/spark.py.
+SPARK_CPU_SECONDS = Line(46.0, 3.2)
+SPARK_DISK_GB = Line(0.001, 0.037)
 BUSY = 0.8  # share of the cores' time that the engine uses
 
 
@@ -93,12 +98,18 @@ def tell_tables(rows: int, settings: Mapping[str, Any], project: Path) -> Iterat
         settings: The globals with the command line on top.
         project: Where a relative storage lies.
     """
-    seconds, threads = CPU_SECONDS.at(rows), int(settings["threads"]) or os.cpu_count() or 1
-    clock = _time(seconds / threads / BUSY)
-    yield Told("tables", f"{clock} on {threads} cores, {_time(seconds)} of CPU")
-    memory = memory_gb(rows, bytes_of(str(settings["memory_limit"])))
-    yield Told("memory", f"{memory:.1f} GB (memory_limit {settings['memory_limit']})")
-    yield Told("disk", f"{DISK_GB.at(rows):.2g} GB{_free(str(settings['storage']), project)}")
+    limit = settings["memory_limit"]
+    cpu, disk = CPU_SECONDS, DISK_GB
+    memory = f"{memory_gb(rows, bytes_of(str(limit))):.1f} GB (memory_limit {limit})"
+    cores = int(settings["threads"]) or os.cpu_count() or 1
+    if engine(str(settings["engine"])).distributed:
+        cpu, disk, cores = SPARK_CPU_SECONDS, SPARK_DISK_GB, session_cores()
+        memory = f"{limit} for each core of an executor, beside Java's (memory_limit)"
+    seconds = cpu.at(rows)
+    clock = _time(seconds / cores / BUSY)
+    yield Told("tables", f"{clock} on {cores} cores, {_time(seconds)} of CPU")
+    yield Told("memory", memory)
+    yield Told("disk", f"{disk.at(rows):.2g} GB{_free(str(settings['storage']), project)}")
 
 
 def memory_gb(rows: int, limit: float) -> float:

@@ -1,5 +1,6 @@
 """The Spark session of a process: started where it can be, refused in one line where it cannot."""
 
+import logging
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 JVM = "spark.driver.extraJavaOptions"
 OLDEST_JAVA = 17
@@ -48,7 +51,57 @@ def start_session(options: Mapping[str, Any]) -> None:
         # Python functions run in this environment too, not in the first one on the PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         options |= dict.fromkeys(("spark.driver.bindAddress", "spark.driver.host"), "127.0.0.1")
-    SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
+    session = SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
+    if ignored := _ignored(session, options):
+        logger.warning(
+            "This process has a Spark session already, and these settings of spark.yml have no effect on "
+            "it: %s. Stop it first (spark.stop()) to have them.",
+            ", ".join(ignored),
+        )
+    require_package(session)
+
+
+def session_cores() -> int:
+    """Return how many tasks the open session does at a time."""
+    from pyspark.sql import SparkSession
+
+    return int(SparkSession.active().sparkContext.defaultParallelism)
+
+
+def _ignored(session: Any, options: Mapping[str, Any]) -> list[str]:
+    """Return the options that a session does not have: only a new one takes them all."""
+    has = {name: str(session.conf.get(name, None)).lower() for name in options}
+    # Spark has made addresses of folders.
+    return sorted(n for n, value in options.items() if not has[n].endswith(str(value).lower()))
+
+
+def require_package(session: Any) -> None:
+    """Look whether the executors can import this package, unless they are this process's own.
+
+    Raises:
+        RuntimeError: If they cannot.
+    """
+    context = session.sparkContext
+    if context.master.startswith("local"):
+        return
+    log = context._jvm.org.apache.logging.log4j.LogManager.getRootLogger()
+    level = log.getLevel().toString()
+    context.setLogLevel("OFF")  # Spark would print the same four times, with where in Java it was
+    try:
+        context.parallelize([0], 1).map(_import_package).collect()
+    except Exception as error:  # py4j's, of whatever the executor has raised
+        found = re.search(r"No module named '?([\w.]+)", str(error))
+        why = f"no module {found[1]}" if found else f"a first task failed ({type(error).__name__})"
+        raise RuntimeError(
+            f"The executors' Python has {why}: ship an environment, made by 'make executors' "
+            "(docs/spark_submit.md)."
+        ) from None
+    finally:
+        context.setLogLevel(level)
+
+
+def _import_package(_number: int) -> None:
+    import clm_ler.engines.duckdb  # noqa: F401
 
 
 def require_spark() -> None:

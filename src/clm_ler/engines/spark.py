@@ -1,7 +1,8 @@
 """Spark, the engine for data that is beyond one machine."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,13 +11,12 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.duckdb import DuckDB
-from clm_ler.engines.errors import guard, without_values
+from clm_ler.engines.errors import EngineError, guard, without_values
 from clm_ler.engines.lenient_spark import lenient_sql
 from clm_ler.files.digests import unique_name
 
@@ -161,17 +161,13 @@ class Spark(Engine):
 
         A failed task is done again, by Spark's own rule.
         """
-
-        def apply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                made = [do(parts[number]) for number in batch["id"].to_pylist()]
-                lists = pa.array(made, pa.list_(pa.binary()))
-                yield pa.RecordBatch.from_arrays([lists], ["made"])
-
-        if parts:
-            numbers = self._session.range(0, len(parts), 1, len(parts))
-            for row in numbers.mapInArrow(apply, "made array<binary>").collect():
-                yield [None if one is None else bytes(one) for one in row.made]
+        if parts:  # without a data frame: planning one costs more than a small bucket
+            tasks = self._session.sparkContext.parallelize(parts, len(parts))
+            try:
+                made = tasks.map(do).collect()
+            except _errors() as error:
+                raise EngineError(_of_tasks(str(error))) from None
+            yield from made
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return the number that is set, else one by the size of the tables that are read.
@@ -218,6 +214,14 @@ def _without_values(error: BaseException) -> str | None:
     from pyspark.errors import AnalysisException, ParseException
 
     return str(error) if isinstance(error, AnalysisException | ParseException) else None
+
+
+def _of_tasks(text: str) -> str:
+    """Return why tasks of Python's have failed, of what Spark says of it, in a line without values."""
+    for reason in (r"BucketError: (.*)", r"(No module named .*)", r"(ExecutorLostFailure .*)"):
+        if found := re.search(reason, text):
+            return f"On the executors: {found[1]}"
+    return "A task has failed on the executors: their logs say why."
 
 
 def _no_json(file: str, count: int) -> str:

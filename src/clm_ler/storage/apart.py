@@ -50,6 +50,10 @@ Do = Callable[[Connection, str, Part], bytes | None]
 """What is done with the SQL of one bucket; it gives bytes, or nothing."""
 
 
+class BucketError(RuntimeError):
+    """What went wrong with one bucket in another process, told without values."""
+
+
 def show(connection: Connection, part: Part) -> None:
     """Let the views of a connection be the files of one bucket."""
     connection.execute(f"SET VARIABLE bucket = {part.bucket}")
@@ -70,19 +74,37 @@ def do_apart(
         part: The bucket.
     """
     gc.freeze()  # Spark's worker collects after each task: what was imported stays
+    try:
+        with _connect(settings, secret) as connection:
+            show(connection, part)
+            made = []
+            for query in queries:
+                _prepare(connection, query)
+                made.append(do(connection, query.sql, part))
+            return made
+    except Exception as error:
+        raise BucketError(f"bucket {part.bucket}: {_told(error)}") from None
+
+
+def _connect(settings: Mapping[str, str], secret: str | None) -> Connection:
     spill = os.environ.get("SPARK_LOCAL_DIRS", ".").partition(",")[0]
     own = {"temp_directory": f"{spill}/duckdb", "preserve_insertion_order": "false", "threads": "1"}
-    with duckdb.connect(config={**own, **settings}) as connection:
-        if secret:
-            from clm_ler.engines.s3 import open_httpfs
+    connection = duckdb.connect(config={**own, **settings})
+    if secret:
+        from clm_ler.engines.s3 import open_httpfs
 
-            open_httpfs(connection, secret)
-        show(connection, part)
-        made = []
-        for query in queries:
-            _prepare(connection, query)
-            made.append(do(connection, query.sql, part))
-        return made
+        open_httpfs(connection, secret)
+    return connection
+
+
+def _told(error: Exception) -> str:
+    """Return the first line of an error about files, rights or memory; of any other, which may quote a
+    person's values, its kind.
+    """
+    from clm_ler.engines.lenient import message_without_values
+
+    told = str(error) if isinstance(error, OSError) else message_without_values(error)
+    return f"{type(error).__name__} {(told or '').partition(chr(10))[0]}".strip()
 
 
 def _prepare(connection: Connection, query: Query) -> None:

@@ -1,0 +1,29 @@
+"""What another process says of a bucket that it gives up on."""
+
+import pytest
+
+from clm_ler.storage.apart import BucketError, Part, Query, collect, do_apart
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT CAST(text AS INT) FROM rows", "bucket 3: ConversionException"),
+        ("FROM read_parquet('gone.parquet')", r"bucket 3: IOException .*gone\.parquet"),
+        ("SELECT absent FROM rows", "bucket 3: BinderException .*absent"),
+    ],
+)
+def test_an_error_is_one_line_without_values(sql, said):
+    part = Part(3, {"rows": "SELECT 'CANARY' AS text"})
+    with pytest.raises(BucketError, match=f"^{said}") as raised:
+        do_apart([Query(sql, [], {})], {}, None, collect, part)
+    assert "CANARY" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_store_that_refuses_is_told():
+    def refused(_connection, _sql, _part):
+        raise PermissionError("Access Denied")
+
+    with pytest.raises(BucketError, match=r"^bucket 0: PermissionError Access Denied$"):
+        do_apart([Query("SELECT 1", [], {})], {}, None, refused, Part(0, {}))
