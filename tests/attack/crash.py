@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -329,7 +330,10 @@ def main(seconds, stages=STAGES, seed=None):
 
     bootstrap_project(ROOT)
     dice, done, failures = random.Random(seed), Counter(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        suppress(KeyboardInterrupt),
+    ):  # tells what was done
         made, began = prepare(Path(folder), stages), time.monotonic()
         while done.total() < 2 or time.monotonic() - began < seconds:
             # As long with each: quick ones more often.
