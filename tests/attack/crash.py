@@ -51,6 +51,7 @@ SMALL = {
         "eval_steps": 2,
     },
     "finetune": {"num_train_epochs": 1, "override_maxlen": 32},
+    "package": {"min_persons": 1},
 }
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EMFILE": errno.EMFILE}
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGSTOP")
