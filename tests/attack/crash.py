@@ -329,6 +329,7 @@ def main(seconds, stages=STAGES, seed=None):
     import clm_ler.pipelines.preprocess.nodes
     import clm_ler.pipelines.vocab.nodes  # noqa: F401
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has none
     bootstrap_project(ROOT)
     dice, done, failures = random.Random(seed), Counter(), []
     with (
