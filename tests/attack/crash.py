@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -50,6 +51,7 @@ SMALL = {
         "eval_steps": 2,
     },
     "finetune": {"num_train_epochs": 1, "override_maxlen": 32},
+    "package": {"min_persons": 1},
 }
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EMFILE": errno.EMFILE}
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGSTOP")
@@ -327,9 +329,13 @@ def main(seconds, stages=STAGES, seed=None):
     import clm_ler.pipelines.preprocess.nodes
     import clm_ler.pipelines.vocab.nodes  # noqa: F401
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has none
     bootstrap_project(ROOT)
     dice, done, failures = random.Random(seed), Counter(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        suppress(KeyboardInterrupt),
+    ):  # tells what was done
         made, began = prepare(Path(folder), stages), time.monotonic()
         while done.total() < 2 or time.monotonic() - began < seconds:
             # As long with each: quick ones more often.

@@ -5,11 +5,16 @@ from json import loads
 from pathlib import PurePosixPath
 from typing import Any
 
+import ibis.expr.types as ir
 from fsspec.implementations.local import LocalFileSystem
-from kedro_datasets import ibis, json, pandas, plotly
+from kedro_datasets import ibis as tables
+from kedro_datasets import json, pandas, plotly
 from kedro_datasets._typing import TablePreview
 from pandas import DataFrame
 
+from clm_ler.engines import engine_of
+from clm_ler.engines.duckdb import DuckDB
+from clm_ler.engines.held import held
 from clm_ler.files.atomic import replacing
 from clm_ler.files.location import dataset_location, is_remote
 
@@ -62,8 +67,16 @@ PERSONS = {"person_id", "own_id", "sample_id", "subject_id"}
 SHOWN_ROWS = 100
 
 
-class TableDataset(ibis.FileDataset):
+class TableDataset(tables.FileDataset):
     """A small table: one Parquet file by DuckDB, a folder by Spark."""
+
+    def load(self) -> ir.Table:
+        """Return the table, for which DuckDB keeps a view as long as somebody holds it."""
+        table = super().load()
+        engine, name = engine_of(table), table.get_name()
+        return (
+            held(engine.backend, table, [f"VIEW {name}"]) if isinstance(engine, DuckDB) else table
+        )
 
     def preview(self) -> TablePreview:
         """Return the first rows for kedro-viz; none of a table that has rows of single persons."""

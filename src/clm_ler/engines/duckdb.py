@@ -176,7 +176,8 @@ class DuckDB(Engine):
         rows = f"SELECT * REPLACE ({casts}) FROM {name}_rows"
         self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {rows}")
         self.backend.con.unregister(f"{name}_rows")
-        return held(self.backend, self._typed(name, ibis.schema(table.schema)), columns)
+        drops = [f"TABLE {name}", *(f"TYPE {name}_{column}" for column in columns)]
+        return held(self.backend, self._typed(name, ibis.schema(table.schema)), drops)
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
         """Evaluate an expression into a temporary table of this name, and return that.
@@ -227,8 +228,8 @@ class DuckDB(Engine):
         places = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
         rows = self.with_categories(places, ["text"])
         listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
-        kept = held(self.backend, self.materialize(unique_name("texts"), listed))
-        joined = table.cross_join(kept)
+        kept = self.materialize(unique_name("texts"), listed)
+        joined = table.cross_join(held(self.backend, kept, [f"TABLE {kept.get_name()}"]))
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
 

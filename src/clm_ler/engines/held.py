@@ -1,4 +1,4 @@
-"""Temporary tables of DuckDB that live as long as somebody holds them."""
+"""What DuckDB keeps for a table, as long as somebody holds the table."""
 
 import weakref
 from collections.abc import Sequence
@@ -7,22 +7,20 @@ import ibis.expr.types as ir
 from ibis import BaseBackend
 
 
-def held(backend: BaseBackend, table: ir.Table, types: Sequence[str] = ()) -> ir.Table:
-    """Return a temporary table that is dropped when nobody holds it any more.
+def held(backend: BaseBackend, table: ir.Table, drops: Sequence[str]) -> ir.Table:
+    """Return a table by name; when nobody holds it any more, what it stands for is dropped.
 
-    Not at that moment, when a result may just be read, which a statement would end, but with the next such
-    table.
+    Not at that moment, when a result may just be read, which a statement would end, but with the next
+    such table.
 
     Args:
         backend: The connection.
-        table: The table, by its name.
-        types: The columns that have a type of their own, ``NAME_COLUMN``.
+        table: The table.
+        drops: What to drop then, such as ``TABLE name``.
     """
-    unused: list[tuple[str, Sequence[str]]] = vars(backend).setdefault("_unused", [])
+    unused: list[str] = vars(backend).setdefault("_unused", [])
     while unused:
-        name, columns = unused.pop()
-        backend.raw_sql(f'DROP TABLE IF EXISTS "{name}"')
-        for column in columns:
-            backend.raw_sql(f'DROP TYPE IF EXISTS "{name}_{column}"')
-    weakref.finalize(table.op(), unused.append, (table.get_name(), types))
+        kind, _, name = unused.pop(0).partition(" ")
+        backend.raw_sql(f'DROP {kind} IF EXISTS "{name}"')
+    weakref.finalize(table.op(), unused.extend, drops)
     return table

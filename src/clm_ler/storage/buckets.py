@@ -13,9 +13,12 @@ from fsspec.implementations.local import LocalFileSystem
 
 from clm_ler.engines import Engine
 from clm_ler.engines.duckdb import DuckDB
+from clm_ler.engines.held import held
 from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
 
+VIEW = "_bucket"  # behind the name of a table: the rows of one bucket
+_ROWS = "_rows"  # those of some of its files
 MANIFEST = "_manifest.json"
 Files = list[list[str]]  # of each bucket, by their paths below the folder
 _PRIME = 2**31 - 1
@@ -55,9 +58,11 @@ class Buckets:
 
     def open(self, engine: Engine) -> ir.Table:
         """Return the whole table, lazily; :func:`stored_tables` finds it in what is made of it."""
-        table = engine.read_parquet(self.addresses(), unique_name(self.name))
+        name = unique_name(self.name)
+        table = engine.read_parquet(self.addresses(), name)
         _OPEN[table.op()] = self
-        return table
+        drops = [f"VIEW {name}{ending}" for ending in ("", VIEW, _ROWS)]
+        return held(engine.backend, table, drops) if isinstance(engine, DuckDB) else table
 
     def source(self, bucket: int) -> str:
         """Return SQL of DuckDB's for the files that have the rows of a bucket, also of a larger number."""
@@ -81,7 +86,7 @@ class Buckets:
             names = (PurePosixPath(file).name for file in files)
             return f"{bucket} of {of}: {' '.join(names)}"
         if (bucket, of) not in self.digests:
-            rows = engine.read_parquet(files, f"{leaf.name}_rows")
+            rows = engine.read_parquet(files, f"{leaf.name}{_ROWS}")
             part = rows.filter(person_bucket(rows.person_id, of) == bucket)
             self.digests[bucket, of] = engine.digest_of(part)
         return self.digests[bucket, of]

@@ -16,7 +16,7 @@ from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.digests import digest, unique_name
 from clm_ler.files.progress import Progress
 from clm_ler.storage.apart import Do, Part, Query, Write, WriteFile, collect, do_apart, show
-from clm_ler.storage.buckets import BucketFolder, Buckets, Files, person_bucket
+from clm_ler.storage.buckets import VIEW, BucketFolder, Buckets, Files, person_bucket
 
 VERSION = 1  # of what a bucket's file holds beside what its expression says
 # Of working memory, see docs/preprocessing.md: what grows with a bucket, and what does not (buffers).
@@ -107,7 +107,7 @@ def _with_views(data: ir.Table, stored: Stored) -> ir.Table:
 
 def _query(data: ir.Table, engine: DuckDB) -> Query:
     """Return all that another process needs to evaluate an expression over views."""
-    whole = [leaf for leaf in _leaves(data) if not leaf.name.endswith(_VIEW)]
+    whole = [leaf for leaf in _leaves(data) if not leaf.name.endswith(VIEW)]
     names = {leaf: unique_name("whole") for leaf in whole}
     small = {name: engine.backend.to_pyarrow(leaf.to_expr()) for leaf, name in names.items()}
     tables = {
@@ -135,12 +135,9 @@ def _row_digests(stored: Stored, engine: DuckDB, bucket: int) -> list[str]:
     return [table.digest(engine, leaf, bucket, _number(stored)) for leaf, table in stored.items()]
 
 
-_VIEW = "_bucket"
-
-
 def _view(leaf: Any) -> str:
     """Return the name of the view that stands for the rows of one bucket of a stored table."""
-    return f"{leaf.name}{_VIEW}"
+    return f"{leaf.name}{VIEW}"
 
 
 @ibis.udf.scalar.builtin(name="getvariable")
