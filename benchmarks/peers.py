@@ -49,22 +49,22 @@ CEHRBERT = {
     "min_frequency": 5,
     "include_values": True,
     "hidden_size": 128,
-    "num_hidden_layers": 4,
-    "max_position_embeddings": 512,
+    "num_hidden_layers": 2,
+    "max_position_embeddings": 256,
     "do_train": True,
     "seed": 42,
     "use_cpu": True,
     "eval_strategy": "steps",
-    "eval_steps": 250,
+    "eval_steps": 300,
     "save_strategy": "steps",
-    "save_steps": 250,
+    "save_steps": 300,
     "load_best_model_at_end": True,
     "metric_for_best_model": "eval_loss",
     "greater_is_better": False,
     "learning_rate": 5e-4,
     "per_device_train_batch_size": 8,
     "per_device_eval_batch_size": 8,
-    "max_steps": 800,
+    "max_steps": 600,
     "warmup_steps": 100,
     "weight_decay": 0.01,
     "logging_steps": 50,
@@ -161,8 +161,10 @@ def clm_ler(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
     output = predicted / "07_model_output"
     found = {}
     for name, table in (("clm_ler", "predictions"), ("clm_ler hybrid", "hybrid_predictions")):
-        risks = pd.read_parquet(output / f"{table}.parquet").rename(columns=columns)
-        found[name] = risks.assign(risk=risks["probabilities"].map(lambda both: both[1]))
+        risks = pd.concat(map(pd.read_parquet, (output / table).glob("*.parquet")))
+        found[name] = risks.rename(columns=columns).assign(
+            risk=risks["probabilities"].map(lambda both: both[1])
+        )
     return found
 
 

@@ -83,6 +83,7 @@ ABSENT = dict.fromkeys(
         *("predefined_splits", "pretraining_persons", "task_candidates", "parent_tokenizer"),
     )
 )
+MODELS = ("pretrained_model", "trained_classifier", "finetuned_model")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
@@ -171,12 +172,14 @@ def fitted():
     settings = {"tasks": ["t"], "window_length": 32, "calibration_temperature": 1.5}
     for name, value in settings.items():
         setattr(model.config, name, value)
-    made |= {"pretrained_model": ClmLerForMaskedLM(config).eval(), "finetuned_model": model.eval()}
+    made |= dict.fromkeys(MODELS, model.eval()) | {
+        "pretrained_model": ClmLerForMaskedLM(config).eval()
+    }
     known = ("unit_conversions", "lab_percentiles", "tokenizer", "finetuned_model")
     tuned = ("labelled_sequences", "labelled_encoded", "samples", "hybrid_head")
     hybrid = stored(finetune.create_pipeline(), made, *tuned)["hybrid_head"]
     names = ("unit_conversions", "lab_percentiles", "person_splits", "tokenizer")
-    fitted = {name: made[name] for name in (*names, "pretrained_model", "finetuned_model")}
+    fitted = {name: made[name] for name in (*names, *MODELS)}
     return (
         fitted | {f"trained_{name}": made[name] for name in known} | {"trained_hybrid_head": hybrid}
     )

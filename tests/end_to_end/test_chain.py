@@ -67,7 +67,7 @@ def test_the_models_load_by_the_auto_classes(chain):
 
 
 def test_both_models_have_a_card_and_their_tokenizer(storage, chain):
-    for name, told in (("pretrained_model", "masked codes"), ("finetuned_model", "diabetes_1y")):
+    for name, told in (("pretrained_model", "masked language"), ("finetuned_model", "diabetes_1y")):
         folder = storage / "06_models" / name
         assert told in (folder / "README.md").read_text()
         assert (folder / "tokenizer.json").exists()

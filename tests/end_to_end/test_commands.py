@@ -25,7 +25,7 @@ ELSEWHERE = {
     "vocabulary_root=": "test_omop_vocabulary",
     "s3": "test_s3; a cluster",
     "preset=bert_base": "a GPU",
-    "task=new_diabetes": "test_ready_tasks; too few persons have it here",
+    "new_diabetes": "test_ready_tasks; too few persons have it here",
     "embed_at": "a table of times of one's own",
     "explain.person": "test_explain",
     "labels_root=": "test_meds_dev",

@@ -1,10 +1,14 @@
 import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
-from clm_ler.hooks.absent import TAG, AbsentInputHooks
+from clm_ler.hooks.absent import TAG, AbsentInputHooks, MissingInputHooks
+from tests.end_to_end.conftest import ROOT
 
 
 def same(value):
@@ -36,3 +40,35 @@ def test_what_is_not_there_is_none_and_what_this_run_makes_comes_first(tmp_path)
 def test_what_another_node_needs_has_to_be_there(tmp_path):
     with pytest.raises(DatasetError):
         run(tmp_path, TELLS, Node(same, "absent", "told_too", name="other"))
+
+
+def made_by(pipeline):
+    """A pipeline's inputs as they are after nothing was run, by the catalog of the project."""
+    settings = {"storage": "nowhere"}
+    with KedroSession.create(ROOT, runtime_params=settings) as session:
+        catalog = session.load_context().catalog
+    inputs = sorted(pipelines[pipeline].inputs())
+    return catalog, Pipeline([Node(same, name, f"{name}_read") for name in inputs])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pipeline", "told"),
+    [
+        ("vocab", "lab_percentiles is not there: run preprocess first"),
+        ("umls_mapping", "source_codes is not there: run ehrshot_read or site or transfer first"),
+        ("ehrshot_eval", "code_translations is not there: run .*umls_mapping first"),
+    ],
+)
+def test_what_an_earlier_pipeline_makes_is_named_with_it(pipeline, told):
+    bootstrap_project(ROOT)
+    catalog, reads = made_by(pipeline)
+    with pytest.raises(ValueError, match=told):
+        MissingInputHooks().before_pipeline_run(reads, catalog)
+
+
+@pytest.mark.slow
+def test_raw_tables_are_for_the_parameters_to_ask_for():
+    bootstrap_project(ROOT)
+    catalog, reads = made_by("split")
+    MissingInputHooks().before_pipeline_run(reads, catalog)

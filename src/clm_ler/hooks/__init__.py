@@ -1,6 +1,6 @@
 """Kedro hooks, one class per concern."""
 
-from clm_ler.hooks.absent import AbsentInputHooks
+from clm_ler.hooks.absent import AbsentInputHooks, MissingInputHooks
 from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
@@ -16,6 +16,7 @@ from clm_ler.hooks.wandb import WandbHooks
 
 # Kedro calls them from the last to the first; RunHooks stands around all others.
 PROJECT_HOOKS = (
+    MissingInputHooks(),
     AbsentInputHooks(),
     SummaryHooks(),
     RecordHooks(),

@@ -1,10 +1,12 @@
-"""Inputs that a pipeline can do without, whichever of them there are."""
+"""Inputs that are not there: those that a pipeline can do without, and those that have to be made first."""
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from clm_ler.datasets.optional import OptionalDataset
+from clm_ler.files.location import dataset_location
 
 TAG = "may-lack-inputs"
 
@@ -24,3 +26,39 @@ class AbsentInputHooks:
         for name in tagged.inputs() & pipeline.inputs() - others.inputs():
             if name in catalog and not name.startswith("param"):
                 catalog[name] = OptionalDataset.around(catalog[name])
+
+
+class MissingInputHooks:
+    """Say before the first node which input is not there, and which pipeline makes it.
+
+    Raw tables are not looked for here: what may lack of them is for the parameters to say.
+    """
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Look for what earlier runs have to have made.
+
+        Raises:
+            ValueError: If something is not there.
+        """
+        for name in sorted(pipeline.inputs()):
+            makers = _makers(name)
+            if makers and _is_kept(name, catalog) and not catalog.exists(name):
+                raise ValueError(f"{name} is not there: run {' or '.join(makers)} first.")
+
+
+def _makers(name: str) -> list[str]:
+    """Return the pipelines that make an entry."""
+    named = (one for one in sorted(pipelines) if one != "__default__")
+    return [one for one in named if name in pipelines[one].all_outputs()]
+
+
+def _is_kept(name: str, catalog: CatalogProtocol) -> bool:
+    """Return whether an entry lies somewhere after a run, and is neither raw nor optional."""
+    dataset = catalog.get(name)
+    about = getattr(dataset, "metadata", None) or {}
+    return (
+        dataset_location(dataset) is not None
+        and not isinstance(dataset, OptionalDataset)
+        and about.get("kedro-viz", {}).get("layer") not in (None, "raw")
+    )
