@@ -172,31 +172,27 @@ def meds_tab(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
     """Run MEDS-Tab: its default windows, ten trials of XGBoost chosen on the tuning split."""
     programs = environment("meds_tab", folder)
     data, tables, labels = folder / "meds" / "data", place / "tables", folder / "labels"
-    given = [f"input_dir={data}", f"output_dir={tables}"]
-    aggregations = [
+    # Left to itself the search leaves out all codes in nearly every trial.
+    chosen = [
         f"tabularization.aggs=[{AGGREGATIONS}]",
         "tabularization.max_included_codes=500",
+        "tabularization.min_code_inclusion_count=null",
     ]
+    given = [f"input_dir={data}", f"output_dir={tables}"]
     run(["meds-tab-describe", *given], place, programs)
     for kind in ("static", "time-series"):
-        command = [
-            f"meds-tab-tabularize-{kind}",
-            *given,
-            f"input_label_dir={labels}",
-            *aggregations,
-        ]
-        run(command, place, programs)
-    command = ["meds-tab-xgboost", "--multirun", *given, *aggregations, "task_name=null"]
-    command += [
-        f"output_model_dir={place / 'results'}",
-        "hydra.sweeper.n_trials=10",
-        "hydra.sweeper.n_jobs=1",
-    ]
-    command += [
-        f"input_tabularized_cache_dir={tables / 'tabularize'}",
-        f"input_label_cache_dir={labels}",
-    ]
-    run(command, place, programs)
+        wanted = [*given, f"input_label_dir={labels}", *chosen]
+        run([f"meds-tab-tabularize-{kind}", *wanted], place, programs)
+    search = {
+        "task_name": "null",
+        "output_model_dir": place / "results",
+        "input_tabularized_cache_dir": tables / "tabularize",
+        "input_label_cache_dir": labels,
+        "hydra.sweeper.n_trials": 10,
+        "hydra.sweeper.n_jobs": 1,
+    }
+    options = [f"{name}={value}" for name, value in search.items()]
+    run(["meds-tab-xgboost", "--multirun", *given, *chosen, *options], place, programs)
     best = next((place / "results").glob("**/best_trial"))
     risks = pd.read_parquet(best / "held_out_predictions.parquet")
     return {"MEDS-Tab": risks.rename(columns={"predicted_boolean_probability": "risk"})}
