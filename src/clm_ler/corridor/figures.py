@@ -16,12 +16,9 @@ MODELS = {
     "clm_ler": BLUE,
     "hybrid": RED,
     "windowed": GREEN,
-    "counts_lightgbm": ORANGE,
     "count_bins": ORANGE,
-    "counts_logistic": PINK,
     "count": PINK,
     "clm_ler_windowed": SKY,
-    "age_gender_logistic": BROWN,
     "demographics": BROWN,
     "untrained": GREY,
 }

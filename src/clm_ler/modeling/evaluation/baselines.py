@@ -36,10 +36,10 @@ def baseline_probabilities(
 ) -> dict[str, Floats]:
     """Return probabilities ``[n, classes or tasks]`` of each baseline for all samples.
 
-    ``counts_lightgbm`` and ``counts_logistic`` see how often each code occurred, by lab bin and by
-    period before the prediction, and the age; ``windowed`` sees its summaries over windows of time
-    (see :mod:`.windowed`), by boosting or regression, whichever is better; ``age_gender_logistic`` sees
-    age and gender only. Each is fitted on the train samples and chosen on the valid ones.
+    ``count`` sees how often each code occurred by period before the prediction, and the age, ``count_bins``
+    the same by lab bin; ``windowed`` sees its summaries over windows of time (see :mod:`.windowed`),
+    ``demographics`` age and gender only. Each is the better of boosting and regression, fitted on the train
+    samples and chosen on the valid ones.
 
     Args:
         store: The encoded persons.
@@ -53,15 +53,18 @@ def baseline_probabilities(
         time_bins: The periods, see ``count_features``.
     """
     age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
-    everything = counts_and_age(store, vocabulary, samples, days, time_bins)
+    counts, by_bin = (
+        counts_and_age(store, vocabulary, samples, days, time_bins, lab_bins)
+        for lab_bins in (0, vocabulary.bins)
+    )
     gender = count_features(store, samples.rows, samples.ends, vocabulary.size)[:, list(gender_ids)]
     demographics = np.hstack([gender.toarray(), age]).astype(np.float32)
     windowed = windowed_tokens(store, vocabulary, samples.rows, samples.ends, days)
     models: Mapping[str, tuple[tuple[Estimator, ...], Matrix]] = {
-        "counts_lightgbm": (("gbm",), everything),
-        "counts_logistic": (("logistic",), everything),
+        "count": (("gbm", "logistic"), counts),
+        "count_bins": (("gbm", "logistic"), by_bin),
         "windowed": (("gbm", "standardised"), windowed),
-        "age_gender_logistic": (("logistic",), demographics),
+        "demographics": (("gbm", "logistic"), demographics),
     }
     return {
         name: _fit_each_output(estimators, features, samples.labels, splits, num_labels, seed)
@@ -75,6 +78,7 @@ def counts_and_age(
     samples: Samples,
     days: NDArray[np.integer],
     time_bins: Sequence[int],
+    lab_bins: int,
 ) -> sp.csr_matrix:
     """Return the counts by lab bin and period, see ``count_features``, and the age as last column."""
     counts = count_features(
@@ -82,7 +86,7 @@ def counts_and_age(
         samples.rows,
         samples.ends,
         vocabulary.size,
-        lab_bins=vocabulary.bins,
+        lab_bins=lab_bins,
         time_bins=time_bins,
         days=days,
     )

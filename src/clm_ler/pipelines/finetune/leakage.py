@@ -153,7 +153,8 @@ def _probe_shifts(
             else part.ends
         )
         shifted = replace(part, ends=ends)
-        features = counts_and_age(store, vocabulary, shifted, part.days, options.time_bins)
+        seen = (part.days, options.time_bins, vocabulary.bins)
+        features = counts_and_age(store, vocabulary, shifted, *seen)
         for task in found:
             labels = frame[task].to_numpy()
             train, test = (
