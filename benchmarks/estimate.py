@@ -27,7 +27,7 @@ from timing import Clock
 
 from clm_ler.corridor.deferred import import_functions
 from clm_ler.doctor import bytes_of
-from clm_ler.estimate import CPU_SECONDS, DISK_GB, memory_gb, probe, training_cost
+from clm_ler.estimate import CPU_SECONDS, disk_gb, memory_gb, probe, training_cost
 from clm_ler.modeling.training import speed
 
 CODE = """
@@ -112,7 +112,7 @@ def main() -> None:
         estimated = {
             "CPU": CPU_SECONDS.at(rows),
             "memory": memory_gb(rows, bytes_of(arguments.memory_limit)),
-            "disk": DISK_GB.at(rows),
+            "disk": disk_gb(rows, bytes_of(arguments.memory_limit)),
         }
         for name, value in measured.items():
             told = f"estimated {estimated[name]:.2f}, measured {value:.2f}"

@@ -56,6 +56,12 @@ def test_memory_stays_below_the_engines_limit():
     assert estimate.memory_gb(10**10, 2e9) == pytest.approx(estimate.MEMORY_GB.fixed + 2)
 
 
+def test_what_memory_has_no_room_for_lies_on_disk_for_a_while():
+    roomy, narrow = (estimate.disk_gb(10**8, limit) for limit in (16e9, 2e9))
+    assert roomy == pytest.approx(estimate.DISK_GB.at(10**8))
+    assert narrow > 1.5 * roomy
+
+
 def test_training_is_not_known_before_there_are_sequences():
     told = estimate.tell_training(DataCatalog({}), {})
     assert told.text.startswith("not known before split, preprocess and vocab")

@@ -37,9 +37,10 @@ class Line(NamedTuple):
 
 
 # Of split, preprocess and vocab with DuckDB, measured by benchmarks/estimate.py: see docs/scaling.md.
-CPU_SECONDS = Line(12.0, 3.8)
+CPU_SECONDS = Line(12.0, 3.0)
 MEMORY_GB = Line(0.5, 0.055)
 DISK_GB = Line(0.004, 0.018)
+SPILLED = 0.54  # bytes on disk of each byte that memory has no room for
 # The same with Spark, of all its processes, measured by benchmarks/spark.py.
 SPARK_CPU_SECONDS = Line(46.0, 3.2)
 SPARK_DISK_GB = Line(0.001, 0.037)
@@ -99,17 +100,17 @@ def tell_tables(rows: int, settings: Mapping[str, Any], project: Path) -> Iterat
         project: Where a relative storage lies.
     """
     limit = settings["memory_limit"]
-    cpu, disk = CPU_SECONDS, DISK_GB
+    cpu, disk = CPU_SECONDS, disk_gb(rows, bytes_of(str(limit)))
     memory = f"{memory_gb(rows, bytes_of(str(limit))):.1f} GB (memory_limit {limit})"
     cores = int(settings["threads"]) or os.cpu_count() or 1
     if engine(str(settings["engine"])).distributed:
-        cpu, disk, cores = SPARK_CPU_SECONDS, SPARK_DISK_GB, session_cores()
+        cpu, disk, cores = SPARK_CPU_SECONDS, SPARK_DISK_GB.at(rows), session_cores()
         memory = f"{limit} for each core of an executor, beside Java's (memory_limit)"
     seconds = cpu.at(rows)
     clock = _time(seconds / cores / BUSY)
     yield Told("tables", f"{clock} on {cores} cores, {_time(seconds)} of CPU")
     yield Told("memory", memory)
-    yield Told("disk", f"{disk.at(rows):.2g} GB{_free(str(settings['storage']), project)}")
+    yield Told("disk", f"{disk:.2g} GB{_free(str(settings['storage']), project)}")
 
 
 def memory_gb(rows: int, limit: float) -> float:
@@ -119,8 +120,17 @@ def memory_gb(rows: int, limit: float) -> float:
         rows: Of all raw tables.
         limit: Bytes that the engine may use: what grows with the rows ends there.
     """
-    grown = min(limit / GB, MEMORY_GB.per_million * rows / 1e6)
-    return MEMORY_GB.fixed + grown
+    return MEMORY_GB.fixed + min(limit / GB, _wanted_gb(rows))
+
+
+def disk_gb(rows: int, limit: float) -> float:
+    """Return the most bytes below the storage in GB: what stays, and what memory has no room for."""
+    return DISK_GB.at(rows) + SPILLED * max(0.0, _wanted_gb(rows) - limit / GB)
+
+
+def _wanted_gb(rows: int) -> float:
+    """Return the memory that grows with the rows, had it no limit."""
+    return MEMORY_GB.per_million * rows / 1e6
 
 
 def tell_training(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> Told:
