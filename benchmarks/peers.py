@@ -265,9 +265,8 @@ def compare(folder: Path, names: Sequence[str]) -> None:
     """Print AUROC, AUPRC and Brier score of each model on the rows that all have, with intervals."""
     rows = pd.read_parquet(folder / "labels" / "held_out")
     models = []
-    for file in (
-        file for name in names for file in sorted((folder / name).glob("*.risks.parquet"))
-    ):
+    files = (file for name in names for file in (folder / name).glob("*.risks.parquet"))
+    for file in sorted(files, key=lambda file: (names.index(file.parent.name), len(file.name))):
         models.append(file.name.removesuffix(".risks.parquet"))
         risks = pd.read_parquet(file).astype({"prediction_time": rows["prediction_time"].dtype})
         rows = rows.merge(risks.rename(columns={"risk": models[-1]}), on=KEY)
