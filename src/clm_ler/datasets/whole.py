@@ -13,8 +13,6 @@ from kedro_datasets._typing import TablePreview
 from pandas import DataFrame
 
 from clm_ler.engines import engine_of
-from clm_ler.engines.duckdb import DuckDB
-from clm_ler.engines.held import held
 from clm_ler.files.atomic import replacing
 from clm_ler.files.location import dataset_location, is_remote
 
@@ -73,10 +71,7 @@ class TableDataset(tables.FileDataset):
     def load(self) -> ir.Table:
         """Return the table, for which DuckDB keeps a view as long as somebody holds it."""
         table = super().load()
-        engine, name = engine_of(table), table.get_name()
-        return (
-            held(engine.backend, table, [f"VIEW {name}"]) if isinstance(engine, DuckDB) else table
-        )
+        return engine_of(table).hold(table, [f"VIEW {table.get_name()}"])
 
     def preview(self) -> TablePreview:
         """Return the first rows for kedro-viz; none of a table that has rows of single persons."""

@@ -101,6 +101,15 @@ class Engine(ABC):
             zone: Local time, as which times with a zone are read in whichever file they are.
         """
 
+    def hold(self, table: ir.Table, drops: Sequence[str]) -> ir.Table:
+        """Return a table by name, and let go of what is kept for it when nobody holds it; here nothing is.
+
+        Args:
+            table: The table.
+            drops: What to drop then, such as ``VIEW name``.
+        """
+        return table
+
     @abstractmethod
     def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.

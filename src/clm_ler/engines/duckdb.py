@@ -51,6 +51,7 @@ class DuckDB(Engine):
     save_args: ClassVar = {}
     csv_as_text: ClassVar = {"all_varchar": True}
     distributed = False
+    hold = held
 
     @property
     def cluster(self) -> Any:
@@ -164,8 +165,7 @@ class DuckDB(Engine):
         """
         # A type without any value cannot be sorted by.
         columns = [name for name in columns if table[name].null_count < table.num_rows]
-        most = max((len(table[name].unique()) for name in columns), default=0)
-        if not columns or most > MOST_CATEGORIES:
+        if not columns or max(len(table[name].unique()) for name in columns) > MOST_CATEGORIES:
             return ibis.memtable(table)
         name = unique_name("categories")
         self.backend.con.register(f"{name}_rows", table)
@@ -177,7 +177,7 @@ class DuckDB(Engine):
         self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {rows}")
         self.backend.con.unregister(f"{name}_rows")
         drops = [f"TABLE {name}", *(f"TYPE {name}_{column}" for column in columns)]
-        return held(self.backend, self._typed(name, ibis.schema(table.schema)), drops)
+        return self.hold(self._typed(name, ibis.schema(table.schema)), drops)
 
     def materialize(self, name: str, data: ir.Table) -> ir.Table:
         """Evaluate an expression into a temporary table of this name, and return that.
@@ -228,8 +228,8 @@ class DuckDB(Engine):
         places = pa.table({"text": texts, "place": pa.array(range(len(texts)), pa.int64())})
         rows = self.with_categories(places, ["text"])
         listed = rows.agg(texts=rows.text.collect(order_by=rows.place))
-        kept = self.materialize(unique_name("texts"), listed)
-        joined = table.cross_join(held(self.backend, kept, [f"TABLE {kept.get_name()}"]))
+        kept = self.materialize(name := unique_name("texts"), listed)
+        joined = table.cross_join(self.hold(kept, [f"TABLE {name}"]))
         found = joined[column].map(lambda place: joined.texts[place])
         return joined.mutate({column: found}).drop("texts")
 

@@ -4,20 +4,22 @@ import weakref
 from collections.abc import Sequence
 
 import ibis.expr.types as ir
-from ibis import BaseBackend
+
+from clm_ler.engines.base import Engine
 
 
-def held(backend: BaseBackend, table: ir.Table, drops: Sequence[str]) -> ir.Table:
+def held(engine: Engine, table: ir.Table, drops: Sequence[str]) -> ir.Table:
     """Return a table by name; when nobody holds it any more, what it stands for is dropped.
 
     Not at that moment, when a result may just be read, which a statement would end, but with the next
     such table.
 
     Args:
-        backend: The connection.
+        engine: The engine; its connection remembers what is to be dropped.
         table: The table.
         drops: What to drop then, such as ``TABLE name``.
     """
+    backend = engine.backend
     unused: list[str] = vars(backend).setdefault("_unused", [])
     while unused:
         kind, _, name = unused.pop(0).partition(" ")

@@ -42,9 +42,8 @@ def start_session(options: Mapping[str, Any]) -> None:
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     given = SparkConf() if submitted else SparkConf(False)
     options = {name: value for name, value in options.items() if not given.contains(name)}
-    if (
-        not submitted
-    ):  # Java starts here, and logs as we say unless an option of the user's says otherwise
+    if not submitted:
+        # Java starts here, and logs as we say unless an option of the user's says otherwise.
         log = Path(str(files("clm_ler.engines") / "log4j2.properties")).as_uri()
         options[JVM] = f"-Dlog4j2.configurationFile={log} {options.get(JVM, '')}".strip()
     if str(options.get("spark.master", "")).startswith("local"):

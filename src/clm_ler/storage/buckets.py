@@ -13,7 +13,6 @@ from fsspec.implementations.local import LocalFileSystem
 
 from clm_ler.engines import Engine
 from clm_ler.engines.duckdb import DuckDB
-from clm_ler.engines.held import held
 from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
 
@@ -62,7 +61,7 @@ class Buckets:
         table = engine.read_parquet(self.addresses(), name)
         _OPEN[table.op()] = self
         drops = [f"VIEW {name}{ending}" for ending in ("", VIEW, _ROWS)]
-        return held(engine.backend, table, drops) if isinstance(engine, DuckDB) else table
+        return engine.hold(table, drops)
 
     def source(self, bucket: int) -> str:
         """Return SQL of DuckDB's for the files that have the rows of a bucket, also of a larger number."""
