@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import ibis
+import pyarrow as pa
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 
@@ -65,3 +68,12 @@ def test_what_memory_has_no_room_for_lies_on_disk_for_a_while():
 def test_training_is_not_known_before_there_are_sequences():
     told = estimate.tell_training(DataCatalog({}), {})
     assert told.text.startswith("not known before split, preprocess and vocab")
+
+
+def test_of_two_probes_the_faster_one_counts(monkeypatch):
+    speeds = iter([{"seconds_per_step": 0.09}, {"seconds_per_step": 0.06}])
+    monkeypatch.setattr(estimate, "_train_a_little", lambda *_: next(speeds))
+    splits = pa.table({"split": ["train"] * 4 + ["valid"] * 3 + ["test"]})
+    catalog = DataCatalog({"encoded_sequences": MemoryDataset(splits)})
+    told = estimate.probe(catalog, {"pretrain": SimpleNamespace(eval_persons=2)})
+    assert told == {"seconds_per_step": 0.06, "valid_share": 0.5}
