@@ -1,28 +1,36 @@
 """What pre-training is worth, on a site large enough to tell: the tables of docs/measurements/study.md.
 
-    python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default mlm ...]
+    python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default "shuffled bins" ...]
 
 Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, then pre-trains
-every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first one is
-evaluated beside all opponents. Prints Markdown tables: mean AUROC over seeds and half their range, macro and by
-group of tasks; and the difference to each opponent with an interval clustered by person. What is done is kept:
-given again, the command goes on.
+every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first variant
+is evaluated beside windowed features, with its first seed beside all opponents. Prints Markdown tables: mean
+AUROC over seeds and half their range, macro and by group of tasks; and, of each seed of the first variant, the
+difference to each opponent with an interval clustered by person. What is done is kept: given again, the command
+goes on.
 """
 
 import argparse
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ibis
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from timing import PROJECT
 
+from clm_ler.modeling.data.store import TokenStore
+
 SITE = ("cohort", "split", "preprocess", "vocab", "umls_mapping", "ehrshot_read")
-# What each variant changes of `pretrain`, or of what the model is shown.
+# What each variant changes of `pretrain`; `CONTROLS` change what the model is shown.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "masked tokens only": {"objective": "mlm"},
@@ -36,11 +44,50 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "blind to days": {"time_encoding": "order"},
     "half the steps": {"max_steps": 4000},
     "width 128": {"hidden_size": 128, "intermediate_size": 256},
+    "shuffled bins": {},
+    "a tenth of the persons": {},
 }
 # The command line adds to the models of the environment: no head takes one out.
 OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
-MODEL_ALONE = {"clm_ler": ["lr_standardised", "lr_lasso"], **dict.fromkeys(OPPONENTS, ())}
+MODEL_ALONE = {"models": dict.fromkeys(OPPONENTS, ())}
+MODEL_AND_HYBRID = {"models": {k: () for k in OPPONENTS if "windowed" not in k}}
+Control = Callable[[pa.Table, str | None], pa.Table]
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
+
+
+def shuffle_bins(sequences: pa.Table, split: str | None) -> pa.Table:
+    """Return sequences whose results have the bin of another result of the same lab, whoever's it was."""
+    ids, bins = (sequences[name].combine_chunks() for name in ("input_ids", "token_type_ids"))
+    codes, values = ids.values.to_numpy(), bins.values.to_numpy()
+    chance = np.random.default_rng(0).random(len(codes))
+    drawn = np.empty_like(values)
+    drawn[np.argsort(codes, kind="stable")] = values[np.lexsort((chance, codes))]
+    shuffled = pa.ListArray.from_arrays(bins.offsets, pa.array(drawn))
+    place = sequences.column_names.index("token_type_ids")
+    return sequences.set_column(place, "token_type_ids", shuffled)
+
+
+def a_tenth(sequences: pa.Table, split: str | None) -> pa.Table:
+    """Return every tenth person where it is trained, everyone elsewhere."""
+    return sequences.take(np.arange(0, len(sequences), 10)) if split == "train" else sequences
+
+
+CONTROLS: dict[str, Control] = {"shuffled bins": shuffle_bins, "a tenth of the persons": a_tenth}
+
+
+@contextmanager
+def shown(control: Control | None) -> Iterator[None]:
+    """Let models see what a control makes of the sequences, in training and at the site."""
+    if control is None:
+        yield
+        return
+    read = TokenStore.from_arrow
+
+    def changed(sequences: pa.Table, split: str | None = None) -> TokenStore:
+        return read(control(sequences, split), split)
+
+    with patch.object(TokenStore, "from_arrow", changed):
+        yield
 
 
 def run(pipelines: tuple[str, ...], storage: Path, **parameters: Any) -> None:
@@ -77,13 +124,13 @@ def evaluate(storage: Path, **parameters: Any) -> pd.DataFrame:
     return rows[(rows["head"] == "best") | ~rows["model"].isin(several)]
 
 
-def verdict(storage: Path) -> str:
+def verdict(storage: Path, seed: int) -> str:
     """Return a Markdown table of the paired differences, macro and by group."""
     rows = ibis.read_parquet(storage / "08_reporting" / "ehrshot_verdict.parquet").to_pandas()
     rows = rows[rows["scope"].isin(GROUPS)]
-    lines = ["\n| tasks | k | model | opponent | difference |", "|---" * 5 + "|"]
+    lines = ["\n| seed | tasks | k | model | opponent | difference |", "|---" * 6 + "|"]
     lines += [
-        f"| {row.scope} | {'all' if row.k < 0 else row.k} | {row.model} | {row.other_model} | "
+        f"| {seed} | {row.scope} | {'all' if row.k < 0 else row.k} | {row.model} | {row.other_model} | "
         f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f}) |"
         for row in rows.itertuples()
     ]
@@ -112,7 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--storage", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default"])
     arguments = parser.parse_args()
     bootstrap_project(PROJECT)
     site = arguments.storage / "site"
@@ -123,17 +170,19 @@ def main() -> None:
     for variant in arguments.variants:
         for seed in arguments.seeds:
             folder = copy_of(site, arguments.storage / name_of(variant, seed))
-            alone = {"models": MODEL_ALONE} if found else {}
-            changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": alone, "seed": seed}
-            rows = evaluate(folder, **changes)
-            others = rows[rows["model"] != "clm_ler"]
-            found += [] if found else [others.assign(variant=others["model"])]
-            found.append(rows[rows["model"] == "clm_ler"].assign(variant=variant))
+            beside = MODEL_AND_HYBRID if variant == arguments.variants[0] else MODEL_ALONE
+            compared = beside if found else {}
+            changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": compared, "seed": seed}
+            with shown(CONTROLS.get(variant)):
+                rows = evaluate(folder, **changes)
+            name = rows["model"].replace("clm_ler", variant)
+            trained = rows["model"].isin(["clm_ler", "hybrid"])
+            found.append(rows.assign(variant=name)[trained | (not found)])
             print(table(pd.concat(found), "macro"), flush=True)
     for scope in GROUPS:
         print(table(pd.concat(found), scope))
-    first = name_of(arguments.variants[0], arguments.seeds[0])
-    print(verdict(arguments.storage / first))
+    for seed in arguments.seeds:
+        print(verdict(arguments.storage / name_of(arguments.variants[0], seed), seed))
 
 
 if __name__ == "__main__":

@@ -109,11 +109,14 @@ def _samples(task: str, report: Mapping[str, Any], floor: int) -> Iterator[str]:
     for split in ("train", "valid", "test"):
         if split not in report["samples"]:
             continue
-        classes = report["samples"][split]["classes"]
-        outcomes = sum(n for label, n in classes.items() if label != "0")
-        numbers = (report["samples"][split]["persons"], sum(classes.values()), outcomes)
-        told = " | ".join(f"fewer than {floor}" if 0 < n < floor else f"{n:,}" for n in numbers)
-        yield f"| {task} | {split} | {told} |"
+        persons, classes = (report["samples"][split][name] for name in ("persons", "classes"))
+        samples = sum(classes.values())
+        outcomes = samples - classes.get("0", 0)
+        few = f"fewer than {floor}"
+        told = [few if 0 < n < floor else f"{n:,}" for n in (persons, samples, outcomes)]
+        if 0 < samples - outcomes < floor:  # else a subtraction would tell how many lack it
+            told[-1] = f"all but {few}"
+        yield f"| {task} | {split} | {' | '.join(told)} |"
 
 
 def _results(
