@@ -19,7 +19,8 @@ INTRODUCTION = """# Artifacts
 
 Made by `python docs/make_artifacts.py` from the catalog, the contracts (`tables/contracts.py`) and the
 pipelines; do not edit. Each name is one for `catalog.load("NAME")`; the place is below `storage`.
-What is marked *no preview* is about single persons, is under somebody's licence, or has no rows to show.
+*No preview* marks what is about single persons, is under somebody's licence, or has no rows to show.
+A dash marks what no pipeline makes: you bring it, another run has made it, or every run keeps it (`run_record`, working folders).
 Layers are folders of `storage`, in the order of the chain.
 """
 LAYERS = {
@@ -33,25 +34,25 @@ LAYERS = {
     "reporting": "08_reporting",
 }
 KINDS = {
-    "aces.AcesLabelsDataset": "labels that ACES finds",
-    "passed_on.PassedOnDataset": "of one run, not kept",
-    "cells.CellsDataset": "folder of Parquet files, one a cell",
+    "aces.AcesLabelsDataset": "labels made by ACES",
+    "passed_on.PassedOnDataset": "in memory, not kept",
+    "cells.CellsDataset": "folder of Parquet files, one per cell",
     "chunked_table.ChunkedTableDataset": "table, a file per chunk",
-    "elsewhere.ElsewhereDataset": "an entry of other storages, by name",
+    "elsewhere.ElsewhereDataset": "the same entry of other storages, by name",
     "encoded.EncodedSequencesDataset": "Arrow files, memory-mapped",
     "whole.TableDataset": "Parquet table",
-    "folder_query.FolderQueryDataset": "table of a folder",
+    "folder_query.FolderQueryDataset": "query over a folder",
     "whole.JSONDataset": "JSON",
     "materialized.MaterializedDataset": "table of one run, not kept",
     "meds.MedsEventsDataset": "MEDS shards",
-    "partitions.PartitionedDataset": "a file or table each",
+    "partitions.PartitionedDataset": "folder of files or tables",
     "person_table.PersonTableDataset": "table by person bucket",
     "whole.FigureDataset": "plotly figure",
     "pretrained.PretrainedDataset": "Hugging Face directory",
     "pushed.PushedDataset": "folder for another site",
-    "text.TextDataset": "page of HTML",
+    "text.TextDataset": "HTML page",
     "rrf.RRFDataset": "UMLS file",
-    "workspace.WorkspaceDataset": "local folder to work in",
+    "workspace.WorkspaceDataset": "local working folder",
 }
 
 
@@ -78,7 +79,7 @@ def sections() -> Iterator[str]:
         yield f"## `{folder}`\n"
         yield "| name | kind | made by | read by |\n|---|---|---|---|"
         yield "\n".join(row(name, entry) for name, entry in sorted(inside.items())) + "\n"
-    yield "## Columns\n\nChecked when a table is saved. `!` marks what is never null.\n"
+    yield "## Columns\n\nChecked when a table is saved. `!` marks columns that are never null.\n"
     for name, contract in CONTRACTS.items():
         columns = ", ".join(f"`{column}` {kind}" for column, kind in contract.columns.items())
         key = f"; one row per {', '.join(contract.unique)}" if contract.unique else ""
@@ -107,7 +108,7 @@ def row(name: str, entry: dict[str, Any]) -> str:
     nodes = [(pipeline, node) for pipeline in named() for node in pipelines[pipeline].nodes]
     makers = sorted({pipeline for pipeline, node in nodes if name in node.outputs})
     readers = sorted({pipeline for pipeline, node in nodes if name in node.inputs})
-    return f"| `{name}` | {kind} | {', '.join(makers) or 'you'} | {', '.join(readers)} |"
+    return f"| `{name}` | {kind} | {', '.join(makers) or '–'} | {', '.join(readers)} |"
 
 
 def kind_of(entry: dict[str, Any]) -> str:

@@ -4,26 +4,29 @@ python docs/make_parameters.py          writes the page
 python docs/make_parameters.py --check  fails where the page is not what the code says
 """
 
+import re
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.framework.project import configure_project
 from pydantic import RootModel
 from pydantic.fields import FieldInfo
 from typing_extensions import Doc
 
 PAGE = Path(__file__).with_name("parameters.md")
+BASE = Path(__file__).parents[1] / "conf" / "base"
 INTRODUCTION = """# Parameters
 
 Made by `python docs/make_parameters.py` from the typed parameters of the pipelines; do not edit.
 Each table is one top-level key of `conf/base/parameters_<pipeline>.yml`. Give a value on the command
 line as `kedro run --params=split.train_ratio=0.7`, or in a file of the same name in an environment
-of your own (`conf/<env>/`). An unknown key or a wrong type fails before anything runs. The value of
-`conf/base` is shown where it is one, else the default of the code.
+of your own (`conf/<env>/`). An unknown key or a wrong type stops a run before anything happens.
+*Default* is that of the code; if `conf/base` sets another value, it stands behind it, or *set* if it is long.
 
 `seed` (a number, in `conf/base/parameters.yml`): every random choice derives from it.
 """
@@ -42,11 +45,17 @@ def main() -> None:
 
 def sections() -> Iterator[str]:
     """Yield one section a pipeline, in the order of the chain."""
+    base = dict(pair for file in BASE.glob("parameters*.yml") for pair in read(file).items())
     for key, model in parameter_models().items():
         yield f"## `{key}`\n"
         yield f"{(model.__doc__ or '').strip().splitlines()[0]}\n"
         yield "| parameter | type | default | meaning |\n|---|---|---|---|"
-        yield "\n".join(rows(model)) + "\n"
+        yield "\n".join(rows(model, base=base.get(key))) + "\n"
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the parameters of a file; what it derives from others stays as it is written."""
+    return yaml.safe_load(file.read_text()) or {}
 
 
 def parameter_models() -> dict[str, type]:
@@ -92,21 +101,40 @@ def meaning(field: FieldInfo) -> str:
     return field.description or " ".join(texts)
 
 
-def rows(model: type, prefix: str = "") -> Iterator[str]:
-    """Yield the table rows of a class of options, nested ones by dotted names."""
+def rows(model: type, prefix: str = "", base: Any = None) -> Iterator[str]:
+    """Yield the table rows of a class of options, nested ones by dotted names.
+
+    Args:
+        model: The class.
+        prefix: Of the names.
+        base: What `conf/base` sets of it, if anything.
+    """
+    set_here = base if isinstance(base, Mapping) else {}
     for name, field in fields_of(model).items():
         kind = field.annotation
         if isinstance(kind, type) and fields_of(kind):
-            yield from rows(kind, f"{prefix}{name}.")
+            yield from rows(kind, f"{prefix}{name}.", set_here.get(name))
             continue
-        default = (
-            "required"
-            if field.is_required()
-            else f"`{field.get_default(call_default_factory=True)}`"
-        )
-        text = getattr(kind, "__name__", str(kind)) if isinstance(kind, type) else str(kind)
-        text = text.replace("typing.", "").replace("|", "\\|")
-        yield f"| `{prefix}{name}` | {text} | {default} | {meaning(field)} |"
+        default = default_of(field, set_here.get(name))
+        yield f"| `{prefix}{name}` | {text_of(kind)} | {default} | {meaning(field)} |"
+
+
+def text_of(kind: Any) -> str:
+    """Return a type as a reader knows it: without modules, and without the bounds of numbers."""
+    text = kind.__name__ if isinstance(kind, type) else str(kind)
+    text = re.sub(r"Annotated\[(\w+), [^]]*\]", r"\1", re.sub(r"\b(\w+\.)+", "", text))
+    return text.replace("|", "\\|")
+
+
+def default_of(field: FieldInfo, base: Any) -> str:
+    """Return the default, and what `conf/base` sets in its place: `set` where that is long."""
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = "required" if field.is_required() else f"`{value if value != '' else repr(value)}`"
+    given = tuple(base) if isinstance(base, list) else base
+    if given is None or given == value:
+        return default
+    long = isinstance(given, Mapping | tuple) or "${" in str(given)
+    return f"{default}; " + ("set" if long else f"`{given}`")
 
 
 if __name__ == "__main__":

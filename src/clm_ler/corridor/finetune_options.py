@@ -18,7 +18,7 @@ from clm_ler.tables.labels import LabelOptions
 class FinetuneOptions(FineTuning):
     """Labels, fine-tuning and evaluation; names are the published ones where the meaning is the same."""
 
-    labels: Annotated[LabelOptions, doc("How the label table is read")] = field(
+    labels: Annotated[LabelOptions, doc("How the table of labels is read")] = field(
         default_factory=LabelOptions
     )
     override_maxlen: Annotated[int, Ge(2), doc("Tokens of a window, [CLS] included")] = 512
@@ -34,22 +34,22 @@ class FinetuneOptions(FineTuning):
     head: Annotated[
         Literal["model", "hybrid"],
         doc(
-            "hybrid: beside the model, the mean of the ranks of model and windowed features, or one "
-            "of them or trees on both where validation tells that they are better; its predictions are tables of their own"
+            "hybrid: also the mean of the ranks of model and windowed features, or one of them, or trees on both, "
+            "if clearly better on validation; its predictions are separate tables"
         ),
     ] = "model"
 
     recalibration: Annotated[
         Literal["auto", "none", "intercept", "platt", "isotonic"],
         doc(
-            "How the log-odds of an outcome become its risk, fitted on validation; auto: the plainest way that "
-            "no freer one clearly betters on other persons"
+            "How the log-odds of an outcome become its risk, fitted on validation; auto: the simplest way, unless "
+            "a more flexible one is clearly better in cross-validation"
         ),
     ] = "auto"
 
     # Evaluation
     bootstrap_replicates: Annotated[
-        int, Ge(1), doc("Resamplings of the persons, for 95 % intervals")
+        int, Ge(1), doc("Bootstrap resamples of the persons, for 95 % intervals")
     ] = 1000
     thresholds: Annotated[tuple[float, ...], doc("Risks from which a person is flagged")] = (
         0.05,
@@ -60,9 +60,9 @@ class FinetuneOptions(FineTuning):
     )
     alert_rates: Annotated[
         tuple[Annotated[float, Gt(0), Lt(1)], ...],
-        doc("Shares of the predictions, those with the highest risks, of which an alert is given"),
+        doc("Shares of the predictions, those with the highest risks, that raise an alert"),
     ] = (0.01, 0.05, 0.1, 0.2)
-    age_bands: Annotated[tuple[int, ...], doc("First ages of the bands, in years")] = (
+    age_bands: Annotated[tuple[int, ...], doc("First year of each age band")] = (
         18,
         40,
         50,
@@ -72,7 +72,7 @@ class FinetuneOptions(FineTuning):
     )
     subgroups: Annotated[
         tuple[str, ...],
-        doc("Columns of demographics whose values are subgroups; bands of age always are"),
+        doc("Columns of demographics whose values are subgroups, beside the age bands"),
     ] = ("gender", "race", "ethnicity")
     smallest_cell: Annotated[
         int,
@@ -82,14 +82,14 @@ class FinetuneOptions(FineTuning):
     min_persons: Annotated[
         int,
         Ge(1),
-        doc("Fewest persons with and without the outcome of whom the model's card tells"),
+        doc("Fewest persons with and without the outcome for the model card to report on a task"),
     ] = 10
     time_bins: Annotated[
-        tuple[int, ...], doc("Days that separate the periods of the count baselines")
+        tuple[int, ...], doc("Days before the prediction that separate the periods of the count baselines")
     ] = (30, 365)
     probe_shifts: Annotated[
         tuple[int, ...],
-        doc("Days before the prediction time at which the leakage probe stops to look"),
+        doc("Days before the prediction time at which the histories of the leakage probe end"),
     ] = (0, 1, 30, 180)
 
     def window(self, max_position_embeddings: int) -> WindowOptions:

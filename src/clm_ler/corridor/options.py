@@ -22,44 +22,44 @@ class PreprocessOptions(LabOptions):
     """How raw tables become sequences."""
 
     tables: dict[str, Sources] = Field(
-        description="patient, diagnosis, prescription, procedure, lab: the SQL that reads each; "
-        "a table that is not listed is absent; by name where one is several"
+        description="The SQL that reads each of patient, diagnosis, prescription, procedure, lab; a table that "
+        "is not listed is absent; several tables of one kind stand below it by name"
     )
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         default="UTC",
-        description="Local time, such as Europe/Berlin: times with an offset or a zone are turned into "
-        "it, times without one are taken for it",
+        description="Local time, such as Europe/Berlin: times with an offset or a zone are converted to it, "
+        "times without one are local already",
     )
     event_date_filter: str | None = Field(
         default=None, description="SQL condition on `date` that events have to meet"
     )
     code_systems: dict[str, str] = Field(
         default_factory=dict,
-        description="Names of code systems in the data: those of the tokens. Added to the names, "
-        "addresses and OIDs of `terminology/systems.py`",
+        description="Names of code systems in the data, and the names that they get in tokens. They come before "
+        "the names, addresses and OIDs of `terminology/systems.py`",
     )
     placeholder_codes: tuple[str, ...] = Field(
         default=("0", "-", "--", "?", "N/A", "NONE", "NULL", "UNKNOWN", "NO MATCHING CONCEPT"),
-        description="Codes, in upper case, that stand for none; zeros alone count as one 0",
+        description="Codes, in upper case, that mean no code; a code of zeros only counts as `0`",
     )
     untranslated: Literal["lose", "keep"] = Field(
         default="lose",
-        description="With `translations_from`, what becomes of a code without a token: `keep` writes it "
-        "as the site does, for a vocabulary that grows; labs that `fitted_from` lacks are then fitted",
+        description="With `translations_from`: `lose` drops rows whose code has no token, `keep` keeps their own "
+        "codes, for a vocabulary that grows; labs that `fitted_from` lacks are then fitted",
     )
     plausible_years: tuple[int, int] = Field(
-        default=(1901, 2299), description="First and last year that is no placeholder"
+        default=(1901, 2299), description="Dates outside these years, first and last, are placeholders"
     )
     once_a_day: bool | dict[str, bool] = Field(
         default=True,
-        description="The same token counts once a day; false: at every time it has. By table, as "
-        "`{lab: false}`; the tables of codes have to agree",
+        description="The same token counts once a day; false: every time it occurs. Or by table, as "
+        "`{lab: false}`; diagnosis, prescription and procedure have to agree",
     )
     partition_column: str | None = Field(
-        default=None, description="Of published configurations; has no effect"
+        default=None, description="Known from published configurations; has no effect"
     )
     number_of_days_threshold: int = Field(
-        default=365, ge=0, description="Days between first and last event, for pre-training"
+        default=365, ge=0, description="Fewest days between first and last event, for pre-training"
     )
     min_history_size: int = Field(
         default=20, ge=0, description="Fewest tokens of a sequence, for pre-training"
@@ -113,7 +113,7 @@ class VocabOptions(BaseModel):
         default="train", description="Persons whose tokens are counted"
     )
     vocabulary_size: int = Field(
-        default=160_000, ge=5, description="Most tokens, the four special ones included"
+        default=160_000, ge=5, description="Largest number of tokens, including the four special ones"
     )
     min_count: int = Field(
         default=1, ge=1, description="Fewest occurrences of a token; ages exempt"
@@ -121,19 +121,19 @@ class VocabOptions(BaseModel):
     min_persons: int = Field(
         default=10,
         ge=1,
-        description="Fewest persons with a code that becomes a token, or is named in the report: what "
-        "few persons have may tell who they are. Others are `[UNK]`; ages exempt",
+        description="Fewest persons with a code for it to become a token and be named in the report: rare codes "
+        "may identify a person. Others become `[UNK]`; ages exempt",
     )
     single_age_token: bool = Field(default=False, description="One token AGE for all ages")
     split_percentile_tokens: bool = Field(
         default=True,
-        description="Take the bin off a lab token: it becomes the token type, the code one token",
+        description="Split a lab token: the code is the token, the bin the token type",
     )
     parent_systems: tuple[str, ...] = Field(
         default=(),
-        description="Code systems, such as ICD10CM, whose codes below the cut-off count as their "
+        description="Code systems, such as ICD10CM, in which a code that is too rare counts as its "
         "next broader code (J45.901, J45.90, J45.9, J45)",
     )
     uncovered_codes: int = Field(
-        default=20, ge=0, description="Codes that the report lists as the largest uncovered ones"
+        default=20, ge=0, description="How many of the most frequent uncovered codes the report lists"
     )

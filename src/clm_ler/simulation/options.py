@@ -12,19 +12,19 @@ class SiteOptions(BaseModel):
     events_per_person: int = Field(
         default=300,
         ge=300,
-        description="Mean events a patient at least; the real benchmark has about 6200.",
+        description="Mean number of events per patient, at least; the real benchmark has about 6200.",
     )
     most_labels: int = Field(
         default=1500,
         ge=100,
-        description="Labels of a task in each split at most, drawn at random whatever their value; "
+        description="Most labels of a task in each split, drawn at random regardless of their value; "
         "the real benchmark has up to 122,000.",
     )
     stays: float = Field(
         default=2.6,
         gt=0,
-        description="How many times more often its patients are in hospital than those of the "
-        "simulated hospital; with 0.9 there are about as many stays a patient as in the benchmark.",
+        description="Hospital stays of its patients, as a multiple of the simulated hospital's rate; "
+        "0.9 gives about as many stays per patient as the benchmark has.",
     )
 
 
@@ -38,7 +38,7 @@ class CohortOptions(BaseModel):
     chunk_persons: int = Field(
         default=1000,
         ge=50,
-        description="Persons simulated at a time, and in one file: it bounds the memory. "
+        description="Persons simulated at a time, and in one file: this bounds the memory. "
         "The content of a chunk depends on the seed and this size, never on `persons`.",
     )
     ehrshot: SiteOptions = Field(default=SiteOptions(), description="The EHRSHOT-format site.")

@@ -38,12 +38,12 @@ class LabelOptions(BaseModel):
     )
     prediction_time: str = Field(
         default="prediction_time",
-        description="Until when, inclusive, the history may be seen; null: all of it.",
+        description="The model sees the history up to this time, inclusive; null: all of it.",
     )
     task: str = Field(
         default="task", description="The task's name: a column, or a constant in quotes."
     )
-    num_classes: int = Field(default=2, ge=2, description="Labels run from 0 to this minus 1.")
+    num_classes: int = Field(default=2, ge=2, description="Number of classes: labels run from 0 to this minus 1.")
     max_loss: float = Field(
         default=0.0,
         ge=0,
@@ -53,14 +53,14 @@ class LabelOptions(BaseModel):
     )
     test_from: date | None = Field(
         default=None,
-        description="Temporal validation: test labels of this day and after, all others of before it. "
-        "Persons keep their splits, so none is in two of them.",
+        description="Temporal validation: test labels are from this day on, all others from before it. "
+        "Persons keep their splits, so nobody is in two.",
     )
     gap_days: int = Field(
         default=0,
         ge=0,
-        description="Days before `test_from` without labels: the horizon of the outcome, so that nothing "
-        "that happens from then on decides a training label.",
+        description="Days before `test_from` without labels. Take the horizon of the outcome: then nothing from "
+        "`test_from` on decides a training label.",
     )
 
     @field_validator(*_EXPRESSIONS, mode="before")

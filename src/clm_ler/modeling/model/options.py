@@ -13,7 +13,7 @@ class ModelOptions:
     """Kind and sizes of a model."""
 
     model_type: Annotated[
-        Literal["clm_ler", "bert", "longformer"], doc("Ours, or one of the published flavours")
+        Literal["clm_ler", "bert", "longformer"], doc("The model of this project, or a published one")
     ] = "clm_ler"
     hidden_size: Annotated[int, Ge(2), doc("Width of the model")] = 768
     num_hidden_layers: Annotated[int, Ge(1), doc("Layers")] = 12
@@ -25,7 +25,7 @@ class ModelOptions:
     attention_probs_dropout_prob: Annotated[
         float, Ge(0), Lt(1), doc("Dropout of attention weights; 0 for varlen attention")
     ] = 0.0
-    time_encoding: Annotated[TimeEncoding, doc("How clm_ler sees time; order is blind to days")] = (
+    time_encoding: Annotated[TimeEncoding, doc("How clm_ler sees time; order does not see days")] = (
         "rope_days"
     )
     rope_theta: Annotated[float, Gt(0), doc("Base of the rotary wavelengths")] = 10_000.0
@@ -33,7 +33,7 @@ class ModelOptions:
         float, Ge(0), doc("Weight of masked lab bins in the loss; 0: no bin head")
     ] = 1.0
     lab_bin_rows: Annotated[
-        bool, doc("An embedding of its own for each (lab, bin), beside those of lab and bin")
+        bool, doc("An embedding for each (lab, bin), beside those of lab and bin")
     ] = True
     pooling: Annotated[
         Pooling | None,
@@ -46,4 +46,4 @@ class ModelOptions:
             "never let the days reach the model, and Transformers 5 dropped it"
         ),
     ] = "absolute"
-    attention_window: Annotated[int, Ge(2), doc("For longformer: local attention")] = 64
+    attention_window: Annotated[int, Ge(2), doc("For longformer: window of local attention")] = 64

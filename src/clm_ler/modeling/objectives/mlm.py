@@ -31,19 +31,19 @@ Integers = npt.NDArray[np.integer]
 class MlmOptions:
     """How tokens are masked (Devlin et al. 2019, section 3.1)."""
 
-    prediction_fraction: Annotated[float, Gt(0), Lt(1), doc("Share masked")] = 0.15
+    prediction_fraction: Annotated[float, Gt(0), Lt(1), doc("Share of the tokens that are targets")] = 0.15
     masking_fraction: Annotated[
-        float, Ge(0), Le(1), doc("Share of the masked that becomes [MASK]")
+        float, Ge(0), Le(1), doc("Share of the targets that becomes [MASK]")
     ] = 0.8
     random_replacement_fraction: Annotated[
-        float, Ge(0), Le(1), doc("Share of the masked that becomes a random token")
+        float, Ge(0), Le(1), doc("Share of the targets that becomes a random token")
     ] = 0.1
-    mask_demographics: Annotated[bool, doc("Whether the baseline is masked too")] = False
+    mask_demographics: Annotated[bool, doc("Whether demographics may be targets")] = False
     bin_masking_fraction: Annotated[
         float,
         Ge(0),
         Le(1),
-        doc("Share of the other labs whose bin alone is masked, for the lab-bin head to tell"),
+        doc("For the objective mlm: share of the other labs whose bin alone is masked and predicted"),
     ] = 0.5
 
 

@@ -17,7 +17,7 @@ class TrainingOptions:
     ] = 16_384
     gradient_accumulation_steps: Annotated[int, Ge(1), doc("Batches per step")] = 1
     num_train_epochs: Annotated[float, Gt(0), doc("Passes over the training persons")] = 5
-    max_steps: Annotated[int, doc("Steps, in the place of epochs; -1: epochs")] = -1
+    max_steps: Annotated[int, doc("Steps, in place of epochs; -1: epochs")] = -1
     learning_rate: Annotated[float, Gt(0), doc("Highest learning rate")] = 5e-5
     lr_scheduler_type: Annotated[
         Literal["cosine", "linear", "constant_with_warmup"],
@@ -27,11 +27,11 @@ class TrainingOptions:
         float, Ge(0), doc("Steps of linear warm-up; below 1 a share of all steps")
     ] = 0.05
     weight_decay: Annotated[
-        float, Ge(0), doc("Of matrices; never of norms, embeddings and biases")
+        float, Ge(0), doc("Weight decay of matrices; never of norms, embeddings and biases")
     ] = 0.001
     max_grad_norm: Annotated[float, Ge(0), doc("Gradients are clipped to this norm")] = 1.0
-    bf16: Annotated[bool | None, doc("null: where the device can, so on GPUs")] = None
-    fp16: Annotated[bool, doc("Half precision for older GPUs")] = False
+    bf16: Annotated[bool | None, doc("Half precision; null: if the device has it, as GPUs do")] = None
+    fp16: Annotated[bool, doc("The older half precision, for older GPUs")] = False
     attention: Annotated[
         Literal["auto", "sdpa", "varlen"],
         doc("auto: varlen (no padding) for clm_ler on CUDA, else sdpa"),
@@ -39,19 +39,19 @@ class TrainingOptions:
     torch_compile: Annotated[bool, doc("Compile the model")] = False
     ranks: Annotated[int, Ge(0), doc("Processes; 0: one per GPU, one on a CPU")] = 0
     dataloader_num_workers: Annotated[
-        int, Ge(0), doc("Processes that make batches, per rank; 0: none beside it")
+        int, Ge(0), doc("Processes that make batches, per rank; 0: the rank itself")
     ] = 0
     eval_steps: Annotated[
         float,
         Gt(0),
-        doc("Steps between evaluations, each followed by a checkpoint; below 1 a share"),
+        doc("Steps between evaluations, each with a checkpoint; below 1 a share of all steps"),
     ] = 3000
-    eval_persons: Annotated[int, Ge(1), doc("Most persons of a split that are evaluated")] = 10_000
-    logging_steps: Annotated[float, Gt(0), doc("Steps per loss; below 1 a share")] = 250
+    eval_persons: Annotated[int, Ge(1), doc("Largest number of persons of a split that is evaluated")] = 10_000
+    logging_steps: Annotated[float, Gt(0), doc("Steps between logged losses; below 1 a share of all steps")] = 250
     early_stopping_patience: Annotated[
         int, Ge(1), doc("Evaluations without a better eval_loss before it stops")
     ] = 30
-    early_stopping_delay: Annotated[float, Ge(0), doc("Epochs before these evaluations count")] = 0
+    early_stopping_delay: Annotated[float, Ge(0), doc("Epochs before evaluations count for this")] = 0
     save_total_limit: Annotated[int, Ge(1), doc("Checkpoints kept, the best included")] = 2
 
 
@@ -100,7 +100,7 @@ class FineTuning:
     # Training
     learning_rate: Annotated[float, Gt(0), doc("Highest learning rate")] = 1e-4
     num_train_epochs: Annotated[float, Gt(0), doc("Passes over the training samples")] = 3
-    weight_decay: Annotated[float, Ge(0), doc("Of matrices")] = 0.01
+    weight_decay: Annotated[float, Ge(0), doc("Weight decay of matrices")] = 0.01
     warmup_steps: Annotated[
         float, Ge(0), doc("Steps of linear warm-up; below 1 a share of all steps")
     ] = 0.1
@@ -108,7 +108,7 @@ class FineTuning:
         float | None, Ge(0), Lt(1), doc("Dropout; null: as in pre-training")
     ] = None
     eval_step_fraction: Annotated[
-        float, Gt(0), doc("Evaluations are this share of an epoch apart")
+        float, Gt(0), doc("Share of an epoch between evaluations")
     ] = 0.5
     early_stopping_patience: Annotated[
         int, Ge(1), doc("Evaluations without a better AUROC before it stops")

@@ -53,7 +53,7 @@ class EhrshotOptions(BaseModel):
         "summaries of each code over windows of time, `clm_ler_windowed` embeddings beside these, "
         "`untrained` embeddings of random weights, `demographics` age, gender, race and "
         "ethnicity, `clm_ler_finetuned` the model itself. With `clm_ler`, `windowed` and "
-        "`clm_ler_windowed` there is a `hybrid` too, which puts them together"
+        "`clm_ler_windowed` there is a `hybrid`, too, which combines them"
     )
     lookbacks: tuple[PositiveInt, ...] = Field(
         (30, 365), description="Days before the prediction that bound the time bins, ascending"
@@ -69,7 +69,7 @@ class EhrshotOptions(BaseModel):
     bootstraps: PositiveInt = Field(1000, description="Resamples of the test patients")
     max_length: int = Field(256, ge=2, description="Tokens of a window, as in pre-training")
     checkpoints: str = Field(
-        description="Directory of unfinished fine-tunings; local, also if storage is not"
+        description="Directory of unfinished fine-tunings; local even if storage is not"
     )
     tokens_per_batch: PositiveInt = Field(8192, description="Token positions embedded at a time")
 

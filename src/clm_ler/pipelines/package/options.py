@@ -4,17 +4,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PackageOptions(BaseModel):
-    """What a kit may tell."""
+    """What a kit may contain, and where it goes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_persons: int = Field(
         default=10,
         ge=1,
-        description="Fewest persons that a token, a unit, a percentile, a translation, a class or a figure "
-        "of a kit may rest on",
+        description="Fewest persons behind each token, unit, percentile, translation, class and figure of a kit",
     )
     push_to: str | None = Field(
         default=None,
-        description="Where the kit goes too: a folder, or hf://OWNER/NAME, a repository of the Hugging Face Hub",
+        description="Where the kit is copied to: a folder, or hf://OWNER/NAME, a repository of the Hugging Face Hub",
     )

@@ -33,20 +33,20 @@ NOT_COMPARED = {
 class PretrainOptions(TrainingOptions, TteOptions, MlmOptions, WindowOptions, ModelOptions):
     """Model, data path and training; names are the published ones where the meaning is the same."""
 
-    preset: Annotated[str, doc("Which of the presets gives the values not set here")]
+    preset: Annotated[str, doc("The preset that gives the values not set otherwise")]
     presets: Annotated[
         dict[str, dict[str, Any]], doc("Sets of values for the parameters below, by name")
     ] = field(repr=False)
     objective: Annotated[
-        str, doc("What it is trained for: mlm, tte or mlm+tte; published flavours: mlm")
+        str, doc("Objective: mlm, tte or mlm+tte; for bert and longformer: mlm")
     ] = "mlm+tte"
-    checkpoints: Annotated[str, doc("Directory of the checkpoints; local, also if storage is not")]
+    checkpoints: Annotated[str, doc("Directory of the checkpoints; local even if storage is not")]
     input_model: Annotated[
         str | None,
         doc("Model directory to continue from, with its tokenizer; the vocabulary may grow"),
     ] = None
     overwrite: Annotated[
-        bool, doc("Give up a training of other data or parameters, or a finished one")
+        bool, doc("Discard a training of other data or parameters, or a finished one")
     ] = False
     license: Annotated[str, doc("Licence field of the model card")] = "other"
 

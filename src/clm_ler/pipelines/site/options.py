@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SiteOptions(BaseModel):
-    """What is said of a kit at a site."""
+    """The report on a kit at a site."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -12,9 +12,9 @@ class SiteOptions(BaseModel):
     min_persons: int = Field(
         default=10,
         ge=1,
-        description="Fewest persons, with and without the outcome, that a number of the page or of "
-        "`site_summary` is about",
+        description="Fewest persons with, and without, the outcome behind each number of the page and of "
+        "`site_summary`",
     )
     replicates: int = Field(
-        default=200, ge=2, description="Resamplings of the persons, for standard errors"
+        default=200, ge=2, description="Bootstrap resamples of the persons, for standard errors"
     )

@@ -4,19 +4,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class SplitOptions(BaseModel):
-    """How persons are dealt out."""
+    """How persons are divided into train, valid and test."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     train_ratio: float = Field(default=0.7, ge=0, le=1, description="Share of the train split")
     validation_ratio: float = Field(default=0.15, ge=0, le=1, description="Share of valid")
     test_ratio: float = Field(default=0.15, ge=0, le=1, description="Share of test")
-    salt: str = Field(default="clm-ler", description="Another salt deals out anew")
+    salt: str = Field(default="clm-ler", description="Another salt gives another split")
 
     test_regions: tuple[str, ...] = Field(
         default=(),
-        description="Sites that are held out: persons of these values of `region` are test, and the shares of "
-        "train and valid deal out the others",
+        description="Sites to hold out: persons with these values of `region` are the test split; the others are "
+        "divided into train and valid",
     )
 
     @property

@@ -52,13 +52,13 @@ class TranslationOptions(BaseModel):
         ("RXNORM", "MTHSPL"), description="UMLS sources whose NDC attributes count"
     )
     relations: tuple[str, ...] = Field(
-        (), description="UMLS relations (RELA) to follow from a code of the data, none by default"
+        (), description="UMLS relations (RELA) to follow from a code of the data"
     )
-    relation_steps: PositiveInt = Field(2, description="How many relations in a row")
-    parent_steps: PositiveInt = Field(4, description="How many parents in a row")
+    relation_steps: PositiveInt = Field(2, description="Most relations in a row")
+    parent_steps: PositiveInt = Field(4, description="Most parents in a row")
     methods: tuple[Method, ...] = Field(
         get_args(Method),
-        description="The ways to a token, the preferred first; others are not used",
+        description="The ways to find a token, the preferred first; others are not used",
     )
     listed: PositiveInt = Field(
         20, description="How many untranslated and ambiguous codes the report lists"

@@ -35,7 +35,7 @@ class LabOptions(BaseModel):
         default=10, ge=3, le=255, description="Bins of equal share per lab; 10 are deciles"
     )
     min_loinc_counts: int = Field(
-        default=100, ge=1, description="Fewest results of a lab that get percentiles"
+        default=100, ge=1, description="Fewest results of a lab that gets percentiles"
     )
     min_loinc_value_counts: int = Field(
         default=100, ge=1, description="Fewest distinct values of a lab that gets percentiles"

@@ -41,7 +41,7 @@ class ResultOptions(BaseModel):
     bounds: bool = Field(default=False, description="`<0.02` counts as 0.02, `1-3` as 2")
     decimal_comma: bool = Field(default=False, description="`7,2` is 7.2")
     thousands: Literal["", ",", ".", "'", " "] = Field(
-        default="", description="What separates thousands: `1,200` is 1200"
+        default="", description="Separator of thousands: with `,` the text `1,200` is 1200"
     )
     without_unit: bool = Field(
         default=False,
@@ -50,19 +50,19 @@ class ResultOptions(BaseModel):
     few_values: int = Field(
         default=0,
         ge=0,
-        description="Most distinct values of a lab whose values become bins of their own, however "
-        "many values `min_loinc_value_counts` asks for; at most `percentile_count`",
+        description="A lab with at most so many distinct values gets a bin for each, whatever "
+        "`min_loinc_value_counts` says; at most `percentile_count`",
     )
     text_min_persons: int = Field(
         default=0,
         ge=0,
-        description="Fewest persons with a text result, such as POSITIVE, that becomes a token; "
+        description="Fewest persons with a text result, such as POSITIVE, for it to become a token; "
         "0: texts are lost",
     )
     words: dict[str, str] = Field(
         default_factory=dict,
-        description="Text results as they are written, in upper case, and the word for them; an "
-        "empty one for what is no result. Added to those of `tables/labs/written.py`",
+        description="Text results, in upper case, and the word that replaces each; an empty text: not a "
+        "result. Added to those of `tables/labs/written.py`",
     )
 
 

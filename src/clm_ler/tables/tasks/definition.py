@@ -102,14 +102,14 @@ class EventDefinition(Strict):
 class IndexOptions(Strict):
     """When a risk is wanted: at visits, at events, or on fixed days."""
 
-    visits: tuple[str, ...] = Field(default=(), description="Types of visits (IP, ER, OP ...); *")
+    visits: tuple[str, ...] = Field(default=(), description="Types of visits (IP, ER, OP ...), or `*`")
     event: str | None = Field(default=None, description="Name of an event")
     dates: tuple[date, ...] = Field(default=(), description="Fixed days, for everybody")
-    at: Literal["start", "end"] = Field(default="start", description="Of a visit")
-    hours_after: float = Field(default=0, ge=0, description="Hours from there to the prediction")
+    at: Literal["start", "end"] = Field(default="start", description="Start or end of the visit")
+    hours_after: float = Field(default=0, ge=0, description="Hours from that time to the prediction")
     end_of_day: bool = Field(
         default=True,
-        description="Predict at 23:59 of that day: what happened on it is known, and no outcome",
+        description="Predict at 23:59 of that day: what happens on it is history, never the outcome",
     )
     first_ever: bool = Field(
         default=False, description="Only the person's first such visit or event in the record"
@@ -119,20 +119,20 @@ class IndexOptions(Strict):
         description="Which of a person's index dates that meet all conditions; yearly: the first in each "
         "calendar year",
     )
-    min_history: int = Field(default=0, ge=0, description="Days from the first record, at least")
-    max_history: int | None = Field(default=None, ge=0, description="... and at most")
+    min_history: int = Field(default=0, ge=0, description="Fewest days since the first record")
+    max_history: int | None = Field(default=None, ge=0, description="Most days since the first record")
     age: tuple[float | None, float | None] = Field(
-        default=(None, None), description="Years at the prediction: from, and below"
+        default=(None, None), description="Age in years at the prediction: from, and below"
     )
     sex: tuple[str, ...] = Field(default=(), description="Values of `gender` in demographics")
     since: date | None = Field(default=None, description="First day of a prediction")
     until: date | None = Field(default=None, description="Last day of a prediction")
-    still_in: bool = Field(default=False, description="The visit goes on at the prediction")
+    still_in: bool = Field(default=False, description="The visit has not ended at the prediction")
     having: tuple[str, ...] = Field(
-        default=(), description="Events of which each was recorded until the prediction"
+        default=(), description="Events that all have to be recorded by the prediction"
     )
     without: tuple[str, ...] = Field(
-        default=(), description="Events of which none was recorded until the prediction"
+        default=(), description="Events of which none may be recorded by the prediction"
     )
 
     @model_validator(mode="after")
@@ -154,10 +154,10 @@ class OutcomeOptions(Strict):
     days: tuple[int, int] = Field(
         default=(1, 365), description="Days after the day of the prediction: from, and to"
     )
-    until_discharge: bool = Field(default=False, description="... and to the end of the visit")
-    first_ever: bool = Field(default=False, description="Who had it before is left out")
+    until_discharge: bool = Field(default=False, description="The horizon also ends with the day of discharge")
+    first_ever: bool = Field(default=False, description="Leave out persons who had it before")
     washout: int | None = Field(
-        default=None, ge=1, description="Who had it in so many days before is left out"
+        default=None, ge=1, description="Leave out persons who had it in so many days before"
     )
 
     @model_validator(mode="after")
@@ -174,37 +174,37 @@ class FollowUpOptions(Strict):
 
     ends: Literal["last_record", "end_of_data"] = Field(
         default="last_record",
-        description="Until when a person is followed: the own last record, or that of the data",
+        description="Until when a person is followed: to the person's last record, or to the end of the data",
     )
     incomplete: Literal["censored", "exclude", "negative"] = Field(
         default="censored",
-        description="Followed for less than `outcome.days`: left out unless the outcome was seen "
-        "(censored), left out in any case (exclude), or without the outcome (negative)",
+        description="A person followed for less than `outcome.days` is left out unless the outcome was seen "
+        "(censored), is left out in any case (exclude), or counts as without the outcome (negative)",
     )
     death: Literal["negative", "censored", "exclude", "outcome"] = Field(
         default="censored",
-        description="Death before the end of `outcome.days` and before the outcome: without the "
-        "outcome (negative), the end of the follow-up (censored), left out, or the outcome itself",
+        description="A death before the end of `outcome.days` and before the outcome counts as no outcome "
+        "(negative), as the end of the follow-up (censored), leaves the person out, or is the outcome",
     )
     measured: str | None = Field(
         default=None,
-        description="An event that has to be recorded within `outcome.days`, such as any result of "
-        "the laboratory: who has none of it and no outcome is left out",
+        description="An event, such as any lab result, that has to be recorded within `outcome.days`: "
+        "persons with neither it nor the outcome are left out",
     )
 
 
 class TaskOptions(Strict):
     """A prediction task; a list of them is several outcomes of one model."""
 
-    name: str = Field(pattern=r"^\w+$", description="Of the task, in `labels`")
+    name: str = Field(pattern=r"^\w+$", description="Name of the task, in `labels`")
     source: str = Field(default="", description="Where the definition comes from")
     events: dict[str, EventDefinition] = Field(
-        default_factory=dict, description="What the other parts name: see docs/labels.md"
+        default_factory=dict, description="Events by name, for the other parts: see docs/labels.md"
     )
     merge_hours: float = Field(
-        default=0, ge=0, description="Visits of the same types that are no further apart are one"
+        default=0, ge=0, description="Visits of the same types count as one if they are at most so many hours apart"
     )
-    index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is wanted")
+    index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is predicted")
     outcome: OutcomeOptions = Field(default=OF_THE_FILE, description="What is predicted")
     follow_up: FollowUpOptions = Field(
         default=FollowUpOptions(), description="Who counts as followed"
@@ -214,10 +214,10 @@ class TaskOptions(Strict):
     )
     aces: str | None = Field(
         default=None,
-        description="In place of events, index and outcome: a file of ACES, for --env=meds",
+        description="A task file of ACES in place of events, index and outcome, for --env=meds",
     )
     aces_predicates: str | None = Field(
-        default=None, description="File of the predicates that stand in for those of `aces`"
+        default=None, description="A file of predicates that replace those of `aces`"
     )
 
     def named(self) -> Iterator[tuple[str, str]]:
@@ -326,5 +326,5 @@ class LabelPipelineOptions(Strict):
         "person_id, time",
     )
     min_persons: int = Field(
-        default=10, ge=1, description="Fewest persons of whom a figure or a table says something"
+        default=10, ge=1, description="Fewest persons for anything that a figure or table shows"
     )
