@@ -108,7 +108,7 @@ def row(name: str, entry: dict[str, Any]) -> str:
     nodes = [(pipeline, node) for pipeline in named() for node in pipelines[pipeline].nodes]
     makers = sorted({pipeline for pipeline, node in nodes if name in node.outputs})
     readers = sorted({pipeline for pipeline, node in nodes if name in node.inputs})
-    return f"| `{name}` | {kind} | {', '.join(makers) or '–'} | {', '.join(readers)} |"
+    return f"| `{name}` | {kind} | {', '.join(makers) or '-'} | {', '.join(readers)} |"
 
 
 def kind_of(entry: dict[str, Any]) -> str:

@@ -85,7 +85,8 @@ class FinetuneOptions(FineTuning):
         doc("Fewest persons with and without the outcome for the model card to report on a task"),
     ] = 10
     time_bins: Annotated[
-        tuple[int, ...], doc("Days before the prediction that separate the periods of the count baselines")
+        tuple[int, ...],
+        doc("Days before the prediction that separate the periods of the count baselines"),
     ] = (30, 365)
     probe_shifts: Annotated[
         tuple[int, ...],

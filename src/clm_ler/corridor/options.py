@@ -48,7 +48,8 @@ class PreprocessOptions(LabOptions):
         "codes, for a vocabulary that grows; labs that `fitted_from` lacks are then fitted",
     )
     plausible_years: tuple[int, int] = Field(
-        default=(1901, 2299), description="Dates outside these years, first and last, are placeholders"
+        default=(1901, 2299),
+        description="Dates outside these years, first and last, are placeholders",
     )
     once_a_day: bool | dict[str, bool] = Field(
         default=True,
@@ -113,7 +114,9 @@ class VocabOptions(BaseModel):
         default="train", description="Persons whose tokens are counted"
     )
     vocabulary_size: int = Field(
-        default=160_000, ge=5, description="Largest number of tokens, including the four special ones"
+        default=160_000,
+        ge=5,
+        description="Largest number of tokens, including the four special ones",
     )
     min_count: int = Field(
         default=1, ge=1, description="Fewest occurrences of a token; ages exempt"
@@ -135,5 +138,7 @@ class VocabOptions(BaseModel):
         "next broader code (J45.901, J45.90, J45.9, J45)",
     )
     uncovered_codes: int = Field(
-        default=20, ge=0, description="How many of the most frequent uncovered codes the report lists"
+        default=20,
+        ge=0,
+        description="How many of the most frequent uncovered codes the report lists",
     )

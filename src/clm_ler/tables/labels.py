@@ -43,7 +43,9 @@ class LabelOptions(BaseModel):
     task: str = Field(
         default="task", description="The task's name: a column, or a constant in quotes."
     )
-    num_classes: int = Field(default=2, ge=2, description="Number of classes: labels run from 0 to this minus 1.")
+    num_classes: int = Field(
+        default=2, ge=2, description="Number of classes: labels run from 0 to this minus 1."
+    )
     max_loss: float = Field(
         default=0.0,
         ge=0,

@@ -13,7 +13,8 @@ class ModelOptions:
     """Kind and sizes of a model."""
 
     model_type: Annotated[
-        Literal["clm_ler", "bert", "longformer"], doc("The model of this project, or a published one")
+        Literal["clm_ler", "bert", "longformer"],
+        doc("The model of this project, or a published one"),
     ] = "clm_ler"
     hidden_size: Annotated[int, Ge(2), doc("Width of the model")] = 768
     num_hidden_layers: Annotated[int, Ge(1), doc("Layers")] = 12
@@ -25,9 +26,9 @@ class ModelOptions:
     attention_probs_dropout_prob: Annotated[
         float, Ge(0), Lt(1), doc("Dropout of attention weights; 0 for varlen attention")
     ] = 0.0
-    time_encoding: Annotated[TimeEncoding, doc("How clm_ler sees time; order does not see days")] = (
-        "rope_days"
-    )
+    time_encoding: Annotated[
+        TimeEncoding, doc("How clm_ler sees time; order does not see days")
+    ] = "rope_days"
     rope_theta: Annotated[float, Gt(0), doc("Base of the rotary wavelengths")] = 10_000.0
     bin_loss_weight: Annotated[
         float, Ge(0), doc("Weight of masked lab bins in the loss; 0: no bin head")

@@ -31,7 +31,9 @@ Integers = npt.NDArray[np.integer]
 class MlmOptions:
     """How tokens are masked (Devlin et al. 2019, section 3.1)."""
 
-    prediction_fraction: Annotated[float, Gt(0), Lt(1), doc("Share of the tokens that are targets")] = 0.15
+    prediction_fraction: Annotated[
+        float, Gt(0), Lt(1), doc("Share of the tokens that are targets")
+    ] = 0.15
     masking_fraction: Annotated[
         float, Ge(0), Le(1), doc("Share of the targets that becomes [MASK]")
     ] = 0.8
@@ -43,7 +45,9 @@ class MlmOptions:
         float,
         Ge(0),
         Le(1),
-        doc("For the objective mlm: share of the other labs whose bin alone is masked and predicted"),
+        doc(
+            "For the objective mlm: share of the other labs whose bin alone is masked and predicted"
+        ),
     ] = 0.5
 
 

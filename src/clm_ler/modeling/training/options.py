@@ -30,7 +30,9 @@ class TrainingOptions:
         float, Ge(0), doc("Weight decay of matrices; never of norms, embeddings and biases")
     ] = 0.001
     max_grad_norm: Annotated[float, Ge(0), doc("Gradients are clipped to this norm")] = 1.0
-    bf16: Annotated[bool | None, doc("Half precision; null: if the device has it, as GPUs do")] = None
+    bf16: Annotated[bool | None, doc("Half precision; null: if the device has it, as GPUs do")] = (
+        None
+    )
     fp16: Annotated[bool, doc("The older half precision, for older GPUs")] = False
     attention: Annotated[
         Literal["auto", "sdpa", "varlen"],
@@ -46,12 +48,18 @@ class TrainingOptions:
         Gt(0),
         doc("Steps between evaluations, each with a checkpoint; below 1 a share of all steps"),
     ] = 3000
-    eval_persons: Annotated[int, Ge(1), doc("Largest number of persons of a split that is evaluated")] = 10_000
-    logging_steps: Annotated[float, Gt(0), doc("Steps between logged losses; below 1 a share of all steps")] = 250
+    eval_persons: Annotated[
+        int, Ge(1), doc("Largest number of persons of a split that is evaluated")
+    ] = 10_000
+    logging_steps: Annotated[
+        float, Gt(0), doc("Steps between logged losses; below 1 a share of all steps")
+    ] = 250
     early_stopping_patience: Annotated[
         int, Ge(1), doc("Evaluations without a better eval_loss before it stops")
     ] = 30
-    early_stopping_delay: Annotated[float, Ge(0), doc("Epochs before evaluations count for this")] = 0
+    early_stopping_delay: Annotated[
+        float, Ge(0), doc("Epochs before evaluations count for this")
+    ] = 0
     save_total_limit: Annotated[int, Ge(1), doc("Checkpoints kept, the best included")] = 2
 
 
@@ -107,9 +115,7 @@ class FineTuning:
     hidden_dropout_prob: Annotated[
         float | None, Ge(0), Lt(1), doc("Dropout; null: as in pre-training")
     ] = None
-    eval_step_fraction: Annotated[
-        float, Gt(0), doc("Share of an epoch between evaluations")
-    ] = 0.5
+    eval_step_fraction: Annotated[float, Gt(0), doc("Share of an epoch between evaluations")] = 0.5
     early_stopping_patience: Annotated[
         int, Ge(1), doc("Evaluations without a better AUROC before it stops")
     ] = 3

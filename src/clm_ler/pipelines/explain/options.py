@@ -11,14 +11,13 @@ class ExplainOptions(BaseModel):
     task: str | None = Field(
         None, description="The task to explain, if the model has several; null: its first"
     )
-    label: PositiveInt = Field(
-        1, description="The class to explain, if the task has several"
-    )
+    label: PositiveInt = Field(1, description="The class to explain, if the task has several")
     samples: PositiveInt = Field(
         500, description="Test samples to explain, evenly spaced among all"
     )
     checked: NonNegativeInt = Field(
-        100, description="Of these, samples whose tokens are deleted and inserted to check the order"
+        100,
+        description="Of these, samples whose tokens are deleted and inserted to check the order",
     )
     occluded: NonNegativeInt = Field(
         20, description="Of these, samples whose tokens are taken away one by one"
@@ -27,7 +26,9 @@ class ExplainOptions(BaseModel):
         12, description="Number of labs, those that weigh most, that are moved from bin to bin"
     )
     min_persons: int = Field(
-        10, ge=1, description="Fewest persons for a token to have a row of its own; others are put together"
+        10,
+        ge=1,
+        description="Fewest persons for a token to have a row of its own; others are put together",
     )
     person: str | None = Field(
         None,

@@ -102,11 +102,15 @@ class EventDefinition(Strict):
 class IndexOptions(Strict):
     """When a risk is wanted: at visits, at events, or on fixed days."""
 
-    visits: tuple[str, ...] = Field(default=(), description="Types of visits (IP, ER, OP ...), or `*`")
+    visits: tuple[str, ...] = Field(
+        default=(), description="Types of visits (IP, ER, OP ...), or `*`"
+    )
     event: str | None = Field(default=None, description="Name of an event")
     dates: tuple[date, ...] = Field(default=(), description="Fixed days, for everybody")
     at: Literal["start", "end"] = Field(default="start", description="Start or end of the visit")
-    hours_after: float = Field(default=0, ge=0, description="Hours from that time to the prediction")
+    hours_after: float = Field(
+        default=0, ge=0, description="Hours from that time to the prediction"
+    )
     end_of_day: bool = Field(
         default=True,
         description="Predict at 23:59 of that day: what happens on it is history, never the outcome",
@@ -120,7 +124,9 @@ class IndexOptions(Strict):
         "calendar year",
     )
     min_history: int = Field(default=0, ge=0, description="Fewest days since the first record")
-    max_history: int | None = Field(default=None, ge=0, description="Most days since the first record")
+    max_history: int | None = Field(
+        default=None, ge=0, description="Most days since the first record"
+    )
     age: tuple[float | None, float | None] = Field(
         default=(None, None), description="Age in years at the prediction: from, and below"
     )
@@ -154,7 +160,9 @@ class OutcomeOptions(Strict):
     days: tuple[int, int] = Field(
         default=(1, 365), description="Days after the day of the prediction: from, and to"
     )
-    until_discharge: bool = Field(default=False, description="The horizon also ends with the day of discharge")
+    until_discharge: bool = Field(
+        default=False, description="The horizon also ends with the day of discharge"
+    )
     first_ever: bool = Field(default=False, description="Leave out persons who had it before")
     washout: int | None = Field(
         default=None, ge=1, description="Leave out persons who had it in so many days before"
@@ -202,7 +210,9 @@ class TaskOptions(Strict):
         default_factory=dict, description="Events by name, for the other parts: see docs/labels.md"
     )
     merge_hours: float = Field(
-        default=0, ge=0, description="Visits of the same types count as one if they are at most so many hours apart"
+        default=0,
+        ge=0,
+        description="Visits of the same types count as one if they are at most so many hours apart",
     )
     index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is predicted")
     outcome: OutcomeOptions = Field(default=OF_THE_FILE, description="What is predicted")
