@@ -77,7 +77,7 @@ def check_packages() -> Iterator[Finding]:
                 WRONG, "packages", f"{one.name} is {found or 'missing'}, {one} is needed: {told}"
             )
     if not unfit:
-        yield Finding(OK, "packages", f"all {len(wanted)} are as the project needs them")
+        yield Finding(OK, "packages", f"all {len(wanted)} have versions that the project accepts")
 
 
 def check_torch() -> Finding:
@@ -96,7 +96,11 @@ def check_memory(limit: str, there: float) -> Finding:
     """Compare the engine's limit with the memory of the machine, in bytes."""
     told = f"memory_limit {limit} of {there / GB:.1f} GB"
     if bytes_of(limit) > 0.8 * there:
-        return Finding(LOOK, "memory", f"{told}: leave a fifth to others, --params=memory_limit=")
+        return Finding(
+            LOOK,
+            "memory",
+            f"{told}: leave a fifth to other programs, with --params=memory_limit=SIZE",
+        )
     return Finding(OK, "memory", told)
 
 
@@ -138,7 +142,7 @@ def check_tables(
         if table is None and name in made:
             yield Finding(OK, name, "not there yet: a plain run makes it")
         elif table is None:
-            text = f"nothing is at {place}: put it there, or leave {name} out of preprocess.tables"
+            text = f"there is nothing at {place}: put it there, or leave {name} out of preprocess.tables"
             yield Finding(WRONG, name, text)
         else:
             yield _read(name, table, options)

@@ -35,7 +35,7 @@ def summary_rows():
 def test_each_model_has_its_values_by_number_of_labels():
     told = describe_ehrshot(ibis.memtable(summary_rows()))
     assert told == (
-        "EHRSHOT macro AUROC at 8, all labels a class: clm_ler 0.600 0.700; "
+        "EHRSHOT macro AUROC at 8, all labels per class: clm_ler 0.600 0.700; "
         "hidden state (not reachable) - 0.900; windowed 0.550 -"
     )
 
@@ -64,9 +64,9 @@ def verdict_rows():
 
 def test_the_verdict_is_against_the_strongest_that_counts():
     assert describe_verdict(ibis.memtable(verdict_rows())) == (
-        "EHRSHOT verdict: clm_ler beats counting at 8, 32 labels a class: "
-        "+0.030 [+0.010, +0.050] to windowed, +0.020 [+0.010, +0.030] to windowed; "
-        "is beaten by counting at all labels a class: -0.020 [-0.030, -0.010] to count"
+        "EHRSHOT verdict: clm_ler beats counts at 8, 32 labels per class: "
+        "+0.030 [+0.010, +0.050] against windowed, +0.020 [+0.010, +0.030] against windowed; "
+        "is beaten by counts at all labels per class: -0.020 [-0.030, -0.010] against count"
     )
 
 
@@ -125,7 +125,7 @@ def test_the_last_lines_say_what_got_a_token_and_why_the_rest_did_not():
         ("lab_tokens", "lab", "not a number", 80),
     )
     assert describe_losses(cutflow, losses) == [
-        "patient: 3 rows have no id, and are lost",
+        "patient: 3 rows without an id are lost",
         "codes: 98.0% of 100 rows have a token; lost: 'no code' 2",
         "labs: 46.0% of 2,000 rows have a token; lost: 'no unit' 900, 'before birth' 100, "
         "'not a number' 80",

@@ -53,8 +53,8 @@ def start_session(options: Mapping[str, Any]) -> None:
     session = SparkSession.builder.appName("clm-ler").config(map=options).getOrCreate()
     if ignored := _ignored(session, options):
         logger.warning(
-            "This process has a Spark session already, and these settings of spark.yml have no effect on "
-            "it: %s. Stop it first (spark.stop()) to have them.",
+            "This process already has a Spark session, on which these settings of spark.yml have no "
+            "effect: %s. To apply them, stop it first (spark.stop()).",
             ", ".join(ignored),
         )
     require_package(session)

@@ -48,7 +48,7 @@ def lock_folder(folder: Path) -> FileLock:
 def _refusal(folder: Path) -> str:
     holder = read_json(folder / HOLDER) or dict.fromkeys(("host", "process", "user", "since"), "?")
     return (
-        f"{folder} is in use since {holder['since']}, by process {holder['process']} of "
+        f"{folder} is in use since {holder['since']} by process {holder['process']} of "
         f"{holder['user']} on {holder['host']}: wait until it ends, end it, or give another "
         "--params=storage=DIR."
     )

@@ -41,7 +41,7 @@ class SummaryHooks:
         pages = [name for name in ("report", "site_report") if name in written]
         lines += [f"all of it on one page  ({_place(catalog[name])})" for name in pages]
         if lines and not pages and not {"kit", "predictions"} & written:
-            lines.append("kedro run --pipelines=report makes one page of all of it")
+            lines.append("kedro run --pipelines=report puts all of it on one page")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
 
@@ -71,7 +71,7 @@ def describe_pretraining(metrics: dict[str, Any]) -> str:
     split = "test" if "test" in metrics else "valid"
     measured = metrics[split]
     unigram = measured["baselines"]["unigram"]["accuracy"]["top1"]
-    return f"masked codes right: {measured['accuracy']['top1']:.1%}, by unigram {unigram:.1%}"
+    return f"masked codes: {measured['accuracy']['top1']:.1%} right, unigram baseline {unigram:.1%}"
 
 
 def describe_finetuning(metrics: dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def describe_losses(cutflow: ir.Table, loss_ledger: ir.Table) -> list[str]:
         if row["step"] in ("read", "lab_tokens") and row["table"] != "patient":
             lost[row["table"] == "lab"][row["reason"]] += row["rows"]
     lines = [
-        f"{row['table']}: {row['rows']:,} rows have no id, and are lost"
+        f"{row['table']}: {row['rows']:,} rows without an id are lost"
         for row in losses
         if row["reason"] == NO_PERSON
     ]
@@ -199,11 +199,11 @@ def describe_ehrshot(summary: Any) -> str:
         f"{NAMES.get(model, model)} {' '.join('-' if value != value else f'{value:.3f}' for value in row)}"
         for model, *row in wide.itertuples()
     )
-    return f"EHRSHOT macro AUROC at {_named(shots)} labels a class: {values}"
+    return f"EHRSHOT macro AUROC at {_named(shots)} labels per class: {values}"
 
 
 def describe_verdict(verdict: Any) -> str:
-    """Return whether model and hybrid beat the best opponent that counts, by number of labels."""
+    """Return whether model and hybrid beat the best baseline of counts, by number of labels."""
     rows = verdict.filter(
         (verdict.scope == "macro") & verdict.other_model.isin(list(COUNTING))
     ).to_pandas()
@@ -218,10 +218,10 @@ def _words(model: str, rows: pd.DataFrame) -> str:
     ordered = rows.sort_values("k", key=lambda shots: shots.map(_order_of))
     for word, part in ordered.groupby("verdict", sort=False):
         differences = ", ".join(
-            f"{row.difference:+.3f} [{row.lower:+.3f}, {row.upper:+.3f}] to {row.other_model}"
+            f"{row.difference:+.3f} [{row.lower:+.3f}, {row.upper:+.3f}] against {row.other_model}"
             for row in part.itertuples()
         )
-        found.append(f"{word} counting at {_named(part['k'])} labels a class: {differences}")
+        found.append(f"{word} counts at {_named(part['k'])} labels per class: {differences}")
     return f"{model} {'; '.join(found)}"
 
 

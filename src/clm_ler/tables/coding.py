@@ -94,8 +94,8 @@ def _warn_of_systems(found: pa.Table, own: Mapping[str, str]) -> None:
         if names:
             logger.warning(
                 "%d code systems of %d rows %s: see vocabulary_report, tokens_per_system. Name them in "
-                "preprocess.code_systems, as they are if they are right; their tokens are of systems of "
-                "their own.",
+                "preprocess.code_systems, or as themselves if they are right; until then each is a system "
+                "of its own.",
                 len(names),
                 sum(rows[name] for name in names),
                 kind,

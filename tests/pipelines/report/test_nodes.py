@@ -237,7 +237,7 @@ def test_the_verdict_does_not_flatter():
             ["pretrain_metrics", "pretrain_curves"],
             "Nothing can be said of its use for a prediction",
         ),
-        (["ehrshot_verdict"], "does not beat counting in 1 of 1 comparisons"),
+        (["ehrshot_verdict"], "does not beat counts of codes in 1 of 1 comparisons"),
         (["cutflow"], "Nothing was trained yet"),
         ([], "Nothing was trained yet"),
     ],
@@ -246,6 +246,13 @@ def test_each_part_alone_makes_a_page(names, said):
     made = everything()
     artifacts = dict.fromkeys(made) | {name: made[name] for name in names}
     assert said in Page(page(**artifacts)).text
+
+
+def test_all_labels_are_called_so():
+    verdict = ibis.memtable([VERDICT[0] | {"k": -1}])
+    text = Page(page(**dict.fromkeys(everything()) | {"ehrshot_verdict": verdict})).text
+    assert "at all labels per class" in text
+    assert "-1" not in text
 
 
 def test_the_page_needs_no_network_and_tells_of_no_machine():

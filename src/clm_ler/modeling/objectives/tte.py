@@ -68,16 +68,10 @@ class TteOptions:
     event_edges: Annotated[
         tuple[int, ...], doc("Days at which the pieces of constant hazard begin; the first is 0")
     ] = EVENT_EDGES
-    event_rank: Annotated[
-        int, Ge(1), doc("Size of the vectors whose products are the log hazards")
-    ] = 32
-    mlm_weight: Annotated[float, Gt(0), doc("Weight of masked language modelling in mlm+tte")] = 0.3
-    next_bin_weight: Annotated[
-        float, Ge(0), doc("Weight of the next bin of each lab within a year")
-    ] = 1.0
-    visit_weight: Annotated[
-        float, Ge(0), doc("Weight of the time and number of the next visits")
-    ] = 0.2
+    event_rank: Annotated[int, Ge(1), doc("Size of the vectors whose products are hazards")] = 32
+    mlm_weight: Annotated[float, Gt(0), doc("Weight of masked tokens in mlm+tte")] = 0.3
+    next_bin_weight: Annotated[float, Ge(0), doc("Weight of the next bins of labs")] = 1.0
+    visit_weight: Annotated[float, Ge(0), doc("Weight of the next visits")] = 0.2
 
     def check_edges(self) -> None:
         """Refuse edges that are no rising days from 0."""

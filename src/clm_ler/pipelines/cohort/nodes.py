@@ -14,7 +14,7 @@ ChunkTable = Callable[[CohortOptions, int, int], pa.Table]
 
 
 def simulate_patients(options: CohortOptions, seed: int) -> pa.RecordBatchReader:
-    """Return the patients: who they are, one row each."""
+    """Return the patients, one row each."""
     return _stream(hospital.patient_table, options, seed)
 
 
@@ -64,7 +64,7 @@ def simulate_causes() -> pa.Table:
 
 
 def simulate_code_names() -> pa.Table:
-    """Return what the codes are called."""
+    """Return the names of the codes."""
     return causes.code_names()
 
 
@@ -85,7 +85,7 @@ def simulate_ehrshot_splits(options: CohortOptions, seed: int) -> pa.Table:
 def simulate_ehrshot_benchmark(
     options: CohortOptions, seed: int
 ) -> tuple[dict[str, pa.Table], dict[str, dict], pa.Table]:
-    """Return the 15 tasks: labels and few-shot drawings by task, and the true probabilities."""
+    """Return the 15 tasks: labels and few-shot draws by task, and the true probabilities."""
     benchmark = draw_benchmark(options.ehrshot, seed)
     return benchmark.labels, benchmark.shots, benchmark.truth
 

@@ -55,10 +55,10 @@ MOMENT = ["person_id", "prediction_time"]
 def find_seen_events(
     ehrshot_samples: ir.Table, ehrshot_sequences: ir.Table, options: EhrshotOptions
 ) -> ir.Table:
-    """Return what each person's sequence shows at each prediction time of the wanted tasks.
+    """Return how much of each person's sequence is seen at each prediction time of the wanted tasks.
 
-    Only events that start at the prediction time or before are seen. Of a person without any, nothing
-    is: the baseline would tell the age at the first event, which is yet to come.
+    Only events that start at or before the prediction time are seen. Of a person without any, nothing
+    is seen: the baseline would reveal the age at the first event, which is yet to come.
 
     Returns:
         person_id, prediction_time, n_positions (how many leading positions are seen) and
@@ -112,10 +112,10 @@ def embed_untrained(
     options: EhrshotOptions,
     seed: int,
 ) -> ir.Table:
-    """Return what :func:`embed_samples` does, of a model that has learned nothing.
+    """Return the embeddings of a model with random weights, see :func:`embed_samples`.
 
-    It has the sizes of the pre-trained one, knows which codes are labs, and has random weights. Where
-    nobody asks for it, no row.
+    It has the sizes of the pre-trained one, and knows which codes are labs. No row unless
+    ``options.models`` names it.
     """
     wanted = ehrshot_seen if options.models.get("untrained") else ehrshot_seen.limit(0)
     with torch.random.fork_rng(devices=[]):
@@ -186,7 +186,7 @@ def choose_classifiers(
     ehrshot_other_cells: Mapping[str, ir.Table],
     ehrshot_other_choices: Mapping[str, ir.Table],
 ) -> pa.RecordBatchReader:
-    """Return what validation chooses of the cells, and what other runs have chosen, as further cells.
+    """Return the heads and hybrids that are best on validation, here and in other runs, as further cells.
 
     The head ``best`` of each model that has several, and the model ``hybrid``: of the model,
     windowed features, the mean of their ranks, and trees on both. The model of each other run
@@ -256,7 +256,7 @@ def judge_model(
     ehrshot_samples: ir.Table,
     options: EhrshotOptions,
 ) -> ir.Table:
-    """Return the model and the hybrid against each opponent: see :mod:`.verdict`."""
+    """Return the model and the hybrid against each baseline: see :mod:`.verdict`."""
     cells = verdict.headline_cells(ehrshot_cells.union(ehrshot_choices))
     test = ehrshot_samples.filter(_.split == "test")
     return ibis.memtable(verdict.compare_with_opponents(cells, test, [*options.beside]))
@@ -269,7 +269,7 @@ def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:
 
 
 def plot_results(ehrshot_summary: ir.Table, ehrshot_verdict: ir.Table) -> list[go.Figure]:
-    """Return AUROC over shots by group and by task, the model against its opponents, and the table."""
+    """Return AUROC over shots by group and by task, differences to the baselines, and the table."""
     # A stored table has no order of its own, and that of the traces should not change.
     summary = ehrshot_summary.order_by(_.source != results.THIS_RUN, *results.SUMMARY_KEY)
     verdict_rows = ehrshot_verdict.order_by(*ehrshot_verdict.columns).to_pandas()

@@ -7,7 +7,7 @@ from clm_ler.tables.coding import complete_translations
 
 
 def adopt_splits(ehrshot_person_splits: ir.Table) -> ir.Table:
-    """Return the benchmark's splits as those that ``split`` has to keep to."""
+    """Return the benchmark's splits, as the ``predefined_splits`` of ``split``."""
     return ehrshot_person_splits
 
 

@@ -155,7 +155,7 @@ def _rows(
 def summarise_contributions(
     contributions: ir.Table, code_names: ir.Table | None, options: ExplainOptions
 ) -> ir.Table:
-    """Return what each token adds on average: a row a token, the heaviest first.
+    """Return what each token adds on average, a row per token, the heaviest first.
 
     ``weight`` is the mean absolute contribution to a sample, over all samples, ``raises`` the mean of
     those that have the token; ``of_code``, ``of_bin`` and ``of_day`` are the channels' parts of it.
@@ -202,7 +202,7 @@ def vary_labs(
     contribution_summary: ir.Table,
     options: ExplainOptions,
 ) -> ir.Table:
-    """Return the mean risk with the last result of a lab in each bin, all else as it was.
+    """Return the mean risk with the last result of a lab in each bin, all else unchanged.
 
     The labs are those that weigh most, with results in at least ``min_persons`` samples' windows.
     """

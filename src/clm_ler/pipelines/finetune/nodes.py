@@ -54,7 +54,7 @@ SCORES = pa.schema(
 
 
 def usable_samples(sample_candidates: ir.Table, options: FinetuneOptions) -> ir.Table:
-    """Return the samples that see an event: see ``tables.labels.usable_samples``."""
+    """Return the samples that see at least one event: see ``tables.labels.usable_samples``."""
     return label_tables.usable_samples(sample_candidates, options.labels)
 
 
@@ -259,10 +259,10 @@ def train_hybrid(
     options: FinetuneOptions,
     seed: int,
 ) -> tuple[Hybrid, ir.Table]:
-    """Return the best of the fine-tuned model, windowed features and both, and what it predicts.
+    """Return the hybrid of the fine-tuned model and windowed features, and its predictions.
 
     It is fitted on the train samples and chosen on the valid ones, see ``modeling.training.hybrid``.
-    Where ``options.head`` does not ask for it, it has no outputs and predicts nothing.
+    Unless ``options.head`` asks for it, it has no outputs and predicts nothing.
     """
     if options.head != "hybrid":
         return Hybrid(), ibis.memtable(SCORES.empty_table())

@@ -77,7 +77,7 @@ def find_task_codes(
     tasks: Tasks | None,
     reading: PreprocessOptions,
 ) -> ir.Table:
-    """Return the codes that the tasks mean: see ``tables.tasks.codes.find_codes``.
+    """Return the codes that the tasks name: see ``tables.tasks.codes.find_codes``.
 
     Raises:
         ValueError: If a task cannot come to anything with these records.
@@ -129,7 +129,7 @@ def label_index_dates(
 def describe_labels(
     task_candidates: ir.Table, tasks: Tasks | None, options: LabelPipelineOptions
 ) -> tuple[ir.Table, ir.Table]:
-    """Return how index dates were counted down, and how often the outcome is.
+    """Return how many index dates each reason drops, and how frequent the outcome is.
 
     Raises:
         ValueError: If labels contradict each other or are too few.

@@ -47,7 +47,7 @@ OWN_ID = pa.field("own_id", pa.string())
 
 
 def mark_new(new_demographics: ir.Table, prediction_times: ir.Table | None) -> ir.Table:
-    """Return ``person_id, split`` of those who are asked about; they belong to no split."""
+    """Return ``person_id, split`` of the persons to predict; they belong to no split."""
     persons = new_demographics
     if prediction_times is not None:
         persons = persons.semi_join(persons_asked(prediction_times), "person_id")
@@ -60,7 +60,7 @@ def export_predictions(
     hybrid_predictions: ir.Table,
     options: PreprocessOptions,
 ) -> ir.Table:
-    """Return the predictions in the form of MEDS: see ``tables.meds.meds_predictions``."""
+    """Return the predictions in the schema of meds-evaluation: see ``tables.meds.meds_predictions``."""
     return meds_predictions(prediction_times, predictions, hybrid_predictions, options.time_zone)
 
 
@@ -104,7 +104,7 @@ def predict_hybrid(
     hybrid: Hybrid | None,
     options: PreprocessOptions,
 ) -> pa.RecordBatchReader:
-    """Return the same of the hybrid of model and windowed features; no row where none was trained.
+    """Return the same for the hybrid of model and windowed features; no row if none was trained.
 
     Raises:
         ValueError: If model, tokenizer and hybrid are not of one training.
@@ -129,7 +129,7 @@ def asked_samples(
     prediction_times: ir.Table | None,
     options: PreprocessOptions,
 ) -> tuple[Samples, pa.Table]:
-    """Return what is predicted from, and of whom, and when: every person now, or at the times given."""
+    """Return the samples to predict, and whose they are: every person now, or at the times given."""
     if prediction_times is None:
         rows, ends = np.arange(len(store)), store.lengths
         days = last_visible_days(store, rows, ends)

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 def fit_targets(
     encoded_sequences: pa.Table, tokenizer: PreTrainedTokenizerBase, options: PretrainOptions
 ) -> ir.Table:
-    """Return what the objective predicts beyond the tokens themselves, and the labs, of the train split.
+    """Return what the objective predicts besides masked tokens, and the labs, from the train split.
 
     Returns:
         ``target`` (the token), ``token_id``, ``kind`` (``code``, ``low``, ``high``: when the code, or the

@@ -8,7 +8,7 @@ from clm_ler.corridor.page.numbers import Artifacts, Numbers
 
 
 def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
-    """Say in three sentences what was found, whether it beats the opponents, and what is doubtful."""
+    """Say in three sentences what was found, whether it beats the baselines, and what is doubtful."""
     told = told_tasks(data, numbers.min_persons)
     if told:
         said: list[Markup | str] = [
@@ -68,7 +68,7 @@ def _judged(lower: float, upper: float) -> str:
     ('compatible with right ones', 'too uncertain to be judged', 'too extreme')
     """
     if lower > 1:
-        return "too timid"
+        return "not extreme enough"
     if upper < 1:
         return "too extreme"
     return "compatible with right ones" if lower > 0 else "too uncertain to be judged"
@@ -85,19 +85,19 @@ def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
     worst, row = min(counting, key=lambda item: item[1]["difference"])
     lost = sum(row["verdict"] != "beats" for _n, row in counting)
     said = (
-        f"The model does <strong>not</strong> beat counting in {lost} of {len(counting)} comparisons."
+        f"The model does <strong>not</strong> beat counts of codes in {lost} of {len(counting)} comparisons."
         if lost
-        else f"The model beats counting in all {len(counting)} comparisons of the mean AUROC."
+        else f"The model beats counts of codes in all {len(counting)} comparisons of the mean AUROC."
     )
     path = f"ehrshot_verdict/{worst}"
     return [
-        Markup("On the benchmark, {} was compared with what counting reaches.").format(
+        Markup("On the benchmark, {} was compared with baselines that count codes.").format(
             row["model"]
         ),
         Markup(said),
-        Markup("The least favourable is {} at {} labels a class: {} ({} to {}).").format(
+        Markup("The least favourable is {} at {} labels per class: {} ({} to {}).").format(
             row["other_model"],
-            numbers.value(f"{path}/k", "d"),
+            shots(data, numbers, worst),
             *(numbers.value(f"{path}/{name}", "+.3f") for name in ("difference", "lower", "upper")),
         ),
     ]
@@ -111,9 +111,15 @@ def _of_pretraining(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
     )
     return [
         first,
-        "It was not yet fine-tuned or compared with counting.",
+        "It was not yet fine-tuned or compared with counts of codes.",
         "Nothing can be said of its use for a prediction.",
     ]
+
+
+def shots(data: Artifacts, numbers: Numbers, row: int) -> Markup | str:
+    """Return the labels per class of a row of the benchmark's verdict."""
+    every = data["ehrshot_verdict"][row]["k"] < 0
+    return "all" if every else numbers.value(f"ehrshot_verdict/{row}/k", "d")
 
 
 def told_tasks(data: Artifacts, min_persons: int) -> list[str]:

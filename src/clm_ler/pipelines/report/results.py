@@ -49,9 +49,9 @@ def _opponents(report: Artifacts, numbers: Numbers, path: str, task: str) -> Tab
     ]
     if "best_reachable_auroc" in report:
         best = numbers.estimate(f"{path}/best_reachable_auroc")
-        rows.append(["best that can be reached (simulated)", best, ""])
+        rows.append(["best reachable (true probabilities)", best, ""])
     head = ["", "AUROC", "model minus this"]
-    return Table(f"{task}: the model and its opponents", head, rows)
+    return Table(f"{task}: the model and its baselines", head, rows)
 
 
 def _measures(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from clm_ler.corridor.page.numbers import DASH, Artifacts, Numbers, as_data
 from clm_ler.corridor.page.parts import Row, Section, Table
 from clm_ler.pipelines.report.explanations import explanations
-from clm_ler.pipelines.report.finding import find_out
+from clm_ler.pipelines.report.finding import find_out, shots
 from clm_ler.pipelines.report.results import results
 from clm_ler.pipelines.report.tripod import checklist
 
@@ -135,7 +135,7 @@ def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:
         for split, systems in data[path]["coverage"].items()
         if "all" in systems
     ]
-    table = Table("What it covers", ["split", "persons", "tokens", "of them known"], rows)
+    table = Table("What it covers", ["split", "persons", "tokens", "share known"], rows)
     return Section("Vocabulary", [said], [table], ["vocabulary_figure"])
 
 
@@ -163,7 +163,7 @@ def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
         ]
         for split in splits
     ]
-    head = ["split", "persons", "loss", "masked codes right", "among the first ten"]
+    head = ["split", "persons", "loss", "masked codes: top-1 accuracy", "top-10"]
     table = Table("How well the pre-trained model predicts", head, rows)
     return Section("Pre-training", tables=[table], figures=["pretrain_curves"])
 
@@ -173,7 +173,7 @@ def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
         [
             row["model"],
             row["other_model"],
-            numbers.value(f"ehrshot_verdict/{n}/k", "d"),
+            shots(data, numbers, n),
             *(numbers.value(f"ehrshot_verdict/{n}/{name}") for name in ("auroc", "other_auroc")),
             *(
                 numbers.value(f"ehrshot_verdict/{n}/{name}", "+.3f")
@@ -184,8 +184,8 @@ def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
         for n, row in enumerate(data["ehrshot_verdict"])
         if row["scope"] == "macro" and row["persons"] >= numbers.min_persons
     ]
-    head = ["model", "opponent", "labels a class", "AUROC", "opponent's", "difference"]
-    head += ["from", "to", "it ... the opponent"]
+    head = ["model", "baseline", "labels per class", "AUROC", "baseline's", "difference"]
+    head += ["from", "to", "verdict"]
     table = Table("Mean AUROC over the groups of tasks", head, rows)
     figures = [f"ehrshot_figure_{name}" for name in ("groups", "tasks", "differences")]
     return Section("Benchmark", tables=[table], figures=figures)
@@ -210,7 +210,7 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
         if name != "labels"
     ]
     rows += [
-        [f"{name} known later than a prediction", numbers.count(f"{path}/known_later/{name}")]
+        [f"{name} known only after a prediction", numbers.count(f"{path}/known_later/{name}")]
         for name in report.get("known_later", {})  # which reports of earlier versions lack
     ]
     said: list[Markup | str] = list(report["warnings"]) or ["No warnings."]

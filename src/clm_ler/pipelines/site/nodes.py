@@ -27,7 +27,7 @@ RECALIBRATED = {"intercept": "risk_intercept", "intercept and slope": "risk_inte
 def add_translations(
     code_translations: ir.Table, kit_translations: ir.Table | None, source_codes: ir.Table
 ) -> ir.Table:
-    """Return the tokens of the site's codes: those that were found here, of other codes the kit's."""
+    """Return the tokens of the site's codes: those found here, else the kit's."""
     found = code_translations.select(TRANSLATIONS)
     if kit_translations is not None:
         codes = source_codes.select(source_system=_.system, source_code=_.code)
@@ -47,13 +47,13 @@ def find_labels(
     options: FinetuneOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
-    """Return ``person_id, prediction_time, label, task``; no row where the site has no labels.
+    """Return ``person_id, prediction_time, label, task``; no row if the site has no labels.
 
     The index dates that ``label`` has found here come before ``raw_labels``. Where a label has no time, it is
     that of the person's last event.
     """
     if raw_labels is None and task_candidates is None:
-        logger.info("There are no labels: everybody is predicted, and nothing is evaluated.")
+        logger.info("There are no labels: risks are predicted for everybody, and not evaluated.")
         return ibis.memtable([], schema=LABELS)
     defined = tasks if task_candidates is not None else None
     labels = select_labels(raw_labels, task_candidates, person_ids, defined, options, reading)
@@ -82,7 +82,7 @@ def last_events(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
 
 
 def count_tokens(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
-    """Return of how many persons each token of the kit is here, without lab bins: ``system, code, persons``."""
+    """Return how many persons have each token of the kit here, without lab bins: ``system, code, persons``."""
     rows = ibis.union(
         *(table.select("person_id", "system", "code") for table in (coded_events, lab_events))
     )

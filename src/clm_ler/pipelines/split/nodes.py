@@ -16,11 +16,12 @@ def assign_splits(
     person_ids: ir.Table,
     options: SplitOptions,
 ) -> ir.Table:
-    """Return each person's split, with the own id where ids are no numbers.
+    """Return each person's split, with the own id where ids are not numbers.
 
     A predefined table decides alone; persons whom it does not list have no split. Otherwise persons of
-    ``test_regions`` are test, and of the others the MD5 digest of the salted person_id decides. Persons on whom another run was pre-trained are only in
-    train, and the others are dealt out so that the ratios hold over all persons.
+    ``test_regions`` are test, and for the others the MD5 digest of the salted person_id decides. Persons
+    on whom another run was pre-trained are only in train, and the others are divided so that the ratios
+    hold over all persons.
 
     Raises:
         ValueError: If the predefined table puts a person in two splits or names an unknown one, if it or

@@ -41,7 +41,7 @@ def extract_links(umls_rel: ir.Table | None, options: TranslationOptions) -> ir.
 def name_codes(
     source_codes: ir.Table, tokenizer: PreTrainedTokenizerBase, options: TranslationOptions
 ) -> tuple[ir.Table, ir.Table]:
-    """Return the data's codes and the vocabulary's in one naming: ``system`` and ``code``."""
+    """Return the data's codes and the vocabulary's under UMLS's names of systems: ``system`` and ``code``."""
     tokens = vocabulary_codes(tokenizer.get_vocab())
     dropped = [
         (source_codes.system.upper() == system)
@@ -91,7 +91,7 @@ def find_candidates(
     tokenizer: PreTrainedTokenizerBase,
     options: TranslationOptions,
 ) -> ir.Table:
-    """Return every token that each code of the data may become, with the method that leads there.
+    """Return the candidate tokens of each code of the data, with the method that finds each.
 
     Columns: ``source_system``, ``source_code``, ``vocab_token``, ``method``, ``rank`` (the
     method's place in the order of preference, from 1), ``distance`` (within the method) and

@@ -129,14 +129,14 @@ def _warn(conversions: list[dict]) -> None:
     odd = [row for row in conversions if row["suspicious"]]
     if lost:
         logger.warning(
-            "%d units of labs cannot be converted (%d results on the fitted persons): see "
-            "unit_conversions, and preprocess.units to teach them.",
+            "%d units of labs cannot be converted (%d results of the fitted persons): see "
+            "unit_conversions, and add them by preprocess.units.",
             len(lost),
             sum(row["n"] for row in lost),
         )
     if odd:
         logger.warning(
-            "%d units of labs hold values far from those in the base unit, as if mislabelled: see "
+            "%d units of labs have values far from those in the base unit, as if mislabelled: see "
             "'suspicious' in unit_conversions.",
             len(odd),
         )
