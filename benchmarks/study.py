@@ -4,10 +4,9 @@
 
 Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, then pre-trains
 every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first variant
-is evaluated beside windowed features, with its first seed beside all opponents. Prints Markdown tables: mean
-AUROC over seeds and half their range, macro and by group of tasks; and, of each seed of the first variant, the
-difference to each opponent with an interval clustered by person. What is done is kept: given again, the command
-goes on.
+is evaluated beside all opponents. Prints Markdown tables: mean AUROC over seeds and half their range, macro and
+by group of tasks; and, of each seed of the first variant, the difference to each opponent with an interval
+clustered by person. What is done is kept: given again, the command goes on.
 """
 
 import argparse
@@ -42,7 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pooling query": {"pooling": "query"},
     "pooling mean": {"pooling": "mean"},
     "blind to days": {"time_encoding": "order"},
-    "half the steps": {"max_steps": 4000},
+    "half the steps": {"max_steps": 8000},
     "width 128": {"hidden_size": 128, "intermediate_size": 256},
     "shuffled bins": {},
     "a tenth of the persons": {},
@@ -50,7 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # The command line adds to the models of the environment: no head takes one out.
 OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
 MODEL_ALONE = {"models": dict.fromkeys(OPPONENTS, ())}
-MODEL_AND_HYBRID = {"models": {k: () for k in OPPONENTS if "windowed" not in k}}
 Control = Callable[[pa.Table, str | None], pa.Table]
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
 
@@ -106,6 +104,15 @@ def copy_of(site: Path, folder: Path) -> Path:
         shutil.copytree(site, unfinished, copy_function=os.link, ignore=skip)
         unfinished.rename(folder)
     return folder
+
+
+def link_cells(first: Path, folder: Path) -> None:
+    """Give a storage the fitted classifiers of the first: their names say what they are of."""
+    cells = Path("07_model_output", "ehrshot_cells")
+    for file in (first / cells).glob("*.parquet"):
+        (folder / cells).mkdir(parents=True, exist_ok=True)
+        if not (folder / cells / file.name).exists():
+            os.link(file, folder / cells / file.name)
 
 
 def name_of(variant: str, seed: int) -> str:
@@ -167,17 +174,16 @@ def main() -> None:
         run(SITE, site)
         (site / "done").touch()
     found: list[pd.DataFrame] = []
+    first = arguments.storage / name_of(arguments.variants[0], arguments.seeds[0])
     for variant in arguments.variants:
         for seed in arguments.seeds:
             folder = copy_of(site, arguments.storage / name_of(variant, seed))
-            beside = MODEL_AND_HYBRID if variant == arguments.variants[0] else MODEL_ALONE
-            compared = beside if found else {}
+            link_cells(first, folder)  # opponents depend on no seed
+            compared = {} if variant == arguments.variants[0] else MODEL_ALONE
             changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": compared, "seed": seed}
             with shown(CONTROLS.get(variant)):
                 rows = evaluate(folder, **changes)
-            name = rows["model"].replace("clm_ler", variant)
-            trained = rows["model"].isin(["clm_ler", "hybrid"])
-            found.append(rows.assign(variant=name)[trained | (not found)])
+            found.append(rows.assign(variant=rows["model"].replace("clm_ler", variant)))
             print(table(pd.concat(found), "macro"), flush=True)
     for scope in GROUPS:
         print(table(pd.concat(found), scope))
