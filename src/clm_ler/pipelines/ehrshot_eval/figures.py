@@ -1,6 +1,7 @@
 """The benchmark's figures."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,7 @@ _PANEL = 300  # pixels
 _GAP = 110  # between the panels, for their names
 _NAMES = 150  # beside a panel, for those of its lines
 _FORESTS = 3
+_LETTERS = 13  # of a line of a panel's name, where three stand side by side on a telephone
 
 
 def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Figure:
@@ -141,14 +143,19 @@ def plot_table(summary: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
 def _panels(scopes: Sequence[str], columns: int, panel: int) -> tuple[go.Figure, int]:
     """Return panels in rows, and how many rows; so high is one."""
     lines = -(-len(scopes) // columns)
+    names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
+    if columns == _FORESTS:
+        names = ["<br>".join(wrap(name, _LETTERS)) for name in names]
     figure = make_subplots(
         lines,
         columns,
-        subplot_titles=[SCOPE_NAMES.get(scope, scope) for scope in scopes],
+        subplot_titles=names,
         shared_yaxes=columns == _FORESTS,
         vertical_spacing=_GAP / (lines * panel + (lines - 1) * _GAP),
         horizontal_spacing=0.05 if columns == _FORESTS else 0.2,
     )
+    if columns == _FORESTS:
+        figure.update_annotations(font_size=11)
     return figure, lines
 
 
