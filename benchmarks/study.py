@@ -29,9 +29,11 @@ from timing import PROJECT
 from clm_ler.modeling.data.store import TokenStore
 
 SITE = ("cohort", "split", "preprocess", "vocab", "umls_mapping", "ehrshot_read")
-# What each variant changes of `pretrain`; `CONTROLS` change what the model is shown.
+# What each variant changes of `pretrain`. All but the first have half of its steps, and are compared with one
+# that has nothing else; `CONTROLS` change what the model is shown.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
+    "half the steps": {},
     "masked tokens only": {"objective": "mlm"},
     "time to event only": {"objective": "tte"},
     "no visits": {"visit_weight": 0.0},
@@ -40,12 +42,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pooling query+mean": {"pooling": "query+mean"},
     "pooling query": {"pooling": "query"},
     "pooling mean": {"pooling": "mean"},
-    "blind to days": {"time_encoding": "order"},
-    "half the steps": {"max_steps": 8000},
     "width 128": {"hidden_size": 128, "intermediate_size": 256},
+    "blind to days": {"time_encoding": "order"},
     "shuffled bins": {},
     "a tenth of the persons": {},
 }
+HALF = {"max_steps": 8000}
 # The command line adds to the models of the environment: no head takes one out.
 OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
 MODEL_ALONE = {"models": dict.fromkeys(OPPONENTS, ())}
@@ -180,7 +182,8 @@ def main() -> None:
             folder = copy_of(site, arguments.storage / name_of(variant, seed))
             link_cells(first, folder)  # opponents depend on no seed
             compared = {} if variant == arguments.variants[0] else MODEL_ALONE
-            changes = {"pretrain": VARIANTS[variant], "ehrshot_eval": compared, "seed": seed}
+            training = VARIANTS[variant] | ({} if variant == "default" else HALF)
+            changes = {"pretrain": training, "ehrshot_eval": compared, "seed": seed}
             with shown(CONTROLS.get(variant)):
                 rows = evaluate(folder, **changes)
             found.append(rows.assign(variant=rows["model"].replace("clm_ler", variant)))

@@ -1,7 +1,6 @@
 """Sequences, labels and predictions in MEDS (https://github.com/Medical-Event-Data-Standard/meds)."""
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import ibis
@@ -61,13 +60,15 @@ def meds_codes(events: ir.Table) -> ir.Table:
 
 
 def meds_description() -> dict[str, Any]:
-    """Return what ``metadata/dataset.json`` says."""
+    """Return what ``metadata/dataset.json`` says.
+
+    When it was made is in ``run.json``: the same input gives the same dataset.
+    """
     return {
         "dataset_name": "CLM-LER sequences",
         "etl_name": "clm-ler",
         "etl_version": __version__,
         "meds_version": "0.4",
-        "created_at": datetime.now(UTC).isoformat(),
     }
 
 

@@ -89,4 +89,8 @@ def test_the_folder_is_a_meds_dataset(backend, tmp_path):
     assert set(splits["split"].to_pylist()) == {"train", "tuning", "held_out"}
     codes = CodeMetadataSchema.align(pq.read_table(root / code_metadata_filepath))
     assert set(codes["code"].to_pylist()) == {row["code"] for row in events}
-    DatasetMetadataSchema.validate(json.loads((root / dataset_metadata_filepath).read_text()))
+    described = (root / dataset_metadata_filepath).read_text()
+    DatasetMetadataSchema.validate(json.loads(described))
+    SequentialRunner().run(create_pipeline(), catalog)
+    again = (root / dataset_metadata_filepath).read_text()
+    assert again == described, "the same input gives the same dataset"
