@@ -137,6 +137,7 @@ def everything():
         "pretrain_metrics": {"valid": {"persons": 70, "loss": 4.2}},
         "run_record": {
             "split": {"run": "run-one", "state": "done", "seed": 42},
+            "label": {"run": "run-two", "state": "running", "seed": 42},
             "report": {"run": "run-two", "state": "running", "seed": 42},
         },
         "pretrain_curves": figure,
@@ -253,6 +254,14 @@ def test_all_labels_are_called_so():
     text = Page(page(**dict.fromkeys(everything()) | {"ehrshot_verdict": verdict})).text
     assert "at all labels per class" in text
     assert "-1" not in text
+
+
+def test_the_same_results_make_the_same_page_however_often_it_is_made():
+    made = everything()
+    record = {"split": made["run_record"]["split"]}
+    of_each = [{"run": run, "state": "running", "seed": 42} for run in ("run-two", "run-three")]
+    first, second = (page(**made | {"run_record": record | {"report": of}}) for of in of_each)
+    assert first == second
 
 
 def test_the_page_needs_no_network_and_tells_of_no_machine():

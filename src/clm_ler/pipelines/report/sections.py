@@ -13,6 +13,7 @@ from clm_ler.pipelines.report.results import results
 from clm_ler.pipelines.report.tripod import checklist
 
 MOST_REASONS = 12
+PIPELINE = "report"  # that makes the page
 
 
 def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
@@ -219,7 +220,8 @@ def _leakage(data: Artifacts, numbers: Numbers) -> Section:
 
 def _runs(data: Artifacts, numbers: Numbers) -> Section:
     record = data["run_record"]
-    this = record.get("report", {}).get("run")  # it goes on while the page is written
+    # Its own run goes on while the page is written; without it, the same results give the same page.
+    this = record.get(PIPELINE, {}).get("run")
     rows: list[Row] = [
         [
             name,
@@ -227,7 +229,7 @@ def _runs(data: Artifacts, numbers: Numbers) -> Section:
             "this run" if record[name]["run"] == this else numbers.text(f"run_record/{name}/state"),
             numbers.value(f"run_record/{name}/seed", "d"),
         ]
-        for name in sorted(record)
+        for name in sorted(record.keys() - {PIPELINE})
     ]
     said: list[Markup | str] = [
         "run.json beside the results has the parameters and versions of each, and fingerprints of what "
