@@ -227,10 +227,10 @@ _PROJECT_OPTIONS = [one for one in kedro_run.params if one.name in ("env", "conf
 
 
 def examine(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
-    """Look at the machine, the storage and your tables before a run.
+    """Check the machine, the storage and your tables before a run.
 
-    One line each: ok; look: a run may do; wrong: it cannot, and what to do. Exit code 1 where
-    something is wrong. Only names and types of columns are read.
+    Prints a line for each: ok, look (a run may work), or wrong (it cannot, and what to do). The exit
+    code is 1 if something is wrong. Only names and types of columns are read.
     """
     choose_lines(False)
     try:
