@@ -15,9 +15,9 @@ MEASURES = {
 
 LIMITS = """\
 It is made for populations, coding habits and periods like those it was trained on. Elsewhere it has to be
-checked anew, subgroup by subgroup, and most often recalibrated. It is no medical device, and no decision about a
-person may rest on it alone. It holds no row about a person; but weights are learned from person-level records and
-may remember some of them: who may have it is for the owner of these records to decide."""
+checked anew, subgroup by subgroup, and usually recalibrated. It is not a medical device, and no decision about a
+person may rest on it alone. It holds no row about a person. But its weights are learned from person-level records and
+may remember some of them: the owner of these records decides who may have it."""
 
 
 def shown(estimate: Mapping[str, float | None] | None, form: str = ".3f") -> str:

@@ -71,8 +71,8 @@ def test_small_groups_are_one_row_and_cannot_be_had_by_subtraction():
 
 def test_recalibration_mends_what_is_wrong_on_others_too():
     rungs = external.recalibrate(LABELS, RISKS, PERSONS)
-    assert list(rungs) == ["as it came", "intercept", "intercept and slope"]
-    assert rungs["as it came"]["intercept"] == 0
+    assert list(rungs) == ["unchanged", "intercept", "intercept and slope"]
+    assert rungs["unchanged"]["intercept"] == 0
     assert rungs["intercept"]["slope"] == 1
     losses = [rung["log_loss"] for rung in rungs.values()]
     assert losses == sorted(losses, reverse=True)

@@ -9,7 +9,7 @@ from clm_ler.pipelines.report.tripod import OPEN, checklist, items
 # The parts of the 27 items of TRIPOD+AI; an item without parts has one.
 PARTS = {3: 3, 5: 2, 6: 3, 8: 3, 9: 3, 12: 7, 18: 6, 20: 3, 23: 2, 27: 3}
 TITLES = {
-    "Who is asked about",
+    "Whom the task is about",
     "Records and persons",
     "What was lost in reading",
     "Vocabulary",

@@ -95,7 +95,7 @@ def validate_groups(
 
 Fit = Callable[[Array, Array, Array], Line]
 RUNGS: dict[str, Fit] = {
-    "as it came": lambda labels, risks, weights: (0.0, 1.0),
+    "unchanged": lambda labels, risks, weights: (0.0, 1.0),
     "intercept": intercept_only,
     "intercept and slope": intercept_and_slope,
 }

@@ -17,8 +17,8 @@ TEXT = """---
 
 # CLM-LER, fine-tuned: {names}
 
-A `{model_type}` classifier of structured health records, {parameters:,} parameters. Of a history of events it gives the
-risk of {tasks}.
+A `{model_type}` classifier of structured health records, {parameters:,} parameters. From a history of events it predicts
+the risk of {tasks}.
 
 ```python
 import clm_ler.modeling  # registers the model
@@ -28,7 +28,7 @@ model = AutoModelForSequenceClassification.from_pretrained("DIRECTORY")
 tokenizer = AutoTokenizer.from_pretrained("DIRECTORY")
 ```
 
-These are logits as they were learned. Recalibrated risks of new persons, from their raw tables, come from
+This model gives logits, not recalibrated. For recalibrated risks of new persons from their raw tables use
 `kedro run --pipelines=predict --params=trained=STORAGE_OF_THE_TRAINING,storage=DIR`.
 
 ## Samples
@@ -53,7 +53,7 @@ in `08_reporting/run.json` of the storage that it was made in; all measures in `
 
 ## Intended use and limits
 
-Research on risks of groups of persons like those of `train`, and help in a decision only after a validation where it is to
+Research on risks of groups of persons like those of `train`. Before it supports any decision, validate it where it is to
 be used. {limits}
 """
 CALIBRATION = ("calibration_slope", "calibration_intercept", "expected_to_observed", "brier")

@@ -1,4 +1,4 @@
-"""The card of a kit: what it predicts, how good it was at home, what to think of elsewhere."""
+"""The card of a kit: what it predicts, how good it was at home, what to consider elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ persons that anything in it rests on (floor: {min_persons}).
 
 {measured}
 
-## What to think of
+## What to consider
 
 {limits}
 """
@@ -59,7 +59,7 @@ def write_card(
 
 def _task(tasks: list[str], definitions: Sequence[Mapping[str, Any]]) -> str:
     if not tasks:
-        return "Nothing yet: it is to be fine-tuned, or gives embeddings."
+        return "Nothing yet: fine-tune it, or use its embeddings."
     if not definitions:
         return (
             f"{', '.join(tasks)}: labels came from a table; its definition is not part of the kit."
@@ -70,7 +70,7 @@ def _task(tasks: list[str], definitions: Sequence[Mapping[str, Any]]) -> str:
 
 def _measured(home: Mapping[str, Any]) -> str:
     if not home:
-        return "Nothing that could be told of enough persons."
+        return "Too few persons to report on."
     rows = [
         f"| {task} | {found['persons']:,} | {found['samples']:,} | {found['events']:,} | "
         f"{shown(found['auroc'])} | {shown(found.get('calibration_intercept'))} | "

@@ -33,7 +33,7 @@ tokenizer = AutoTokenizer.from_pretrained("DIRECTORY")
 
 ## Results
 
-Of {split_persons:,} persons of the `{split}` split, who were not trained on. {results}
+On {split_persons:,} persons of the `{split}` split, who were not in training. {results}
 
 ## Parameters
 
@@ -48,9 +48,9 @@ storage that it was made in.
 
 Research on structured health records: a starting point for fine-tuning, or embeddings of persons.
 Results hold for populations, coding habits and periods like those it was trained on, and have to be
-checked anew elsewhere, subgroup by subgroup. It is no medical device, and no decision about a person
-may rest on it alone. Its vocabulary and weights come from person-level records: who may have it is
-for the owner of these records to decide.
+checked anew elsewhere, subgroup by subgroup. It is not a medical device, and no decision about a person
+may rest on it alone. Its vocabulary and weights come from person-level records: the owner of these
+records decides who may have it.
 """
 
 

@@ -40,7 +40,7 @@ def sections(artifacts: Artifacts, min_persons: int) -> list[Section]:
 
 
 def _task(data: Artifacts, numbers: Numbers) -> Section:
-    found = Section("Who is asked about", figures=["task_figure"])
+    found = Section("Whom the task is about", figures=["task_figure"])
     tasks = list(dict.fromkeys(row["task"] for row in data["task_attrition"]))
     for task in tasks:
         of_task = f"{task}: " if len(tasks) > 1 else ""
@@ -51,7 +51,7 @@ def _task(data: Artifacts, numbers: Numbers) -> Section:
                 _steps(data, numbers, task),
             ),
             Table(
-                f"{of_task}How often the outcome is",
+                f"{of_task}How frequent the outcome is",
                 ["by", "group", "index dates", "persons", "with the outcome"],
                 _groups(data, numbers, task),
             ),
@@ -143,9 +143,7 @@ def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:
 def _units(data: Artifacts, numbers: Numbers) -> Section:
     statuses = Counter(row["status"] for row in data["unit_conversions"])
     said = ", ".join(f"{name}: {number:,}" for name, number in sorted(statuses.items()))
-    return Section(
-        "Units", [Markup("Units of laboratory results by what became of them: {}.").format(said)]
-    )
+    return Section("Units", [Markup("Units of laboratory results by status: {}.").format(said)])
 
 
 def _pretraining(data: Artifacts, numbers: Numbers) -> Section:

@@ -53,12 +53,12 @@ def _finding(summary: dict[str, Any], numbers: Numbers, told: list[str]) -> list
         said += _of_task(name, summary["tasks"][name], numbers)
     if few := [name for name in summary["tasks"] if name not in told]:
         said.append(
-            f"Fewer than {numbers.min_persons} persons have, or have not, the outcome of "
-            f"{', '.join(few)}: nothing is said of it."
+            f"Fewer than {numbers.min_persons} persons are with, or without, the outcome of "
+            f"{', '.join(few)}: it is not reported."
         )
     if not summary["tasks"]:
         said.append(
-            "There are no labels of what the kit predicts: how good it is here is not known."
+            "There are no labels of what the kit predicts, so its quality here is unknown."
         )
     said += [
         f"This site reads {name} otherwise than the kit's home does (preprocess.{name}): tokens may differ."
@@ -82,9 +82,9 @@ def _of_task(name: str, task: dict[str, Any], numbers: Numbers) -> list[Markup |
     if losses:
         best = min(losses, key=lambda rung: losses[rung])
         said.append(
-            "On persons left out, its risks are best as they came."
-            if best == "as it came"
-            else f"On persons left out, its risks are best recalibrated by {best}."
+            "In cross-validation, its risks are best unchanged."
+            if best == "unchanged"
+            else f"In cross-validation, its risks are best recalibrated by {best}."
         )
     return said
 
@@ -111,7 +111,7 @@ def _understood(summary: dict[str, Any], numbers: Numbers) -> Section:
         ]
         for n, row in enumerate(summary["understood"])
     ]
-    head = ["table", "rows", "persons", "of them understood"]
+    head = ["table", "rows", "persons", "share understood"]
     tables = [Table("Events that have a token of the kit", head, rows)]
     if summary["attribution"] is not None:
         path = f"{SUMMARY}/attribution"
@@ -120,7 +120,7 @@ def _understood(summary: dict[str, Any], numbers: Numbers) -> Section:
             for n, row in enumerate(summary["attribution"])
         ]
         head = ["code system of the kit", "found here"]
-        caption = "Of what predictions rest on where the model was trained"
+        caption = "Of the weight of predictions where the model was trained, the share that is found here"
         tables.append(Table(caption, head, of_weight))
     return Section("What the kit understands here", tables=tables)
 
@@ -183,7 +183,7 @@ def _rungs(task: Mapping[str, Any], numbers: Numbers, path: str) -> Table:
         for rung in task["recalibration"] or {}
     ]
     head = ["recalibrated by", "intercept", "slope", "log loss", "Brier score"]
-    return Table("Rungs of recalibration; losses on persons left out", head, rows)
+    return Table("Rungs of recalibration; losses in cross-validation", head, rows)
 
 
 def _groups(task: dict[str, Any], numbers: Numbers, path: str) -> Table:
