@@ -127,8 +127,8 @@ def test_the_page_has_the_numbers_and_nobody(whole):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"task": "another"}, "how good it is here is not known"),
-        ({"positives": 9}, "Fewer than 10 persons have, or have not, the outcome of t"),
+        ({"task": "another"}, "so its quality here is unknown"),
+        ({"positives": 9}, "Fewer than 10 persons are with, or without, the outcome of t"),
     ],
 )
 def test_without_labels_or_of_few_nothing_is_said_of_how_good_it_is(changes, told):
