@@ -260,8 +260,8 @@ def _findings(
 def foresee(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Say what a run will cost before it: time, memory and disk.
 
-    Rows of your tables are counted, and where they have become sequences already, the configured
-    model is trained for twenty steps, in a temporary folder. Nothing is written to the storage.
+    Counts the rows of your tables. If they have become sequences already, it also trains the
+    configured model twice for twenty steps, in a temporary folder. Nothing is written to the storage.
     """
     choose_lines(False)
     pipelines.set_requested(["preprocess", "pretrain"])  # whose parameters are read
