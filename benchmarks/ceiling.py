@@ -26,8 +26,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from clm_ler.modeling.evaluation.probes import fit_probe
+from clm_ler.pipelines.ehrshot_eval.baselines import windowed_features
 from clm_ler.pipelines.ehrshot_eval.features import Features, age_features
-from clm_ler.pipelines.ehrshot_eval.opponents import windowed_features
 from clm_ler.tables.ehrshot.events import valued_events
 
 OTHER_SEED = 20_000  # added to that of the run

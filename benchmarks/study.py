@@ -4,8 +4,8 @@
 
 Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, then pre-trains
 every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first variant
-is evaluated beside all opponents. Prints Markdown tables: mean AUROC over seeds and half their range, macro and
-by group of tasks; and, of each seed of the first variant, the difference to each opponent with an interval
+is evaluated beside all baselines. Prints Markdown tables: mean AUROC over seeds and half their range, macro and
+by group of tasks; and, of each seed of the first variant, the difference to each baseline with an interval
 clustered by person. What is done is kept: given again, the command goes on.
 """
 
@@ -49,8 +49,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 HALF = {"max_steps": 8000}
 # The command line adds to the models of the environment: no head takes one out.
-OPPONENTS = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
-MODEL_ALONE = {"models": dict.fromkeys(OPPONENTS, ())}
+BASELINES = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
+MODEL_ALONE = {"models": dict.fromkeys(BASELINES, ())}
 Control = Callable[[pa.Table, str | None], pa.Table]
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
 
@@ -137,7 +137,7 @@ def verdict(storage: Path, seed: int) -> str:
     """Return a Markdown table of the paired differences, macro and by group."""
     rows = ibis.read_parquet(storage / "08_reporting" / "ehrshot_verdict.parquet").to_pandas()
     rows = rows[rows["scope"].isin(GROUPS)]
-    lines = ["\n| seed | tasks | k | model | opponent | difference |", "|---" * 6 + "|"]
+    lines = ["\n| seed | tasks | k | model | baseline | difference |", "|---" * 6 + "|"]
     lines += [
         f"| {seed} | {row.scope} | {'all' if row.k < 0 else row.k} | {row.model} | {row.other_model} | "
         f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f}) |"
@@ -180,7 +180,7 @@ def main() -> None:
     for variant in arguments.variants:
         for seed in arguments.seeds:
             folder = copy_of(site, arguments.storage / name_of(variant, seed))
-            link_cells(first, folder)  # opponents depend on no seed
+            link_cells(first, folder)  # baselines depend on no seed
             compared = {} if variant == arguments.variants[0] else MODEL_ALONE
             training = VARIANTS[variant] | ({} if variant == "default" else HALF)
             changes = {"pretrain": training, "ehrshot_eval": compared, "seed": seed}

@@ -22,7 +22,7 @@ from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerForSequenceClassification,
 )
 from clm_ler.pipelines import embed_at, finetune, predict, preprocess, split, vocab
-from clm_ler.pipelines.ehrshot_eval import features, opponents
+from clm_ler.pipelines.ehrshot_eval import baselines, features
 from clm_ler.pipelines.split.options import SplitOptions
 from tests.attack.futures import CHANGES, COLUMNS, SECOND, changed, written
 from tests.pipelines.ehrshot_eval import site as ehrshot
@@ -269,8 +269,8 @@ def benchmark_features(events, site, fitted, tmp_path):
     made = {
         "clm_ler": frozen,
         **features.counted_features(seen, *tables, ages, options),
-        **opponents.simple_features(seen, *simple, ages, options),
-        **opponents.windowed_beside(frozen, seen, *beside, ages, options, tmp_path),
+        **baselines.simple_features(seen, *simple, ages, options),
+        **baselines.windowed_beside(frozen, seen, *beside, ages, options, tmp_path),
     }
     rows = {name: one.rows(seen) for name, one in made.items()}
     dense = {name: r.toarray() if hasattr(r, "toarray") else r for name, r in rows.items()}

@@ -25,7 +25,7 @@ SMALL = {
         "bootstraps": 50,
     },
 }
-OPPONENTS = (
+BASELINES = (
     "untrained",
     "demographics",
     "count",

@@ -6,7 +6,7 @@ import ibis
 import pytest
 from ibis import _
 
-from tests.end_to_end.conftest import OPPONENTS
+from tests.end_to_end.conftest import BASELINES
 
 TASKS = ("guo_los", "lab_anemia", "new_hypertension", "chexpert")
 PROBE_ONLY = {
@@ -15,7 +15,7 @@ PROBE_ONLY = {
     "replicates": 2,
     "max_length": 64,
     "models": {
-        **dict.fromkeys(OPPONENTS, ()),
+        **dict.fromkeys(BASELINES, ()),
         "clm_ler": ["lr_lbfgs"],
         "clm_ler_finetuned": [],
         "demographics": ["lr_standardised"],

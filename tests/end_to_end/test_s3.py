@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from moto.server import ThreadedMotoServer
 
 from clm_ler.datasets.pretrained import PretrainedDataset
-from tests.end_to_end.conftest import OPPONENTS, ROOT, SMALL
+from tests.end_to_end.conftest import BASELINES, ROOT, SMALL
 
 BUCKET = "records"
 
@@ -46,7 +46,7 @@ def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, ke
     local = {name: SMALL[name] | {"checkpoints": str(tmp_path / name)} for name in trained}
     cohort = {"persons": 150, "ehrshot": {"persons": 60}}
     # Of so few patients there are no eight with each label.
-    models = {"clm_ler": ["lr_lbfgs"], **dict.fromkeys(OPPONENTS, ())}
+    models = {"clm_ler": ["lr_lbfgs"], **dict.fromkeys(BASELINES, ())}
     local["ehrshot_eval"] |= {
         "tasks": ["guo_los"],
         "shots": [-1],

@@ -1,4 +1,4 @@
-"""What is chosen among cells, and what the model is worth beside its opponents."""
+"""What is chosen among cells, and what the model is worth beside its baselines."""
 
 import json
 
@@ -108,7 +108,7 @@ def test_all_sub_tasks_are_chosen_for_however_cells_are_read(fitted, rows, monke
     table, choices, known = fitted
     chosen = pa.Table.from_batches(choose_rows(table, known, options()), CELL)
     assert set(chosen["sub_task"].to_pylist()) == set(TASKS)
-    found = verdict.compare_with_opponents(verdict.headline_cells(table.union(choices)), known)
+    found = verdict.compare_with_baselines(verdict.headline_cells(table.union(choices)), known)
     assert set(TASKS) <= set(found["scope"])
 
 
@@ -155,7 +155,7 @@ def test_of_equal_heads_the_first_named_is_best(fitted):
 
 def test_differences_are_those_of_the_best_heads_averaged_over_draws_and_tasks(fitted):
     table, choices, known = fitted
-    found = verdict.compare_with_opponents(verdict.headline_cells(table.union(choices)), known)
+    found = verdict.compare_with_baselines(verdict.headline_cells(table.union(choices)), known)
     assert list(found) == list(verdict.VERDICT)
     heads = dict(found[["model", "head"]].drop_duplicates().itertuples(index=False))
     assert heads == {"clm_ler": "best", "hybrid": "stack"}
@@ -182,7 +182,7 @@ def test_words_follow_the_interval(fitted):
     table, choices, known = fitted
     names = {"clm_ler": "count", "count": "clm_ler"}  # the model for the counts, and the other way
     swapped = table.mutate(model=table.model.substitute(names)).filter(ibis._["head"] != "a")
-    found = verdict.compare_with_opponents(verdict.headline_cells(swapped), known)
+    found = verdict.compare_with_baselines(verdict.headline_cells(swapped), known)
     assert found.query("scope == 'macro' and k == -1")["verdict"].tolist() == ["is beaten by"] * 2
     assert choices.count().execute()
 
@@ -193,15 +193,15 @@ def test_a_task_with_one_class_has_no_difference(fitted):
         label=ibis.ifelse(known.sub_task == "Edema", ibis.literal(0, "int8"), known.label)
     )
     cells_ = verdict.headline_cells(table.union(choices))
-    found = verdict.compare_with_opponents(cells_, one)
+    found = verdict.compare_with_baselines(cells_, one)
     assert "Edema" not in set(found["scope"]) and "macro" not in set(found["scope"])
     assert "operational_outcomes" in set(found["scope"])
 
 
-def test_figures_show_opponents_chance_ceiling_and_what_is_hidden(fitted):
+def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     table, choices, known = fitted
     both = table.union(choices)
-    found = verdict.compare_with_opponents(verdict.headline_cells(both), known)
+    found = verdict.compare_with_baselines(verdict.headline_cells(both), known)
     figure = figures.plot_verdict(found, ["macro", "chexpert"])
     pairs = {y for trace in figure.data for y in trace.y}
     assert {"clm_ler - windowed", "hybrid - clm_ler"} <= pairs

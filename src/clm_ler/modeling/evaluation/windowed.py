@@ -1,4 +1,4 @@
-"""Summaries of what a sample sees of each code, over several windows of time: the strongest opponent.
+"""Summaries of what a sample sees of each code, over several windows of time: the strongest baseline.
 
 As MEDS-Tab builds them (Oufattole et al. 2024, arXiv 2411.00200): for each code and each window that
 ends at the prediction, how many events there were, and of its results the smallest, the largest, the

@@ -72,7 +72,7 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Fi
 
 
 def plot_verdict(verdict: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
-    """Return the AUROC of ours minus that of each opponent, a panel for each scope, a mark for each k.
+    """Return the AUROC of ours minus that of each baseline, a panel for each scope, a mark for each k.
 
     A mark to the right of zero speaks for the model; its bar is the 95 % interval over persons.
     """

@@ -22,6 +22,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.model.configuration_clm_ler import pooled_parts
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
+from clm_ler.pipelines.ehrshot_eval.baselines import simple_features, windowed_beside
 from clm_ler.pipelines.ehrshot_eval.beside import rows_beside
 from clm_ler.pipelines.ehrshot_eval.cells import (
     CELL,
@@ -40,7 +41,6 @@ from clm_ler.pipelines.ehrshot_eval.features import (
     embedding_features,
     fine_tuned_features,
 )
-from clm_ler.pipelines.ehrshot_eval.opponents import simple_features, windowed_beside
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.pipelines.ehrshot_eval.published import published_results
 from clm_ler.tables.ehrshot import tasks
@@ -259,7 +259,7 @@ def judge_model(
     """Return the model and the hybrid against each baseline: see :mod:`.verdict`."""
     cells = verdict.headline_cells(ehrshot_cells.union(ehrshot_choices))
     test = ehrshot_samples.filter(_.split == "test")
-    return ibis.memtable(verdict.compare_with_opponents(cells, test, [*options.beside]))
+    return ibis.memtable(verdict.compare_with_baselines(cells, test, [*options.beside]))
 
 
 def split_by_task(ehrshot_results: ir.Table) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The model against its opponents: paired AUROC differences with intervals clustered by person."""
+"""The model against its baselines: paired AUROC differences with intervals clustered by person."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from clm_ler.pipelines.ehrshot_eval.options import HYBRID
 from clm_ler.pipelines.ehrshot_eval.results import scopes
 
 OURS = ("clm_ler", "clm_ler_finetuned", HYBRID)
-OPPONENTS = ("demographics", "untrained", "count", "count_bins", "windowed")
+BASELINES = ("demographics", "untrained", "count", "count_bins", "windowed")
 VERDICT = {
     "scope": "string",
     "k": "int64",
@@ -33,10 +33,10 @@ def headline_cells(cells: ir.Table) -> ir.Table:
     return known.filter((known["head"] == BEST) | ~known.best).drop("heads", "best")
 
 
-def compare_with_opponents(
+def compare_with_baselines(
     cells: ir.Table, samples: ir.Table, beside: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return the difference between each model of ours and each opponent with the same k.
+    """Return the difference between each model of ours and each baseline with the same k.
 
     The value of a draw is averaged over the draws, then over the sub-tasks of a scope as in
     :func:`clm_ler.pipelines.ehrshot_eval.results.scopes`. The interval is that of other test persons;
@@ -55,7 +55,7 @@ def compare_with_opponents(
     tasks = dict(known[["sub_task", "labeling_function"]].itertuples(index=False))
     heads = dict(known[["model", "head"]].itertuples(index=False))
     estimates = dict(_estimates(cells, samples))
-    pairs = [(ours, other) for ours in OURS for other in OPPONENTS]
+    pairs = [(ours, other) for ours in OURS for other in BASELINES]
     pairs += [(HYBRID, "clm_ler"), *(("clm_ler", name) for name in beside)]
     rows = [
         {"scope": scope, "k": k, "model": ours, "head": heads[ours], "other_model": other}

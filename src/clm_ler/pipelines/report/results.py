@@ -27,7 +27,7 @@ def results(data: Artifacts, numbers: Numbers) -> Section:
 
 def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Table]:
     path, report = f"finetune_metrics/tasks/{task}", data["finetune_metrics"]["tasks"][task]
-    yield _opponents(report, numbers, path, task)
+    yield _baselines(report, numbers, path, task)
     yield _measures(report, numbers, path, task)
     yield from _recalibration(data, numbers, task)
     if "thresholds" not in report:
@@ -37,7 +37,7 @@ def _tables_of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Ta
     yield _groups(report, numbers, path, task)
 
 
-def _opponents(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
+def _baselines(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
     rows: list[Row] = [["fine-tuned model", numbers.estimate(f"{path}/auroc"), ""]]
     rows += [
         [

@@ -37,7 +37,7 @@ def simple_features(
     ages: Features,
     options: EhrshotOptions,
 ) -> dict[str, Features]:
-    """Return what the least opponents see, as far as they are wanted."""
+    """Return what the simplest baselines see, as far as they are wanted."""
     made = {}
     if options.models.get("untrained"):
         made["untrained"] = embedding_features(untrained_embeddings, parts)
