@@ -55,10 +55,11 @@ def test_a_preview_shows_rows_of_many_persons_and_none_of_single_ones(tmp_path):
         entry.save(ibis.memtable(rows))
         return missing, entry.preview()
 
-    counts = {"token": ["a", "b"], "day": pd.to_datetime(["2020-01-01", "2020-01-02"])}
+    days = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"])
+    counts = {"token": ["a", "b", "c"], "day": days, "persons": [10, 9, None]}
     missing, shown = preview("counts", counts)
     assert missing == {}
-    assert shown["columns"] == ["token", "day"]
-    assert shown["data"][0] == ["a", "2020-01-01T00:00:00.000"]
-    _missing, persons = preview("persons", {"person_id": [1, 2], "risk": [0.1, 0.2]})
-    assert persons["data"] == []
+    assert shown["columns"] == ["token", "day", "persons"]
+    assert shown["data"] == [["a", "2020-01-01T00:00:00.000", 10.0]]
+    for rows in ({"person_id": [1, 2], "persons": [10, 11]}, {"code": ["a"], "n": [99]}):
+        assert preview(next(iter(rows)), rows)[1]["data"] == []

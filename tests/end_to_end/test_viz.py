@@ -20,15 +20,12 @@ from tests.end_to_end.conftest import ROOT, SMALL
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 TABLES = {
-    "code_translations",
     "cutflow",
     "ehrshot_summary",
     "ehrshot_verdict",
-    "lab_percentiles",
     "loss_ledger",
     "rows_by_year",
     "token_counts",
-    "unit_conversions",
 }
 FIGURES = ["pretrain_curves", "loss_figure", "finetune_roc", "ehrshot_figure_groups"]
 

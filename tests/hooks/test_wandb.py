@@ -17,6 +17,7 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
 
 from clm_ler import __version__
+from clm_ler.datasets.optional import OptionalDataset
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.wandb import WandbHooks
 from tests.hooks.context import context
@@ -26,12 +27,21 @@ pytestmark = pytest.mark.slow  # it starts Kedro sessions
 SECRET = 987654321123
 
 
-def summarise(sequences: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFrame, dict, go.Figure]:
+def summarise(
+    sequences: pd.DataFrame, units: pd.DataFrame, report: dict | None
+) -> tuple[pd.DataFrame, dict, go.Figure]:
     return sequences, {"accuracy": 0.5}, go.Figure(go.Bar(x=["a"], y=[1]))
 
 
 PIPELINE = Pipeline(
-    [Node(summarise, ["sequences", "units"], ["encoded", "metrics", "curves"], name="summarise")]
+    [
+        Node(
+            summarise,
+            ["sequences", "units", "absent"],
+            ["encoded", "metrics", "curves"],
+            name="summarise",
+        )
+    ]
 )
 
 
@@ -55,6 +65,13 @@ def track(tmp_path, mode):
             ),
             "units": ParquetDataset(
                 filepath=str(tmp_path / "units.parquet"), metadata={"wandb": "dataset"}
+            ),
+            "absent": OptionalDataset(
+                dataset={
+                    "type": "json.JSONDataset",
+                    "filepath": str(tmp_path / "absent.json"),
+                    "metadata": {"wandb": "dataset"},
+                }
             ),
             "encoded": ParquetDataset(
                 filepath=str(tmp_path / "encoded.parquet"), metadata={"wandb": "dataset"}

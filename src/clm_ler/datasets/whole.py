@@ -62,7 +62,9 @@ class CSVDataset(pandas.CSVDataset):
 
 
 PERSONS = {"person_id", "own_id", "sample_id", "subject_id"}
-SHOWN_ROWS = 100
+# What one person alone may have: shown where it is known of how many a row is.
+RARE = {"code", "unit", "token", "source_code", "day"}
+SHOWN_ROWS, FEWEST_PERSONS = 100, 10
 
 
 class TableDataset(tables.FileDataset):
@@ -74,11 +76,14 @@ class TableDataset(tables.FileDataset):
         return engine_of(table).hold(table, [f"VIEW {table.get_name()}"])
 
     def preview(self) -> TablePreview:
-        """Return the first rows for kedro-viz; none of a table that has rows of single persons."""
+        """Return the first rows for kedro-viz; none that are, or may be, of single persons."""
         if not self.exists():
             return TablePreview({})
         table = self.load()
-        rows = 0 if PERSONS & {*table.columns} else SHOWN_ROWS
+        if "persons" in table.columns:
+            table = table.filter(table.persons >= FEWEST_PERSONS)
+        hidden = PERSONS if "persons" in table.columns else PERSONS | RARE
+        rows = 0 if hidden & {*table.columns} else SHOWN_ROWS
         return TablePreview(json_of(table.limit(rows).to_pandas()))
 
     def save(self, data: Any) -> None:

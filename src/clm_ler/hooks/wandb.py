@@ -70,9 +70,9 @@ class WandbHooks:
             _record_output(run.tracking, run.catalog, dataset_name, data)
 
     @hook_impl
-    def after_dataset_loaded(self, dataset_name: str) -> None:
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Record an input that an earlier run made, so that a model leads back to its data."""
-        if (run := current_run()) and run.tracking:
+        if data is not None and (run := current_run()) and run.tracking:
             _record_input(run.tracking, run.catalog, dataset_name)
 
     @hook_impl
