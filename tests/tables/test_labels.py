@@ -81,6 +81,7 @@ def test_a_meds_label_without_a_time_is_counted(raw):
         ([(1, NOON, 2, "t"), (2, NOON, -1, "t")], "2 rows have a label outside 0 to 1"),
         ([(1, NOON, None, "t")], "1 rows have no label"),
         ([(None, NOON, 1, "t")], "1 rows have no person"),
+        ([(1, NOON, 1, None)], "1 rows have no task"),
         ([], "no row meets inclusion_criteria"),
     ],
 )
@@ -152,6 +153,13 @@ def test_a_class_that_a_split_lacks_is_named(raw, people):
     labels = raw([(n, NOON, int(n == 1), "t") for n in range(6)])
     with pytest.raises(ValueError, match="1 of 2 classes are missing in task 't', split 'valid'"):
         usable_samples(label_samples(labels, people), LabelOptions())
+
+
+def test_of_several_tasks_those_of_few_persons_have_no_name(raw, people):
+    rows = [(n, NOON, int(n == 1), f"CANARY{n}") for n in range(6)]
+    with pytest.raises(ValueError, match="6 tasks of fewer than 10 persons lack classes") as raised:
+        usable_samples(label_samples(raw(rows), people), LabelOptions())
+    assert "CANARY" not in str(raised.value)
 
 
 def test_temporal_validation_tests_on_later_days_only(raw, sequences):

@@ -1,6 +1,7 @@
 """Labels of any origin in one table, and the samples that they make with token sequences."""
 
 import logging
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,9 +14,11 @@ from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
+from clm_ler.tokens import SPLITS
 
 logger = logging.getLogger(__name__)
 
+FEWEST_PERSONS = 10  # of a task that messages name
 MEDS_VALUES = ("boolean_value", "integer_value")
 _EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 
@@ -157,6 +160,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         unparsed=_.unparsed.sum(),
         timeless=_.timeless.sum(),
         nobody=_.person_id.isnull().sum(),
+        taskless=_.task.isnull().sum(),
     )
     found = {**_first_row(counts), **_first_row(repeated.agg(repeated=_.rows.sum()))}
     return {
@@ -167,6 +171,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         "rows have a prediction time that does not parse": found["unparsed"],
         "rows have no prediction_time, which a MEDS label must have": found["timeless"],
         "rows have no person": found["nobody"],
+        "rows have no task": found["taskless"],
         "rows share person, prediction time and task with another": found["repeated"],
     }
 
@@ -300,15 +305,30 @@ def _by_date(samples: ir.Table, options: LabelOptions) -> ir.Table:
 
 
 def _missing_classes(samples: ir.Table, num_classes: int) -> dict[str, int]:
-    """Return how many classes are missing, by task and split: 2 to 10 rows in all."""
-    classes = samples.group_by(["task", "split"]).agg(present=_.label.nunique())
-    counts = {(row.task, row.split): row.present for row in classes.execute().itertuples()}
-    return {
-        f"of {num_classes} classes are missing in task {task!r}, split {split!r}": num_classes
-        - counts.get((task, split), 0)
-        for task in sorted({task for task, _ in counts})
-        for split in ("train", "valid", "test")
+    """Return how many classes are missing, by task and split: 2 to 10 rows in all.
+
+    Of several tasks, those of few persons have no name: an expression may have made persons of them.
+    """
+    counted = samples.group_by(["task", "split"]).agg(
+        present=_.label.nunique(), persons=_.person_id.nunique()
+    )
+    counts = {(row.task, row.split): row for row in counted.execute().itertuples()}
+    persons = Counter[str]()
+    for (task, _split), row in counts.items():
+        persons[task] += row.persons
+    missing = {
+        (task, split): num_classes - (counts[task, split].present if (task, split) in counts else 0)
+        for task in sorted(persons)
+        for split in SPLITS
     }
+    few = {task for task, n in persons.items() if n < FEWEST_PERSONS and len(persons) > 1}
+    lacking = {task for (task, _split), classes in missing.items() if classes and task in few}
+    named = {
+        f"of {num_classes} classes are missing in task {task!r}, split {split!r}": classes
+        for (task, split), classes in missing.items()
+        if task not in few
+    }
+    return named | {f"tasks of fewer than {FEWEST_PERSONS} persons lack classes": len(lacking)}
 
 
 def _first_row(table: ir.Table) -> dict[str, int]:
