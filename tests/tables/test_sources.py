@@ -117,9 +117,14 @@ def test_the_date_filter_sees_the_selected_date(as_table):
     ("expressions", "changes", "message"),
     [
         (
-            ["missing AS x"],
+            ["id AS y", "missing AS x"],
             {},
             "visits: there is no column 'missing' in the table; its columns are id",
+        ),
+        (
+            ["missing AS x"],
+            {},
+            "nor is any other that is asked for: does its file begin with a header",
         ),
         (["id AS y"], {}, "visits: select_expr gives no column 'x'"),
         (["id AS x"], {"filter_expr": "missing > 1"}, "there is no column 'missing'"),

@@ -25,7 +25,11 @@ class ChunkedTableDataset(FileDataset):
     """
 
     def load(self) -> ir.Table:
-        """Return the stored table."""
+        """Return the stored table, for which DuckDB keeps a view as long as somebody holds it."""
+        table = self._read()
+        return engine_of(table).hold(table, [f"VIEW {table.get_name()}"])
+
+    def _read(self) -> ir.Table:
         path = self._fs_prefix + str(self._get_load_path())
         if self._file_format == "parquet":
             filesystem, folder = fsspec.core.url_to_fs(path, **self._fs_args)

@@ -117,7 +117,8 @@ class FolderQueryDataset(FileDataset):
             if view := views.get(node.name.lower()):
                 node.replace(exp.alias_(exp.to_table(view), node.alias_or_name, table=True))
         query = read_dates(query, lambda node: kinds.get(id(node)), engine, self._time_zone)
-        return engine.as_local(self.connection.sql(engine.sql(query)))
+        found = engine.as_local(self.connection.sql(engine.sql(query)))
+        return engine.hold(found, [f"VIEW {view}" for view in views.values()], [*tables.values()])
 
     def save(self, data: Any) -> NoReturn:
         """Refuse: the folder is the user's."""

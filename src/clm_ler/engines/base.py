@@ -101,12 +101,13 @@ class Engine(ABC):
             zone: Local time, as which times with a zone are read in whichever file they are.
         """
 
-    def hold(self, table: ir.Table, drops: Sequence[str]) -> ir.Table:
+    def hold(self, table: ir.Table, drops: Sequence[str], needs: Sequence[Any] = ()) -> ir.Table:
         """Return a table by name, and let go of what is kept for it when nobody holds it; here nothing is.
 
         Args:
             table: The table.
             drops: What to drop then, such as ``VIEW name``.
+            needs: What has to be held as long, because the table knows it by name only.
         """
         return table
 

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import guard, without_values
-from clm_ler.engines.held import held
+from clm_ler.engines.held import held, hold_tables_of_python
 from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.s3 import open_httpfs, store_access
@@ -69,6 +69,7 @@ class DuckDB(Engine):
         too; beside the project's data where the storage is remote.
         """
         guard(self.backend, (duckdb.Error,), message_without_values)
+        hold_tables_of_python(self)
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
         settings = {"memory_limit": memory_limit, "threads": threads or os.cpu_count()}
         # Nothing relies on it, and without it large tables are written with less memory.

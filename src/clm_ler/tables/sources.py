@@ -1,6 +1,6 @@
 """A user's own tables through SQL expressions in configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import ibis.expr.datatypes as dt
@@ -155,8 +155,8 @@ def select(
     wanted["passes_date_filter"] = _condition(
         event_date_filter, columns, f"{name}: event_date_filter"
     )
-    for expression in wanted.values():
-        _check_columns(expression, table.columns, name)
+    asked = (column.name for value in wanted.values() for column in value.find_all(exp.Column))
+    require_columns(table.columns, asked, name)
     view = f"{name}_rows"
     engine = engine_of(table)
     table = engine.with_local_times(table, time_zone)
@@ -227,11 +227,18 @@ def _substitute(expression: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Exp
     return expression.transform(replace)
 
 
-def _check_columns(expression: exp.Expr, columns: tuple[str, ...], name: str) -> None:
-    known = {column.lower() for column in columns}
-    for column in expression.find_all(exp.Column):
-        if column.name.lower() not in known:
-            raise ValueError(
-                f"{name}: there is no column {column.name!r} in the table; "
-                f"its columns are {', '.join(columns)}."
-            )
+def require_columns(columns: Sequence[str], asked: Iterable[str], name: str) -> None:
+    """Look for columns in a table.
+
+    Raises:
+        ValueError: If one is absent. Those that are there are listed, unless none is asked for: where a file has
+            no header, its columns are called as the first person's values are.
+    """
+    known, asked = {column.lower() for column in columns}, list(asked)
+    absent = [column for column in asked if column.lower() not in known]
+    if not absent:
+        return
+    told = f"its columns are {', '.join(columns)}"
+    if len(absent) == len(asked):
+        told = "nor is any other that is asked for: does its file begin with a header"
+    raise ValueError(f"{name}: there is no column {absent[0]!r} in the table; {told}.")

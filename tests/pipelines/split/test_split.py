@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from clm_ler.pipelines.split.nodes import assign_splits
+from clm_ler.pipelines.split.nodes import _with_keys, assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
 from tests.engines import both_engines
 
@@ -59,6 +59,13 @@ def test_predefined_splits_decide_alone(as_table):
 def test_predefined_splits_are_checked(as_table, rows, message):
     with pytest.raises(ValueError, match=message):
         assign(as_table, [1, 2], predefined=rows)
+
+
+def test_a_table_of_splits_without_a_header_is_told_without_its_columns(as_table):
+    splits = as_table([(1,)], {"CANARY": "int64"})
+    with pytest.raises(ValueError, match=r"^predefined_splits: .*begin with a header") as raised:
+        _with_keys(splits, "predefined_splits", "person_id", "split")
+    assert "CANARY" not in str(raised.value)
 
 
 def test_persons_of_the_pretraining_are_only_in_train(as_table):

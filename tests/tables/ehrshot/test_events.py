@@ -71,6 +71,13 @@ def test_unknown_columns_are_named() -> None:
         ehrshot.read_events(table)
 
 
+def test_columns_that_are_values_of_a_person_are_not() -> None:
+    raw = ibis.memtable({"CANARY": ["2"], "2020-01-01": ["x"]})
+    with pytest.raises(ValueError, match=r"Does it begin with a header\?$") as raised:
+        ehrshot.read_events(raw)
+    assert "CANARY" not in str(raised.value)
+
+
 def test_every_event_is_of_a_person_a_code_or_a_result(raw: ibis.Table) -> None:
     timeline = ehrshot.read_events(raw)
     assert rows(ehrshot.coded_rows(timeline)) == [

@@ -6,6 +6,7 @@ from ibis import _
 
 from clm_ler.pipelines.split.options import SplitOptions
 from clm_ler.tables.persons import person_key, with_own_ids
+from clm_ler.tables.sources import require_columns
 from clm_ler.tokens import SPLITS
 
 
@@ -24,21 +25,24 @@ def assign_splits(
     hold over all persons.
 
     Raises:
-        ValueError: If the predefined table puts a person in two splits or names an unknown one, if it or
+        ValueError: If a table lacks a column, if the predefined one puts a person in two splits or names an unknown one, if it or
             ``test_regions`` puts one out of train who was pre-trained on, if nobody is of these regions, or if
             the pre-training has used more persons than train may have.
     """
     splits = _deal_out(
         demographics,
-        _with_keys(predefined_splits),
-        _with_keys(pretraining_persons),
+        _with_keys(predefined_splits, "predefined_splits", "person_id", "split"),
+        _with_keys(pretraining_persons, "pretraining_persons", "person_id"),
         options,
     )
     return with_own_ids(splits, person_ids)
 
 
-def _with_keys(table: ir.Table | None) -> ir.Table | None:
-    return None if table is None else table.mutate(person_id=person_key(table.person_id))
+def _with_keys(table: ir.Table | None, name: str, *columns: str) -> ir.Table | None:
+    if table is None:
+        return None
+    require_columns(table.columns, columns, name)
+    return table.mutate(person_id=person_key(table.person_id))
 
 
 def _deal_out(

@@ -143,11 +143,11 @@ def _layout(raw: ir.Table) -> str:
     for name, columns in _LAYOUTS.items():
         if columns <= set(raw.columns):
             return name
-    raise ValueError(
-        "ehrshot_events has the columns of neither release: "
-        + "; ".join(f"{name} has {', '.join(sorted(cols))}" for name, cols in _LAYOUTS.items())
-        + f". Found: {', '.join(raw.columns)}."
-    )
+    layouts = "; ".join(f"{name} has {', '.join(sorted(cols))}" for name, cols in _LAYOUTS.items())
+    # Without a header, the columns are called as the first person's values are.
+    known = set().union(*_LAYOUTS.values()) & {*raw.columns}
+    found = f"Found: {', '.join(raw.columns)}." if known else "Does it begin with a header?"
+    raise ValueError(f"ehrshot_events has the columns of neither release: {layouts}. {found}")
 
 
 def _is_demographic(timeline: ir.Table) -> ir.BooleanValue:
