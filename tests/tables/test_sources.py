@@ -117,8 +117,8 @@ def test_the_date_filter_sees_the_selected_date(as_table):
     ("expressions", "changes", "message"),
     [
         (
-            ["id AS y", "missing AS x"],
-            {},
+            ["missing AS x"],
+            {"filter_expr": "id > 1"},
             "visits: there is no column 'missing' in the table; its columns are id",
         ),
         (

@@ -283,8 +283,7 @@ class DuckDB(Engine):
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return how many parts keep the work on one within the memory limit."""
-        limit = _bytes(self._setting("memory_limit"))
-        room = max(limit - fixed_bytes, limit // 4)
+        room = max((limit := _bytes(self._setting("memory_limit"))) - fixed_bytes, limit // 4)
         return max(1, -(-self._row_estimate(data) * bytes_per_row // room))
 
     def digest_of(self, table: ir.Table) -> str:
