@@ -122,3 +122,11 @@ def test_simulating_again_may_be_killed_as_often_as_one_likes(tmp_path, monkeypa
         monkeypatch.setattr(simulation, "datetime", SimpleNamespace(now=lambda _, now=later: now))
         run_and_be_killed(path, while_writing, later)
     run(path)
+
+
+def test_a_machine_whose_clock_is_ahead_of_the_files_goes_on(tmp_path, monkeypatch):
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "datetime", SimpleNamespace(now=lambda _: ahead))
+        run_and_be_killed(tmp_path / "patient.json", while_writing=True)
+    run(tmp_path / "patient.json")

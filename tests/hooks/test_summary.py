@@ -157,6 +157,8 @@ def test_a_run_that_leaves_nobody_says_why():
     )
     with pytest.raises(ValueError, match=message):
         check_anyone_left(losses, [*steps, *flow(("number_of_days_threshold", "events", 0, 0))])
+    with pytest.raises(ValueError, match="no table of events has a row"):
+        check_anyone_left([], flow(("number_of_days_threshold", "events", 0, 0)))
 
 
 def test_persons_and_tokens_are_told_without_loading_any():

@@ -149,8 +149,10 @@ def _holds_foreign_files(dataset: Any) -> bool:
     if not filesystem.exists(_receipt_path(path)):
         return True
     receipt = json.loads(filesystem.cat_file(_receipt_path(path)))
-    started = receipt["started"]
-    # A run that was killed has left files that are on no list but younger than its receipt.
+    # A run that was killed has left files that are on no list but younger than its receipt, by the clock of who
+    # stores both: that of this machine may be another.
+    begun = filesystem.modified(_receipt_path(path)).timestamp()
+    started = None if receipt["started"] is None else begun
     return any(
         receipt["files"].get(file) != [size, time] and (started is None or time < started - 1)
         for file, (size, time) in files.items()

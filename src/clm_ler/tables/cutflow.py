@@ -139,6 +139,10 @@ def check_anyone_left(losses: list[Row], flow: list[Row]) -> None:
     lost: dict[str, Counter[str]] = {}
     for row in losses:
         lost.setdefault(row["table"], Counter())[row["reason"]] += row["rows"]
+    if not lost:
+        raise ValueError(
+            f"No person is left after the step '{empty}': no table of events has a row."
+        )
     reasons = [f"{table}: {describe_reasons(by_reason, 3)}" for table, by_reason in lost.items()]
     worst = max((r for table in lost.values() for r in table.items()), key=lambda item: item[1])[0]
     raise ValueError(
