@@ -127,4 +127,4 @@ def main(stages=STAGES, seed=None) -> list[str]:
 
 if __name__ == "__main__":
     wrong = main(tuple(sys.argv[1:]) or STAGES)
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) or None)

@@ -1,109 +1,106 @@
-"""What one person alone has is in nothing that leaves the storage, and in no line of the log."""
+"""What one person alone has is in nothing that leaves the storage, in no line of the log, and in no error."""
 
-import datetime
-import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from random import randrange
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from kedro.framework.startup import bootstrap_project
 
-from clm_ler.tables.labels import LabelOptions, select_labels
-from tests.end_to_end.conftest import ROOT
+from clm_ler.cli import explanation
+from tests.attack import provoked_doors  # noqa: F401 it adds to ERRORS
+from tests.attack.crash import ROOT
+from tests.attack.planted import files_below, planted, planted_in, write_site
+from tests.attack.provoked import ERRORS, run
 
-PERSONS, CANARY = 40, "CANARY"
-CATALOG = """
-{name}:
-  type: ibis.FileDataset
-  filepath: {folder}/{name}.parquet
-  connection: ${{globals:connection}}
-"""
-PARAMETERS = """
-preprocess:
-  tables:
-    patient: {select_expr: [pid AS person_id, born AS px_birth_date, sex AS px_gender, race AS px_race,
-                            folk AS px_ethnicity, region AS px_region]}
-    diagnosis: {select_expr: [pid AS person_id, day AS date, system AS dx_diagnosis_code_type,
-                              code AS dx_diagnosis_code]}
-    lab: {select_expr: [pid AS person_id, day AS date, system AS lx_lab_code_type, code AS lx_lab_code,
-                        value AS lx_result_val, unit AS lx_result_unit]}
-  number_of_days_threshold: 0
-  min_history_size: 1
-  min_loinc_counts: 1
-  min_loinc_value_counts: 1
-  percentile_count: 4
-  results: {text_min_persons: 1}
-split: {train_ratio: 0.8, validation_ratio: 0.1, test_ratio: 0.1}
-"""
+pytestmark = pytest.mark.slow
+
+TRACKED, TASK = "wandb=offline", "long_stay"
+RUNS = (
+    (
+        "split,preprocess,vocab,pretrain,finetune,explain,embed,meds_export,meds_labels,package",
+        TRACKED,
+    ),
+    ("predict,label,report", f"task={TASK},{TRACKED}"),
+)
+# Each time others of the errors; all of them where there is time.
+START, STEP = (
+    (0, 1) if "ATTACK_SECONDS" in os.environ else (0 if "CI" in os.environ else randrange(12), 12)
+)
+# It names what single persons have, and stays in the storage (docs/trust.md).
+STAYS = "loss_ledger.parquet"
 
 
-def planted(number):
-    """The tables' rows of one person; the last one has a canary in every column that takes a text."""
-    last = number == PERSONS
-    odd = (lambda text: f"{CANARY}{text}") if last else (lambda text: text)
-    day = datetime.date(2020, 1, 1 + number % 20)
-    patient = {"pid": odd(f"p{number}"), "born": "1950-01-01", "sex": odd("F"), "race": odd("A")}
-    patient |= {"folk": odd("B"), "region": odd("North")}
-    event = {"pid": odd(f"p{number}"), "day": day}
-    codes = [
-        event | {"system": s, "code": c} for s, c in [("ICD10CM", "I10"), (odd("X"), odd("Z"))]
-    ]
-    labs = [
-        event | {"system": s, "code": c, "value": v, "unit": u}
-        for s, c, v, u in [
-            ("LOINC", "2345-7", str(90 + number), "mg/dL"),
-            (odd("LOCAL"), odd("L1"), str(number), odd("mg")),
-            ("LOINC", "2345-7", odd("GOOD"), "mg/dL"),
-        ]
-    ]
-    return patient, codes, labs
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A project of its own in which everything has run, with a home and temporary files of its own; what was said."""
+    bootstrap_project(ROOT)
+    site = write_site(tmp_path_factory.mktemp("planted"))
+    folder, said = site.folder, []
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "src").mkdir()
+    (folder / "src" / "clm_ler").symlink_to(ROOT / "src" / "clm_ler")
+    own = {name: folder / name.lower() for name in ("HOME", "TMPDIR")}
+    for place in own.values():
+        place.mkdir()
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("XDG_")}
+    environment |= {name: str(place) for name, place in own.items()} | {"KEDRO_ENV": "mine"}
+
+    def kedro(*words):
+        command = [sys.executable, "-m", "kedro", *words]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        said.append(done.stdout + done.stderr)
+
+    for pipelines, parameters in RUNS:
+        kedro(
+            "run", "--verbose", "--traceback", f"--pipelines={pipelines}", f"--params={parameters}"
+        )
+    kedro("viz", "build", "--include-previews")
+    return site, "".join(said)
 
 
-@pytest.fixture
-def own(tmp_path):
-    """A configuration with these tables."""
-    rows = [planted(number) for number in range(1, PERSONS + 1)]
-    tables = {
-        "patient": [patient for patient, _codes, _labs in rows],
-        "diagnosis": [code for _patient, codes, _labs in rows for code in codes],
-        "lab": [lab for _patient, _codes, labs in rows for lab in labs],
-    }
-    mine = tmp_path / "conf" / "mine"
-    mine.mkdir(parents=True)
-    (tmp_path / "conf" / "base").symlink_to(ROOT / "conf" / "base")
-    for name, table in tables.items():
-        pq.write_table(pa.Table.from_pylist(table), tmp_path / f"{name}.parquet")
-    texts = (CATALOG.format(name=name, folder=tmp_path) for name in tables)
-    (mine / "catalog.yml").write_text("".join(texts))
-    (mine / "parameters.yml").write_text(PARAMETERS)
-    (mine / "globals.yml").write_text("chain: [split, preprocess, vocab]\n")
-    return tmp_path / "conf"
+def test_nothing_of_a_single_person_leaves_the_storage(ran):
+    site, said = ran
+    assert planted_in(
+        files_below(site.storage / "04_feature" / "sequences")
+    )  # it is in the storage
+    outside = files_below(*(site.folder / name for name in ("home", "tmpdir", "build/api", ".viz")))
+    shared = files_below(
+        *(site.storage / name for name in ("04_feature/tokenizer", "06_models", "08_reporting"))
+    )
+    tracked = files_below(site.storage / "tmp" / "wandb")
+    assert {path.suffix for path in tracked} >= {".wandb"}
+    assert min(len(outside), len(shared)) > 50
+    assert planted(said) == []
+    found = planted_in([*outside, *tracked, *(path for path in shared if path.name != STAYS)])
+    assert found == {}
 
 
-@pytest.mark.slow
-def test_nothing_of_a_single_person_is_shared(own, kedro_run, tmp_path, caplog):
+@pytest.mark.parametrize("what", [*ERRORS][START::STEP])
+def test_no_error_quotes_a_person(what, ran, tmp_path, caplog, capfd, monkeypatch):
+    error, site = ERRORS[what], copy_of(ran[0], tmp_path / "site")
+    error.change(site)
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(aside))
+    monkeypatch.setenv("HOME", str(aside))
     caplog.set_level(logging.DEBUG)
-    storage = tmp_path / "data"
-    catalog = kedro_run(storage, None, "mine", conf_source=own, vocab={"min_persons": 10})
-    assert CANARY in str(catalog.load("sequences").to_pyarrow().to_pylist())  # it is in the storage
-    assert catalog.load("encoded_sequences").num_rows == PERSONS
-    shared = [*(storage / "04_feature" / "tokenizer").iterdir(), *storage.glob("08_*/*.json")]
-    assert len(shared) > 3
-    assert [path.name for path in shared if CANARY in path.read_text()] == []
-    assert "ICD10CM:I10" in json.dumps(catalog.load("tokenizer").get_vocab())
-    assert CANARY not in caplog.text
-
-
-@pytest.mark.slow
-def test_what_cannot_be_read_stops_without_a_value(own, kedro_run, tmp_path, caplog, as_table):
-    """A label that is no number, a file that is cut."""
-    kinds = dict.fromkeys(("person_id", "prediction_time", "label", "task"), "string")
-    labels = as_table([("p1", None, CANARY, "t")], kinds)
-    with pytest.raises(ValueError, match="1 rows have a label that is no whole number") as raised:
-        select_labels(labels, LabelOptions())
-    assert CANARY not in str(raised.value)
-    broken = tmp_path / "lab.parquet"
-    broken.write_bytes(broken.read_bytes()[:-9])
     with pytest.raises(Exception) as raised:
-        kedro_run(tmp_path / "data", None, "mine", conf_source=own)
-    assert CANARY not in str(raised.value) + caplog.text
+        run(error, site)
+    told = "".join(traceback.format_exception(raised.value)) + str(explanation(raised.value))
+    said = "".join(capfd.readouterr())
+    assert planted(told + said + caplog.text) == []
+    assert planted_in(files_below(aside)) == {}
+
+
+def copy_of(site, folder):
+    """A copy with its storage, to be broken."""
+    ignored = shutil.ignore_patterns("build", "home", "tmpdir", "tmp")
+    shutil.copytree(site.folder, folder, symlinks=True, ignore=ignored)
+    return type(site)(folder)

@@ -72,7 +72,10 @@ def event(**parts):
             event(codes={"ICD10CM": ["E99*"]}),
             "'type_2_diabetes' .outcome.event.: none of its codes",
         ),
-        (event(codes={"ICD10": ["E11*"]}), "whose systems are ICD10CM, LOINC"),
+        (
+            event(codes={"ICD10": ["E11*"]}),
+            r"none of its codes is in the records\. Correct them; vocabulary_report",
+        ),
         (event(concepts=[{"id": 201826}]), "names OMOP concepts, and there is no vocabulary"),
         (event(concept_set="t2dm"), "there is no concept set 't2dm' .* which has other"),
         ({"min_events": 31}, "are in fewer than 31 rows of the records"),

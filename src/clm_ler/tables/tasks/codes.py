@@ -95,7 +95,7 @@ def find_codes(
                 told = _called(task, name)
                 wanted = _codes_of(told, event, codes, vocabulary, concept_sets)
                 found[name] = _rows_of(told, event, wanted, recorded, units)
-        _check_found(task, found, sorted({system for system, _code in codes}))
+        _check_found(task, found)
         of_task = [
             row | {"task": task.name, "event": name, "leaf": leaf}
             for name in task.events
@@ -140,7 +140,7 @@ def _codes_of(
     return wanted - {*matching_codes(event.except_codes, codes)}
 
 
-def _check_found(task: TaskOptions, found: Mapping[str, list[Row]], systems: list[str]) -> None:
+def _check_found(task: TaskOptions, found: Mapping[str, list[Row]]) -> None:
     """Stop where an event that the task cannot do without has no code in the records."""
     for name, where in task.named():
         empty = [leaf for leaf in task.leaves(name) if leaf in found and not found[leaf]]
@@ -151,7 +151,7 @@ def _check_found(task: TaskOptions, found: Mapping[str, list[Row]], systems: lis
             logger.warning("%s: it leaves nobody out.", told)
         elif "any_of" not in where:
             raise ValueError(
-                f"{told}, whose systems are {', '.join(systems)}. Correct the codes of the event."
+                f"{told}. Correct them; vocabulary_report has the systems of the records."
             )
 
 
