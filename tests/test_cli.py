@@ -9,9 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
-from kedro.io import DatasetError
+from kedro.io import DataCatalog, DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
+from kedro_datasets.json import JSONDataset
 
 from clm_ler import cli
 from clm_ler.engines.errors import EngineError
@@ -88,6 +89,15 @@ def test_the_first_message_of_ours_counts_and_the_datasets_name_stays():
     outer = DatasetError("Failed while saving data to dataset X(\n a, b).\nno column")
     outer.__cause__ = DatasetError("no column")
     assert cli.explanation(outer) == "no column"
+
+
+@pytest.mark.parametrize("damage", [b'{"loss": 1', b"\xff\xfe"])
+def test_a_file_that_was_cut_is_named_with_its_dataset(damage, tmp_path):
+    file = tmp_path / "metrics.json"
+    file.write_bytes(damage)
+    with pytest.raises(DatasetError) as raised:
+        DataCatalog({"metrics": JSONDataset(filepath=str(file))}).load("metrics")
+    assert cli.explanation(raised.value).startswith(f"metrics: {file} is cut or damaged.")
 
 
 def test_a_pipeline_that_is_not_there_is_named():

@@ -1,6 +1,7 @@
 """``kedro run`` as Kedro has it, in the environment's chain and with errors in their own words."""
 
 import errno
+import json
 import logging
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.context import KedroContext
@@ -60,6 +62,13 @@ _ADDED = re.compile(
     r"\n +(full_key|object_type|For further information).*| \[type=\w+, input_value=.*\]|Value error, "
     r"|Failed to instantiate \w+ for parameter '\w+': \d+ validation errors? for \w+\s+"
     r"|Parameter validation failed:\n- ",
+)
+
+
+# What readers of JSON, Arrow and text say of a file that was cut or overwritten.
+_DAMAGE = (json.JSONDecodeError, pa.ArrowInvalid, UnicodeDecodeError)
+_UNREAD = re.compile(
+    r"(\w+: )?Failed while loading data from dataset .*?filepath=(?:\w+\()?'([^']+)'", re.DOTALL
 )
 
 
@@ -172,6 +181,9 @@ def explanation(error: BaseException) -> str | None:
     asked = re.search(r"clm_ler\.pipelines\.(\w+)' module", str(first))
     if asked and find_spec(f"clm_ler.pipelines.{asked[1]}") is None:
         return f"There is no pipeline '{asked[1]}': see kedro registry list."
+    if (unread := _UNREAD.match(str(error))) and isinstance(first, _DAMAGE):
+        name, path = unread.groups(default="")
+        return f"{name}{path} is cut or damaged. Remove it, and run what makes it again."
     telling = next((cause for cause in reversed(causes) if _raised_by(cause) == "clm_ler"), first)
     deliberate = _raised_by(telling) in ("clm_ler", "kedro")
     if not isinstance(telling, _TELLING) and not (

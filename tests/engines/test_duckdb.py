@@ -1,6 +1,7 @@
 """What DuckDB does with types and plans of its own."""
 
 import gc
+import gzip
 
 import ibis
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from ibis.expr import datatypes as dt
 
 from clm_ler.engines import duckdb, engine_of
+from clm_ler.engines.errors import EngineError
 
 
 def type_of(backend, column):
@@ -124,3 +126,20 @@ def test_less_memory_makes_more_buckets(limit, least, backend, as_table):
     rows = as_table([(n,) for n in range(100_000)], {"n": "int64"})
     # 100,000 rows of 1,000 bytes are 100 MB.
     assert engine_of(backend).bucket_count(rows, 1000, fixed_bytes=0) == least
+
+
+def test_a_file_that_was_cut_is_named(backend, tmp_path):
+    file = tmp_path / "0.parquet"
+    pq.write_table(pa.table({"n": range(1000)}), file)
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(EngineError, match=f"{file}: it is cut"):
+        engine_of(backend).read_mixed_parquet([str(file)], "UTC")
+
+
+def test_a_gzip_file_that_was_cut_is_no_shorter_table(backend, tmp_path):
+    packed = gzip.compress(b"n\n" + b"".join(b"%d\n" % (n * 7919 % 1009) for n in range(20_000)))
+    for name, read in (("t.csv.gz", "read_csv"), ("t.ndjson.gz", "read_ndjson")):
+        (tmp_path / name).write_bytes(packed[: len(packed) // 5])
+        more = [ibis.schema({"n": "int64"})] if read == "read_ndjson" else []
+        with pytest.raises(ValueError, match=f"{name} ends in the middle"):
+            getattr(engine_of(backend), read)([str(tmp_path / name)], *more)

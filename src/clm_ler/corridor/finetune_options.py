@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Lt, doc
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
 from clm_ler.modeling.data.windows import WindowOptions
@@ -92,6 +92,12 @@ class FinetuneOptions(FineTuning):
         tuple[int, ...],
         doc("Days before the prediction time at which the histories of the leakage probe end"),
     ] = (0, 1, 30, 180)
+
+    @model_validator(mode="after")
+    def _has_values_to_try(self) -> Self:
+        if empty := [name for name, values in self.tuneable_parameters.items() if not values]:
+            raise ValueError(f"tuneable_parameters: {', '.join(empty)} has no value to try")
+        return self
 
     def window(self, max_position_embeddings: int) -> WindowOptions:
         """Return how large a window of a model may be."""

@@ -23,6 +23,7 @@ from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
+from clm_ler.files.gzipped import whole
 
 _FETCHES_CODE = ("autoinstall_known_extensions", "autoload_known_extensions")
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
@@ -135,14 +136,14 @@ class DuckDB(Engine):
         options = {"header": True, "delim": delimiter, "quote": '"', "union_by_name": True}
         # Or DuckDB would find lines that it takes for remarks, and leave them out.
         options |= {"skip": 0, "comment": ""} | self.csv_as_text
-        return self.backend.read_csv(list(paths), **options)
+        return self.backend.read_csv(whole(paths), **options)
 
     def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
         """Read files with a JSON object a line, plain or gzip, as one lazy table."""
         to_string = self.backend.compiler.type_mapper.to_string
         columns = {name: to_string(kind) for name, kind in schema.items()}
         layout = {"format": "newline_delimited", "maximum_object_size": _LARGEST_OBJECT}
-        return self.backend.read_json(list(paths), columns=columns, **layout)
+        return self.backend.read_json(whole(paths), columns=columns, **layout)
 
     def read_literal_text(
         self, path: str, delimiter: str, names: Sequence[str] | None = None
@@ -152,7 +153,7 @@ class DuckDB(Engine):
         options |= {"nullstr": "", "skip": 0}
         options |= dict.fromkeys(("quote", "escape", "comment"), "")
         options |= {"columns": dict.fromkeys(names, "VARCHAR")} if names else self.csv_as_text
-        return self.backend.read_csv(path, **options)
+        return self.backend.read_csv(whole([path]), **options)
 
     def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
         """Return a small table whose texts in some columns cost no more than numbers: as ENUM.
@@ -304,8 +305,7 @@ class DuckDB(Engine):
         return without_values((duckdb.Error,), message_without_values, data)
 
     def _setting(self, name: str) -> str:
-        # On a cursor of its own: runs of several threads share the connection, and would take each
-        # other's answers.
+        # On a cursor of its own: threads that share the connection would take each other's answers.
         with self.backend.con.cursor() as cursor:
             return str(cursor.execute(f"SELECT current_setting('{name}')").fetchone()[0])
 

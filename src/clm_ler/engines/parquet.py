@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import duckdb
 
+from clm_ler.engines.errors import without_values
+from clm_ler.engines.lenient import message_without_values
+
 
 def by_zoned_columns(
     connection: duckdb.DuckDBPyConnection, paths: Sequence[str]
@@ -14,7 +17,8 @@ def by_zoned_columns(
     """
     zoned = "list(name ORDER BY name) FILTER (duckdb_type = 'TIMESTAMP WITH TIME ZONE')"
     query = f"SELECT file_name, {zoned} FROM parquet_schema($paths) GROUP BY file_name"
-    with connection.cursor() as cursor:
+    telling = without_values((duckdb.Error,), message_without_values)
+    with telling, connection.cursor() as cursor:
         rows = cursor.execute(query, {"paths": list(paths)}).fetchall()
     groups: dict[tuple[str, ...], list[str]] = {}
     for file, columns in sorted(rows):
