@@ -21,6 +21,7 @@ from clm_ler.engines.errors import guard, without_values
 from clm_ler.engines.held import held, hold_tables_of_python
 from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
+from clm_ler.engines.plans import row_estimates, size_in_bytes
 from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 from clm_ler.files.gzipped import whole
@@ -284,7 +285,8 @@ class DuckDB(Engine):
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return how many parts keep the work on one within the memory limit."""
-        room = max((limit := _bytes(self._setting("memory_limit"))) - fixed_bytes, limit // 4)
+        limit = size_in_bytes(self._setting("memory_limit"))
+        room = max(limit - fixed_bytes, limit // 4)
         return max(1, -(-self._row_estimate(data) * bytes_per_row // room))
 
     def digest_of(self, table: ir.Table) -> str:
@@ -299,7 +301,7 @@ class DuckDB(Engine):
     def _row_estimate(self, data: ir.Table) -> int:
         """Return the most rows that a step of the plan is expected to give."""
         explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self.sql_of(data)}")
-        return max(_cardinalities(json.loads(explained.fetchone()[1])))
+        return max(row_estimates(json.loads(explained.fetchone()[1])))
 
     def _telling(self, data: ir.Table) -> AbstractContextManager[None]:
         return without_values((duckdb.Error,), message_without_values, data)
@@ -334,17 +336,3 @@ def _in_one_piece(function: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
         return function(*(column.combine_chunks() for column in columns))
 
     return apply
-
-
-def _cardinalities(plan: Any) -> list[int]:
-    """Return every row estimate in a plan that DuckDB explained as JSON."""
-    if isinstance(plan, list):
-        return [rows for part in plan for rows in _cardinalities(part)]
-    own = int(plan.get("extra_info", {}).get("Estimated Cardinality", 0))
-    return [own, *_cardinalities(plan.get("children", []))]
-
-
-def _bytes(size: str) -> int:
-    """Return the bytes of a size as DuckDB prints it, such as ``1.8 GiB``."""
-    number, unit = size.split()
-    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))
