@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from random import randrange
 
 import pytest
 from kedro.framework.startup import bootstrap_project
@@ -16,6 +15,7 @@ from clm_ler.cli import explanation
 from tests.attack import provoked_doors  # noqa: F401 it adds to ERRORS
 from tests.attack.crash import ROOT
 from tests.attack.planted import files_below, planted, planted_in, write_site
+from tests.attack.portion import portion
 from tests.attack.provoked import ERRORS, run
 
 pytestmark = pytest.mark.slow
@@ -28,10 +28,7 @@ RUNS = (
     ),
     ("predict,label,report", f"task={TASK},{TRACKED}"),
 )
-# Each time others of the errors; all of them where there is time.
-START, STEP = (
-    (0, 1) if "ATTACK_SECONDS" in os.environ else (0 if "CI" in os.environ else randrange(12), 12)
-)
+PORTION = portion(12)
 # It names what single persons have, and stays in the storage (docs/trust.md).
 STAYS = "loss_ledger.parquet"
 
@@ -82,7 +79,7 @@ def test_nothing_of_a_single_person_leaves_the_storage(ran):
     assert found == {}
 
 
-@pytest.mark.parametrize("what", [*ERRORS][START::STEP])
+@pytest.mark.parametrize("what", [*ERRORS][PORTION])
 def test_no_error_quotes_a_person(what, ran, tmp_path, caplog, capfd, monkeypatch):
     error, site = ERRORS[what], copy_of(ran[0], tmp_path / "site")
     error.change(site)

@@ -1,8 +1,6 @@
 """Hostile SQL in every place of the configuration that takes an expression: none of it may run."""
 
-import os
 from pathlib import Path
-from random import randrange
 
 import pytest
 import yaml
@@ -15,14 +13,12 @@ from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.labels import LabelOptions, select_labels
 from clm_ler.tables.sources import TableSource, select
 from tests.attack.hostile import EXPRESSIONS, variants
+from tests.attack.portion import portion
 from tests.engines import both_engines
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
-# Each time other ways of writing; all of them where there is time.
-START, STEP = (
-    (0, 1) if "ATTACK_SECONDS" in os.environ else (0 if "CI" in os.environ else randrange(5), 5)
-)
+PORTION = portion(5)
 SAFE = ("id AS person_id", "source AS code")
 RENAMES = {"person_id": "person_id", "code": "code"}
 
@@ -68,7 +64,7 @@ def refusal(read, text):
 def test_nothing_hostile_runs_anywhere(backend, table, tmp_path):
     ran, chosen = [], EXPRESSIONS
     if engine_of(backend).distributed:  # each that is refused is refused before an engine sees it
-        chosen = EXPRESSIONS[START::STEP]
+        chosen = EXPRESSIONS[PORTION]
     for place, read in places(table, tmp_path).items():
         given = chosen
         if (
@@ -82,7 +78,7 @@ def test_nothing_hostile_runs_anywhere(backend, table, tmp_path):
 
 def test_no_other_way_of_writing_runs():
     ran = []
-    for text in (text for expression in EXPRESSIONS for text in variants(expression)[START::STEP]):
+    for text in (text for expression in EXPRESSIONS for text in variants(expression)[PORTION]):
         try:
             columns = {each.name for each in parse_expression(text, "p").find_all(exp.Column)}
         except ValueError:
