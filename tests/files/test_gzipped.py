@@ -16,15 +16,19 @@ def test_whole_files_pass_and_others_are_not_looked_at(tmp_path):
     assert whole(paths) == paths
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        *((PACKED[: len(PACKED) * part // 100], "it was cut") for part in (1, 20, 50, 90, 99)),
-        (PACKED[:-8] + b"12345678", "damaged"),
-        (b"a,b\n1,2\n", "damaged"),
-    ],
-)
-def test_a_file_that_is_cut_or_damaged_is_told(content, said, tmp_path):
+DAMAGES = {
+    **{
+        f"{part} % of it": (PACKED[: len(PACKED) * part // 100], "it was cut")
+        for part in (1, 20, 50, 90, 99)
+    },
+    "another digest": (PACKED[:-8] + b"12345678", "damaged"),
+    "plain text": (b"a,b\n1,2\n", "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_cut_or_damaged_is_told(damage, tmp_path):
+    content, said = DAMAGES[damage]
     file = tmp_path / "t.csv.gz"
     file.write_bytes(content)
     with pytest.raises(ValueError, match=said) as raised:
