@@ -28,7 +28,7 @@ RUNS = (
     ),
     ("predict,label,report", f"task={TASK},{TRACKED}"),
 )
-PORTION = portion(12)
+PORTION = portion(24)
 # It names what single persons have, and stays in the storage (docs/trust.md).
 STAYS = "loss_ledger.parquet"
 
