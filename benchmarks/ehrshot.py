@@ -39,6 +39,7 @@ SKLEARN = dict(
 )
 PATIENTS, REPLICATES, CHEXPERT_PATIENTS = 2212, 1000, 399
 EVENTS_PER_PERSON, STAYS = 6182, 0.5  # of the simulated site
+ALL_LABELS = 1_000_000  # more than a task has: none is left out
 # Test labels and positives of the 14 tasks, and the labels of the 14 findings.
 TASKS = (
     (2195, 552),
@@ -149,6 +150,7 @@ def forget(storage: Path) -> None:
 def simulate(site: Path, persons: int) -> None:
     """Write a site with as many events and labels a patient as the real one."""
     size = {"persons": persons, "events_per_person": EVENTS_PER_PERSON, "stays": STAYS}
+    size["most_labels"] = ALL_LABELS
     parameters = {"storage": str(site), "cohort": {"ehrshot": size}}
     names = [node.name for node in pipelines["cohort"].nodes]
     chosen = [name for name in names if "simulate_ehrshot" in name]
