@@ -97,7 +97,7 @@ def test_a_file_that_was_cut_is_named_with_its_dataset(damage, tmp_path):
     file.write_bytes(damage)
     with pytest.raises(DatasetError) as raised:
         DataCatalog({"metrics": JSONDataset(filepath=str(file))}).load("metrics")
-    assert cli.explanation(raised.value).startswith(f"metrics: {file} is cut or damaged.")
+    assert cli.explanation(raised.value).startswith(f"metrics: {file} is cut or damaged:")
 
 
 def test_a_pipeline_that_is_not_there_is_named():

@@ -183,7 +183,7 @@ def explanation(error: BaseException) -> str | None:
         return f"There is no pipeline '{asked[1]}': see kedro registry list."
     if (unread := _UNREAD.match(str(error))) and isinstance(first, _DAMAGE):
         name, path = unread.groups(default="")
-        return f"{name}{path} is cut or damaged. Remove it, and run what makes it again."
+        return f"{name}{path} is cut or damaged: run what makes it again, or copy it anew."
     telling = next((cause for cause in reversed(causes) if _raised_by(cause) == "clm_ler"), first)
     deliberate = _raised_by(telling) in ("clm_ler", "kedro")
     if not isinstance(telling, _TELLING) and not (
