@@ -37,7 +37,7 @@ from clm_ler.modeling.evaluation.bootstrap import (
 from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.inference import predict_logits
 from clm_ler.modeling.training.finetuning import FineTuningData, fine_tune, load_result
-from clm_ler.tables.labels import sample_id
+from clm_ler.tables.samples import sample_id
 
 ROOT = Path(__file__).parents[1]
 SIZES = (32, 128, 512, None)

@@ -1,13 +1,12 @@
-import hashlib
 from datetime import datetime
 
 import pytest
 
-from clm_ler.tables.labels import LabelOptions, label_samples, select_labels, usable_samples
+from clm_ler.tables.labels import LabelOptions, select_labels, usable_samples
+from clm_ler.tables.samples import label_samples
 from tests.engines import both_engines
 
 NOON = datetime(2020, 1, 1, 12)
-LATER = datetime(2020, 1, 9)
 LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int32", "task": "string"}
 BIRTH = datetime(1980, 5, 5)
 
@@ -112,26 +111,6 @@ def sequences(as_table):
     )
 
 
-def test_a_sample_sees_what_is_not_later_to_the_second(raw, sequences):
-    dates = [datetime(2020, 1, 1, 11), NOON, datetime(2020, 1, 1, 12, 0, 1), datetime(2020, 2, 1)]
-    table = sequences((1, "train", [1, 1, 1, 32], dates))
-    labels = raw([(1, NOON, 0, "t"), (1, None, 1, "t"), (1, datetime(2020, 1, 3), 1, "t")])
-    seen = label_samples(labels, table)
-    columns = ("n_positions", "n_events", "label")
-    assert result(seen, *columns) == [(4, 2, 0), (5, 3, 1), (6, 4, 1)]
-    by_positions = seen.execute().set_index("n_positions").prediction_day
-    assert by_positions[4] == 1
-    assert by_positions[5] == 3
-    assert by_positions.isnull()[6]
-    assert seen.sample_id.nunique().execute() == 3
-
-
-def test_one_sample_may_have_several_tasks(raw, sequences):
-    table = sequences((1, "train", [1], [NOON]))
-    labels = raw([(1, NOON, 0, "a"), (1, NOON, 1, "b")])
-    assert label_samples(labels, table).sample_id.nunique().execute() == 1
-
-
 @pytest.fixture
 def people(sequences):
     return sequences(*((n, ("train", "valid", "test")[n // 2], [1], [NOON]) for n in range(6)))
@@ -180,17 +159,13 @@ def test_temporal_validation_tests_on_later_days_only(raw, sequences):
 
 
 @both_engines
-def test_both_engines_make_the_same_samples(raw, sequences):
+def test_both_engines_select_the_same_labels(raw):
     schema = LABELS | {"prediction_time": "string"}
-    rows = [(n, "2020-01-01T12:00:00" if n % 3 else None, n % 2, "t") for n in range(12)]
-    people = [(n, ("train", "valid", "test")[n // 4], [1, 9], [NOON, LATER]) for n in range(12)]
-    labels = select_labels(raw(rows, schema), LabelOptions(inclusion_criteria="label < 2"))
-    samples = usable_samples(label_samples(labels, sequences(*people)), LabelOptions())
-    seen = result(samples, "person_id", "n_positions", "n_events", "split")
-    assert seen == [(n, 3 + (n % 3 == 0), 1 + (n % 3 == 0), split) for n, split, *_ in people]
-    texts = [f"{n}:{1577880000 if n % 3 else 'all'}" for n in range(12)]
-    ids = sorted((hashlib.md5(text.encode()).hexdigest(),) for text in texts)
-    assert result(samples, "sample_id") == ids
+    rows = [(n, "2020-01-01T12:00:00" if n % 3 else None, n % 3, "t") for n in range(12)]
+    options = LabelOptions(inclusion_criteria="person_id < 9", positive_class_criteria="label = 2")
+    labels = select_labels(raw(rows, schema), options).to_pyarrow().to_pylist()
+    found = sorted((row["person_id"], row["prediction_time"], row["label"]) for row in labels)
+    assert found == [(n, NOON if n % 3 else None, n % 3 == 2) for n in range(9)]
 
 
 def test_a_label_is_a_whole_number(raw):

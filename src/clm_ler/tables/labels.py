@@ -1,4 +1,4 @@
-"""Labels of any origin in one table, and the samples that they make with token sequences."""
+"""Labels of any origin in one table, and which of the samples that they make can be used."""
 
 import logging
 from collections import Counter
@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from clm_ler.engines.expressions import parse_expression
 from clm_ler.tables.persons import person_key
-from clm_ler.tables.sequences import baseline_length
 from clm_ler.tables.sources import TableSource, select
 from clm_ler.tokens import SPLITS
 
@@ -211,44 +210,6 @@ def persons_asked(prediction_times: ir.Table) -> ir.Table:
     """Return the ``person_id`` of those whom a table of times names."""
     keys = person_key(prediction_times[_person_column(prediction_times)])
     return prediction_times.select(person_id=keys).distinct()
-
-
-def label_samples(labels: ir.Table, sequences: ir.Table) -> ir.Table:
-    """Return one row per label: what it sees of the person's sequence, decided on timestamps.
-
-    Args:
-        labels: ``person_id``, ``prediction_time`` and whatever else there is.
-        sequences: Of :func:`clm_ler.tables.sequences.build_sequences`.
-
-    Returns:
-        The columns of ``labels``; ``sample_id`` (one per person and prediction time); ``split``;
-        ``n_positions``, how many leading positions of the sequence have ``date <= prediction_time``;
-        ``n_events``, those of them that are no baseline; and ``prediction_day`` in the sequence's
-        own count (null where the whole history is seen). The last four are null for persons
-        without a sequence.
-    """
-    baseline = baseline_length(sequences)
-    first = sequences.date[ibis.least(baseline, sequences.date.length() - 1)]
-    histories = sequences.select(
-        "split", "date", known_id="person_id", baseline=baseline, first=first
-    )
-    rows = labels.left_join(histories, labels.person_id == histories.known_id)
-    seen = rows.date.filter(lambda date: ~(date > rows.prediction_time).fill_null(False)).length()
-    day = rows.prediction_time.date().delta(rows.first.date(), unit="day") + 1
-    return rows.select(
-        sample_id(rows).name("sample_id"),
-        *labels.columns,
-        "split",
-        n_positions=seen.cast("int32"),
-        n_events=(seen - rows.baseline).cast("int32"),
-        prediction_day=day.cast("int32"),
-    )
-
-
-def sample_id(rows: ir.Table) -> ir.StringValue:
-    """Return the id of a person and a prediction time (to the second), the same on every engine."""
-    second = rows.prediction_time.epoch_seconds().cast("int64").cast("string").fill_null("all")
-    return (rows.person_id.cast("string") + ":" + second).hexdigest("md5")
 
 
 def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:

@@ -22,7 +22,7 @@ from clm_ler.pipelines.finetune import nodes, report
 from clm_ler.pipelines.finetune.leakage import report_leakage
 from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
-from clm_ler.tables.labels import label_samples
+from clm_ler.tables.samples import label_samples
 
 pytestmark = pytest.mark.slow  # it trains models
 

@@ -44,7 +44,7 @@ from clm_ler.pipelines.ehrshot_eval.features import (
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.pipelines.ehrshot_eval.published import published_results
 from clm_ler.tables.ehrshot import tasks
-from clm_ler.tables.labels import label_samples
+from clm_ler.tables.samples import label_samples
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from clm_ler.corridor.wiring import OPTIONS, sequences_at
 
 corridor = Functions("clm_ler.corridor.nodes")
 samples = Functions("clm_ler.corridor.samples")
-labels = Functions("clm_ler.tables.labels")
+tables = Functions("clm_ler.tables.samples")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -21,7 +21,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="select_prediction_times",
             ),
             Node(
-                labels.label_samples,
+                tables.label_samples,
                 inputs=["timed_persons", "timed_sequences"],
                 outputs="timed_candidates",
                 name="look_at_times",

@@ -9,7 +9,7 @@ figures = Functions("clm_ler.pipelines.finetune.figures")
 leakage = Functions("clm_ler.pipelines.finetune.leakage")
 nodes = Functions("clm_ler.pipelines.finetune.nodes")
 report = Functions("clm_ler.pipelines.finetune.report")
-labels = Functions("clm_ler.tables.labels")
+tables = Functions("clm_ler.tables.samples")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -17,7 +17,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     finetune = Pipeline(
         [
             Node(
-                labels.label_samples,
+                tables.label_samples,
                 inputs=["labels", "labelled_sequences"],
                 outputs="sample_candidates",
                 name="label_samples",

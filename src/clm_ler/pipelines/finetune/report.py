@@ -25,7 +25,7 @@ from clm_ler.modeling.evaluation.metrics import (
     threshold_metrics,
 )
 from clm_ler.modeling.evaluation.smooth import smooth_calibration
-from clm_ler.tables.labels import sample_id
+from clm_ler.tables.samples import sample_id
 
 Floats = NDArray[np.float64]
 

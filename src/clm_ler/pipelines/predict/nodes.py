@@ -23,10 +23,11 @@ from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.evaluation.ranks import shares_above
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
-from clm_ler.tables.labels import label_samples, persons_asked, select_times
+from clm_ler.tables.labels import persons_asked, select_times
 from clm_ler.tables.meds import meds_predictions
 from clm_ler.tables.persons import are_numbers
 from clm_ler.tables.persons import with_own_ids as with_own_ids_of
+from clm_ler.tables.samples import label_samples
 
 logger = logging.getLogger(__name__)
 
