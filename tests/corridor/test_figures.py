@@ -16,7 +16,7 @@ def test_a_finished_figure_has_the_look_of_all_and_keeps_it_when_stored():
 def test_labels_at_lines_do_not_overlap_and_stay_in_the_panel():
     figure = make_subplots(1, 2)
     labels = [Label("a", 0.99, "#000000"), Label("b", 0.98, "#111111"), Label("c", 0.1, "#222222")]
-    figures.label_lines(figure, labels, 0.0, 1.0, 170, row=1, col=2)
+    figures.write(figure, figures.label_lines(figure, labels, 0.0, 1.0, 170, row=1, col=2))
     assert [(note.text, round(note.y, 2)) for note in figure.layout.annotations] == [
         ("c", 0.1),
         ("b", 0.9),

@@ -45,6 +45,7 @@ TEMPLATE = go.layout.Template(
 NAME = "clm_ler"
 pio.templates[NAME] = TEMPLATE  # for notebooks: plotly.io.templates.default = figures.NAME
 LINE = 17  # pixels of a line of letters
+Text = dict[str, Any]  # an annotation that is yet to be written
 
 
 class Label(NamedTuple):
@@ -84,24 +85,23 @@ def faint(colour: str) -> str:
 
 def label_lines(
     figure: go.Figure, labels: Sequence[Label], low: float, high: float, pixels: int, **place: int
-) -> None:
-    """Write the names of lines at their right ends, as far apart as letters need.
+) -> list[Text]:
+    """Return the names of lines at their right ends, as far apart as letters need.
 
     Args:
-        figure: Changed in place.
+        figure: Where they are to be written.
         labels: One a line.
         low: The lower end of the panel's y axis.
         high: Its upper end.
         pixels: The height of the panel.
         place: Its ``row`` and ``col``.
     """
-    gap = LINE * (high - low) / pixels
-    for label, y in zip(
-        ordered := sorted(labels, key=lambda label: label.y),
-        apart([label.y for label in ordered], gap, low, high),
-        strict=True,
-    ):
-        write(figure, label.text, label.colour, x=1, y=y, xanchor="left", xshift=6, **place)
+    ordered = sorted(labels, key=lambda label: label.y)
+    levels = apart([label.y for label in ordered], LINE * (high - low) / pixels, low, high)
+    return [
+        text_at(figure, label.text, label.colour, x=1, y=y, xanchor="left", xshift=6, **place)
+        for label, y in zip(ordered, levels, strict=True)
+    ]
 
 
 def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -124,31 +124,44 @@ def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[
 
 def list_labels(
     figure: go.Figure, texts: Sequence[tuple[str, str]], top: bool, **place: int
-) -> None:
-    """Write names in their colours in a right corner of a panel: for lines that end in one point.
+) -> list[Text]:
+    """Return names in their colours in a right corner of a panel: for lines that end in one point.
 
     Args:
-        figure: Changed in place.
+        figure: Where they are to be written.
         texts: Text and colour of each, the first on top.
         top: Whether the upper corner is the free one.
         place: ``row`` and ``col`` of the panel.
     """
+    found = []
     for number, (text, colour) in enumerate(texts):
         shift = -LINE * number if top else LINE * (len(texts) - 1 - number)
         where = {"yref": "y domain", "y": 1 if top else 0, "yshift": shift}
         where["yanchor"] = "top" if top else "bottom"
-        write(figure, text, colour, x=1, xanchor="right", xshift=-6, **where, **place)
+        found.append(
+            text_at(figure, text, colour, x=1, xanchor="right", xshift=-6, **where, **place)
+        )
+    return found
 
 
-def write(figure: go.Figure, text: str, colour: str, **where: Any) -> None:
-    """Write a text at a place of a panel; x counts from 0 to 1 of its width."""
-    font = {"color": colour, "size": 12}
-    figure.add_annotation(
-        text=text, font=font, showarrow=False, **{"xref": "x domain", "yanchor": "middle"} | where
-    )
-
-
-def mark_level(figure: go.Figure, y: float, text: str, **place: int) -> None:
-    """Draw a thin line across a panel, such as chance or a ceiling, with its name."""
+def mark_level(figure: go.Figure, y: float, text: str, **place: int) -> Text:
+    """Draw a thin line across a panel, such as chance or a ceiling; return its name."""
     figure.add_hline(y, line=THIN, layer="below", **place)
-    write(figure, text, GREY, x=0, y=y, xanchor="left", yanchor="bottom", **place)
+    return text_at(figure, text, GREY, x=0, y=y, xanchor="left", yanchor="bottom", **place)
+
+
+def text_at(
+    figure: go.Figure, text: str, colour: str, row: int = 1, col: int = 1, **where: Any
+) -> Text:
+    """Return a text at a place of a panel; x counts from 0 to 1 of its width unless ``xref`` is "x"."""
+    places = {"xref": "x domain", "yref": "y", "yanchor": "middle", "showarrow": False} | where
+    panel = figure.get_subplot(row, col)
+    for name, axis in (("x", panel.xaxis), ("y", panel.yaxis)):
+        number = axis.plotly_name.removeprefix(f"{name}axis")
+        places[f"{name}ref"] = places[f"{name}ref"].replace(name, name + number, 1)
+    return {"text": text, "font": {"color": colour, "size": 12}, **places}
+
+
+def write(figure: go.Figure, texts: Sequence[Text]) -> None:
+    """Write texts into a figure, all at once: plotly looks at all that are there with every new one."""
+    figure.layout.annotations += tuple(go.layout.Annotation(text) for text in texts)

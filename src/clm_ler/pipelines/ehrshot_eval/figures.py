@@ -41,6 +41,7 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Fi
     rows = rows.assign(label=_label_of(rows))
     places = _places(rows)
     figure, lines = _panels(scopes, _COLUMNS, _PANEL)
+    texts: list[look.Text] = []
     for number, scope in enumerate(scopes):
         place = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
         part = rows[rows["scope"] == scope]
@@ -54,9 +55,10 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Fi
                 figure.add_trace(trace, **place)
             if len(traces) == 2:
                 names.append(look.Label(str(label), ordered["value"].iloc[-1], colour))
-        look.label_lines(figure, names, low, high, _PANEL, **place)
-        look.mark_level(figure, CHANCE, "chance", **place)
+        texts += look.label_lines(figure, names, low, high, _PANEL, **place)
+        texts.append(look.mark_level(figure, CHANCE, "chance", **place))
         figure.update_yaxes(range=[low, high], **place)
+    look.write(figure, texts)
     ticks = {name: place for name, place in places.items() if place > 0}
     figure.update_xaxes(
         type="log",

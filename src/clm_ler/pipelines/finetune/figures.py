@@ -45,7 +45,7 @@ def plot_precision_recall(
         classes = report["samples"]["test"]["classes"]
         shares.append(1 - classes.get("0", 0) / max(sum(classes.values()), 1))
         chance = f"chance: prevalence {shares[-1]:.0%}"
-        look.mark_level(figure, shares[-1], chance, row=1, col=column)
+        look.write(figure, [look.mark_level(figure, shares[-1], chance, row=1, col=column)])
     figure.update_yaxes(range=[0, 1.02])
     finding = "Precision and recall"
     if len(reports) == 1 and (found := next(iter(reports.values()))["metrics"].get("auprc")):
@@ -137,7 +137,8 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
             )
             labels.append((f"act on {'the model' if name == 'model' else name}", colour))
         figure.add_hline(0, line=look.THIN, **place)
-        look.list_labels(figure, [*labels, ("dotted: on nobody", look.GREY)], top=True, **place)
+        labels.append(("dotted: on nobody", look.GREY))
+        look.write(figure, look.list_labels(figure, labels, top=True, **place))
         figure.update_yaxes(range=[-0.25 * top, top], **place)
         figure.update_xaxes(range=[0, right], **place)
     finding = "Decision curve"
@@ -174,9 +175,8 @@ def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
             figure.add_vline(report["auroc"]["value"], line=look.THIN, row=1, col=column)
         figure.update_xaxes(range=[min(0.45, *_lows(rows)), 1.02], row=1, col=column)
         figure.add_vline(0.5, line=look.THIN, row=1, col=column)
-        look.write(
-            figure, "chance", look.GREY, x=0.5, y=1, xref="x", yref="y domain", row=1, col=column
-        )
+        where = {"x": 0.5, "y": 1, "xref": "x", "yref": "y domain"}
+        look.write(figure, [look.text_at(figure, "chance", look.GREY, col=column, **where)])
     ordered = sorted(found, key=lambda row: row["auroc"]["value"])
     finding = "AUROC by subgroup"
     if ordered and len(tasks) == 1:
@@ -287,7 +287,7 @@ def _draw(figure: go.Figure, curves: list[Curve], top: bool, column: int) -> Non
         figure.add_trace(trace, row=1, col=column)
         texts.append((area, f"{name} {area:.2f}", colour))
     listed = [(text, colour) for _area, text, colour in sorted(texts, reverse=True)]
-    look.list_labels(figure, listed, top, row=1, col=column)
+    look.write(figure, look.list_labels(figure, listed, top, row=1, col=column))
 
 
 def _roc(labels: Any, scores: Any) -> tuple[list[float], list[float], float]:

@@ -101,7 +101,7 @@ def plot_curves(
             [*(y for points in drawn.values() for _x, y in points), *(e.y for e in ends)]
         )
         figure.update_yaxes(range=[low, high], row=row, col=1)
-        look.label_lines(figure, ends, low, high, PANEL, row=row, col=1)
+        look.write(figure, look.label_lines(figure, ends, low, high, PANEL, row=row, col=1))
     figure.update_xaxes(title_text="step", row=len(titles), col=1)
     return look.finish(
         figure,
