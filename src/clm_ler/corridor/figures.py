@@ -135,12 +135,10 @@ def list_labels(
     """
     found = []
     for number, (text, colour) in enumerate(texts):
-        shift = -LINE * number if top else LINE * (len(texts) - 1 - number)
-        where = {"yref": "y domain", "y": 1 if top else 0, "yshift": shift}
-        where["yanchor"] = "top" if top else "bottom"
-        found.append(
-            text_at(figure, text, colour, x=1, xanchor="right", xshift=-6, **where, **place)
-        )
+        where: dict[str, Any] = {"x": 1, "xanchor": "right", "xshift": -6, "yref": "y domain"}
+        where |= {"y": 1, "yanchor": "top"} if top else {"y": 0, "yanchor": "bottom"}
+        where["yshift"] = -LINE * number if top else LINE * (len(texts) - 1 - number)
+        found.append(text_at(figure, text, colour, **where, **place))
     return found
 
 
@@ -154,7 +152,8 @@ def text_at(
     figure: go.Figure, text: str, colour: str, row: int = 1, col: int = 1, **where: Any
 ) -> Text:
     """Return a text at a place of a panel; x counts from 0 to 1 of its width unless ``xref`` is "x"."""
-    places = {"xref": "x domain", "yref": "y", "yanchor": "middle", "showarrow": False} | where
+    middle: dict[str, Any] = {"yanchor": "middle", "showarrow": False}
+    places = {"xref": "x domain", "yref": "y"} | middle | where
     panel = figure.get_subplot(row, col)
     for name, axis in (("x", panel.xaxis), ("y", panel.yaxis)):
         number = axis.plotly_name.removeprefix(f"{name}axis")

@@ -175,7 +175,7 @@ def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
             figure.add_vline(report["auroc"]["value"], line=look.THIN, row=1, col=column)
         figure.update_xaxes(range=[min(0.45, *_lows(rows)), 1.02], row=1, col=column)
         figure.add_vline(0.5, line=look.THIN, row=1, col=column)
-        where = {"x": 0.5, "y": 1, "xref": "x", "yref": "y domain"}
+        where: dict[str, Any] = {"x": 0.5, "y": 1, "xref": "x", "yref": "y domain"}
         look.write(figure, [look.text_at(figure, "chance", look.GREY, col=column, **where)])
     ordered = sorted(found, key=lambda row: row["auroc"]["value"])
     finding = "AUROC by subgroup"

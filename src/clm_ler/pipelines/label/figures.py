@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from clm_ler.corridor.figures import BLUE, GREY, ORANGE, finish, write
+from clm_ler.corridor.figures import BLUE, GREY, ORANGE, finish, text_at, write
 
 ATTRIBUTES = ("year", "age", "sex")
 
@@ -86,8 +86,9 @@ def _add_groups(figure: go.Figure, prevalence: list[Row], row: int) -> None:
         highest = max((group["prevalence"] for group in groups), default=0.0)
         figure.update_yaxes(tickformat=".0%", range=[0, 1.1 * highest or 1], row=row, col=column)
         if not groups:
-            place = {"x": 0.5, "y": 0.5, "yref": "y domain", "row": row, "col": column}
-            write(figure, "too few persons", GREY, **place)
+            place: dict[str, Any] = {"x": 0.5, "y": 0.5, "yref": "y domain"}
+            place |= {"row": row, "col": column}
+            write(figure, [text_at(figure, "too few persons", GREY, **place)])
 
 
 def _finding(steps: dict[str, list[Row]]) -> str:
