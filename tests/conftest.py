@@ -9,6 +9,9 @@ import pytest
 from hypothesis import settings
 
 from clm_ler.engines import engine_of
+from tests.parsed_once import keep_what_was_parsed
+
+keep_what_was_parsed()
 
 # A busy machine is slow now and then; no test is about time. CI gives the same answer every time;
 # elsewhere each run looks at new examples.

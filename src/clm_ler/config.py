@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from itertools import chain
 from mimetypes import guess_type
 from pathlib import Path
 from threading import RLock
 from typing import Any, cast
 
 import fsspec
+import yaml
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
@@ -72,8 +74,10 @@ class ConfigLoader(OmegaConfigLoader):
 
     def known(self) -> set[str]:
         """Return the top-level names of the parameters and globals that the files have."""
-        files = (self._file_parameters(env) for env in (self.base_env, self._environment))
-        return {str(name) for parameters in files for name in parameters} | set(self["globals"])
+        patterns = self.config_patterns["parameters"]
+        texts = (self._texts(env, *patterns) for env in (self.base_env, self._environment))
+        files = (yaml.load(text, yaml.CSafeLoader) for text in chain.from_iterable(texts))
+        return {str(name) for file in files for name in file or {}} | set(self["globals"])
 
     @property
     def _environment(self) -> str:

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from clm_ler.cli import explanation
 from clm_ler.files.interrupts import INTERRUPTED, prompt_interrupts
+from tests.parsed_once import keep_what_was_parsed
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ("split", "preprocess", "vocab")
@@ -322,6 +323,7 @@ def prepare(folder, stages):
 
 def main(seconds, stages=STAGES, seed=None):
     """Attack for some seconds, and at least twice; returns how often by kind, and the failures."""
+    from kedro.framework.project import settings
     from kedro.framework.startup import bootstrap_project
 
     import clm_ler.hooks
@@ -331,6 +333,8 @@ def main(seconds, stages=STAGES, seed=None):
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has none
     bootstrap_project(ROOT)
+    keep_what_was_parsed()
+    settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), **settings.CONFIG_LOADER_ARGS)["catalog"]
     dice, done, failures = random.Random(seed), Counter(), []
     with (
         tempfile.TemporaryDirectory() as folder,
