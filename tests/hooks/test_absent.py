@@ -72,3 +72,19 @@ def test_raw_tables_are_for_the_parameters_to_ask_for():
     bootstrap_project(ROOT)
     catalog, reads = made_by("split")
     MissingInputHooks().before_pipeline_run(reads, catalog)
+
+
+@pytest.mark.slow
+def test_a_model_is_not_applied_in_the_run_that_trains_it():
+    """Nothing says which comes first: it would be the model of the run before."""
+    bootstrap_project(ROOT)
+    both = pipelines["finetune"] + pipelines["predict"]
+    for settings, refused in (({}, True), ({"trained": "elsewhere"}, False)):
+        with KedroSession.create(
+            ROOT, runtime_params={"storage": "nowhere", **settings}
+        ) as session:
+            catalog = session.load_context().catalog
+        with pytest.raises(
+            ValueError, match="run predict afterwards" if refused else "is not there"
+        ):
+            MissingInputHooks().before_pipeline_run(both, catalog)

@@ -9,6 +9,7 @@ from clm_ler.datasets.optional import OptionalDataset
 from clm_ler.files.location import dataset_location
 
 TAG = "may-lack-inputs"
+TRAINED = "trained_"  # entries of the storage whose model is applied
 
 
 class AbsentInputHooks:
@@ -39,12 +40,31 @@ class MissingInputHooks:
         """Look for what earlier runs have to have made.
 
         Raises:
-            ValueError: If something is not there.
+            ValueError: If something is not there, or if this run makes it under another name, that is, in no
+                order: it might be read before, as an earlier run has left it.
         """
+        _check_order(pipeline, catalog)
         for name in sorted(pipeline.inputs()):
             makers = _makers(name)
             if makers and _is_kept(name, catalog) and not catalog.exists(name):
                 raise ValueError(f"{name} is not there: run {' or '.join(makers)} first.")
+
+
+def _check_order(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    """Raise ``ValueError`` where a pipeline would apply what another one of this run is to train."""
+    makers = {
+        dataset_location(catalog.get(name)): node.namespace
+        for node in pipeline.nodes
+        for name in node.outputs
+    }
+    for name in sorted(name for name in pipeline.inputs() if name.startswith(TRAINED)):
+        maker = makers.get(dataset_location(catalog.get(name)) or "")
+        for reader in pipeline.only_nodes_with_inputs(name).nodes:
+            if maker and maker != reader.namespace:
+                raise ValueError(
+                    f"{reader.namespace} reads {name}, which {maker} writes: run {reader.namespace} "
+                    "afterwards, in a run of its own, or it may take what an earlier run has left."
+                )
 
 
 def _makers(name: str) -> list[str]:
