@@ -2,9 +2,8 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import Any, ClassVar
 
 import fsspec
@@ -13,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
-from threadpoolctl import threadpool_limits
 
 from clm_ler.engines import engine_of
 from clm_ler.files.atomic import write_bytes, writing
 from clm_ler.files.progress import Progress
+from clm_ler.files.side_by_side import do_side_by_side
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +75,8 @@ class CellsDataset(FileDataset):
         return self._path.rpartition("/")[2]
 
     def _compute(self, cells: Cells) -> None:
-        progress = Progress(self._name, len(cells), "cells")
-        # Each cell keeps to one core: linear algebra on all of them at once takes five times as long.
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
-            futures = [threads.submit(self._write, *cell) for cell in cells.items()]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    progress.step()
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        jobs = [partial(self._write, *cell) for cell in cells.items()]
+        do_side_by_side(jobs, Progress(self._name, len(cells), "cells"))
 
     def _write(self, name: str, compute: Callable[[], pa.Table]) -> None:
         table = compute()

@@ -1,14 +1,14 @@
 """Simple models on the same samples and splits: what a fine-tuned model has to beat."""
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from clm_ler.files.progress import Progress
+from clm_ler.files.side_by_side import do_side_by_side
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -69,13 +69,28 @@ def baseline_probabilities(
         "windowed": (("gbm", "standardised"), windowed),
         "demographics": (("gbm", "logistic"), demographics),
     }
-    # Each of them keeps to one core.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
-        fitted = {
-            name: threads.submit(_fit_each_output, *model, samples.labels, splits, num_labels, seed)
-            for name, model in models.items()
-        }
-        return {name: probabilities.result() for name, probabilities in fitted.items()}
+    targets = outcomes(samples.labels, num_labels)
+    fits = {
+        (name, number, estimator): partial(_fit, estimator, features, target, splits, seed)
+        for name, (estimators, features) in models.items()
+        for number, target in enumerate(targets)
+        for estimator in estimators
+    }
+    done = do_side_by_side(list(fits.values()), Progress("baselines", len(fits), "fits"))
+    probes = dict(zip(fits, done, strict=True))
+    return {
+        name: combine(
+            [
+                best_of([probes[name, number, estimator] for estimator in estimators]).predict(
+                    features
+                )
+                for number in range(len(targets))
+            ],
+            samples.labels.ndim == 2,
+            num_labels,
+        )
+        for name, (estimators, features) in models.items()
+    }
 
 
 def counts_and_age(
@@ -127,27 +142,26 @@ def fit_best(
     seed: int,
 ) -> Probe:
     """Return the classifier with the best AUROC on validation, the first one where several are."""
-    probes = [fit_probe(name, GRIDS[name], train, valid, seed) for name in estimators]
+    return best_of([fit_probe(name, GRIDS[name], train, valid, seed) for name in estimators])
+
+
+def best_of(probes: Sequence[Probe]) -> Probe:
+    """Return the classifier with the best AUROC on validation, the first one where several are."""
     return max(probes, key=lambda probe: np.nan_to_num(probe.validation_auroc, nan=-1.0))
 
 
-def _fit_each_output(
-    estimators: Sequence[Estimator],
+def _fit(
+    estimator: Estimator,
     features: Matrix,
-    labels: Integers,
+    target: Integers,
     splits: NDArray[np.str_],
-    num_labels: int,
     seed: int,
-) -> Floats:
-    """Return probabilities from one classifier per task, or per class against the rest."""
-    columns = []
-    for target in outcomes(labels, num_labels):
-        train, valid = (
-            (features[chosen], target[chosen].astype(np.int8))
-            for chosen in (
-                np.flatnonzero((splits == part) & (target != UNKNOWN))
-                for part in ("train", "valid")
-            )
+) -> Probe:
+    """Return the classifier of one task, or of one class against the rest."""
+    train, valid = (
+        (features[chosen], target[chosen].astype(np.int8))
+        for chosen in (
+            np.flatnonzero((splits == part) & (target != UNKNOWN)) for part in ("train", "valid")
         )
-        columns.append(fit_best(estimators, train, valid, seed).predict(features))
-    return combine(columns, labels.ndim == 2, num_labels)
+    )
+    return fit_probe(estimator, GRIDS[estimator], train, valid, seed)
