@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,12 @@ def test_a_script_exists_and_knows_its_options(command):
     script = made_by_docs[0] if made_by_docs else (ROOT / first).read_text()
     options = [word.split("=")[0] for word in words if word.startswith("--")]
     assert [option for option in options if f'"{option}"' not in script] == []
+
+
+def test_kedro_ipython_needs_no_extra():
+    """The README gives it before any extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert any(need.startswith("ipython") for need in project["dependencies"])
 
 
 def test_extras_and_targets_exist():
