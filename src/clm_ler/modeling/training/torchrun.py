@@ -27,7 +27,7 @@ _waiting: dist.ProcessGroup | None = None  # in which messages of the first rank
 
 
 class LostRankError(RuntimeError):
-    """Another rank has ended."""
+    """Another rank has ended, or cannot be reached."""
 
 
 @contextmanager
@@ -60,7 +60,8 @@ def lead(train: Train, task: PretrainingTask) -> None:
         _check(task, mark.exists())
     finally:
         mark.unlink()
-    train(task)
+    with _together():
+        train(task)
 
 
 def follow(load: Callable[[], pa.Table]) -> None:
@@ -77,7 +78,8 @@ def follow(load: Callable[[], pa.Table]) -> None:
         train, task, mark = message
         task = replace(task, data=load())
         _check(task, mark.exists())
-        train(task)
+        with _together():
+            train(task)
 
 
 def _from_first(message: Any = None) -> Any:
@@ -111,4 +113,6 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
         raise LostRankError("Another rank has ended: see what its machine says.") from error
