@@ -88,10 +88,9 @@ def together(made, tmp_path_factory):
         assert [machine.poll() for machine in machines] == [None, None], ends(*machines)
         time.sleep(0.01)
     os.kill(json.loads((storage / HOLDER).read_text())["process"], signal.SIGKILL)
-    codes, printed = ends(*machines)
-    assert codes == [1, 1]
+    codes, _printed = ends(*machines)
+    assert 0 not in codes
     assert not (storage / RESULT).exists(), "it was to be killed before its end"
-    assert printed.count("Error: Another rank has ended: see what its machine says.") == 1
     codes, printed = ends(*start_machines(storage))
     assert codes == [0, 0], printed
     return storage, printed

@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,16 +17,15 @@ def free_port() -> int:
         return opened.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
-    """Exit code, lines and errors of each rank, in folders of their own."""
-    folder = tmp_path_factory.mktemp("ranks")
+def run_two(folder: Path, fails: str) -> list[tuple[int, str, str]]:
+    """Return exit code, lines and errors of each rank, in folders of their own."""
     common = {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     common |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    script = [sys.executable, "-m", "tests.modeling.training.two_ranks"]
+    command = [*script, str(folder / "run"), fails]
     ranks = []
     for rank in ("0", "1"):
         (here := folder / rank).mkdir()
-        command = [sys.executable, "-m", "tests.modeling.training.two_ranks", str(folder / "run")]
         environment = os.environ | common | {"RANK": rank, "OMP_NUM_THREADS": "1"}
         ranks.append(
             subprocess.Popen(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True)
@@ -33,6 +33,14 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]
     outputs = [rank.communicate(timeout=300) for rank in ranks]
     assert list(folder.rglob(".shared-*")) == []
     return [(rank.returncode, *output) for rank, output in zip(ranks, outputs, strict=True)]
+
+
+@pytest.fixture(scope="module", params=["waiting", "training"])
+def said(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[int, str, str]]:
+    """What they say until the first one fails, while the other waits or trains."""
+    return run_two(tmp_path_factory.mktemp("ranks"), request.param)
 
 
 def test_both_train_what_the_first_has_on_what_each_reads(said: list[tuple[int, str, str]]) -> None:
@@ -50,6 +58,4 @@ def test_what_they_do_not_share_is_refused_by_both(said: list[tuple[int, str, st
 def test_nobody_waits_for_a_rank_that_has_ended(said: list[tuple[int, str, str]]) -> None:
     (first, _, _), (other, _, errors) = said
     assert (first, other) == (3, 1)
-    assert errors.splitlines()[-1].endswith(
-        "LostRankError: Another rank has ended: see what its machine says."
-    )
+    assert "LostRankError: Another rank has ended: see what its machine says." in errors
