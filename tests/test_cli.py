@@ -216,6 +216,13 @@ def test_a_storage_in_use_has_an_exit_code_of_its_own(run):
     assert run(LockedFolderError("data is in use since noon")).exit_code == cli.IN_USE
 
 
+@pytest.mark.parametrize("arguments", [[], ["--pipelines=pretrain,finetune"]])
+def test_torchrun_is_for_pretraining_alone(run, arguments, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    said = run(AssertionError("it ran"), *arguments).output
+    assert said.startswith("Error: torchrun is for --pipelines=pretrain: run all others without it")
+
+
 NATIVE = """
 import ctypes
 from clm_ler import cli

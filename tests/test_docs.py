@@ -24,6 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("kedro", "clm-ler", "python", "python3", "pip", "make", "pytest")
 INDENTED = re.compile(rf"^    ((?:{'|'.join(PROGRAMS)}) .*)$", re.MULTILINE)
+LAUNCHER = re.compile(r"^torchrun .* -m ")
 INLINE = re.compile(r"`((?:kedro|clm-ler|make|pip) [^`]+)`")
 OF_DOCS = {"mine", "mysite"}  # environments that the reader makes
 
@@ -68,20 +69,25 @@ def blocks(page, *languages):
     return [text for language, text in FENCED.findall(page.read_text()) if language in languages]
 
 
+def shell_lines(page):
+    """The lines of a page's shell blocks, each command in one."""
+    shell = re.sub(r" *\\\n *", " ", "\n".join(blocks(page, "sh")))
+    return [line.strip() for line in shell.splitlines()]
+
+
 def commands(page):
     """Every command of a page, one line each, without comments and what is said beside it."""
     text = page.read_text()
-    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
     prose = FENCED.sub("", text)
-    lines = shell.splitlines() + INDENTED.findall(prose) + INLINE.findall(prose)
+    lines = shell_lines(page) + INDENTED.findall(prose) + INLINE.findall(prose)
     parts = [part for line in lines for part in re.split(r" && |   +", re.sub(r"\s#.*", "", line))]
-    return [part.strip() for part in parts if part.strip().startswith(PROGRAMS)]
+    given = [LAUNCHER.sub("", part.strip()).removesuffix(" &") for part in parts]
+    return [part for part in given if part.startswith(PROGRAMS)]
 
 
 def submissions(page):
     """What a page gives to spark-submit: its own options, and the program's."""
-    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
-    lines = (shlex.split(line) for line in shell.splitlines() if line.startswith("spark-submit "))
+    lines = (shlex.split(line) for line in shell_lines(page) if line.startswith("spark-submit "))
     for _program, *words in lines:
         launched = next(n for n, word in enumerate(words) if word.endswith("launch.py"))
         yield words[:launched], words[launched + 1 :]
@@ -164,6 +170,16 @@ def flat(values, prefix=""):
 
 def known(name, names):
     return any(name == other or name.startswith(f"{other}.") for other in names)
+
+
+def test_torchrun_knows_its_options():
+    from torch.distributed.run import get_args_parser  # seconds
+
+    lines = [line for page in PAGES for line in shell_lines(page) if line.startswith("torchrun ")]
+    assert lines
+    for line in lines:
+        given = get_args_parser().parse_args(shlex.split(line.removesuffix("&"))[1:])
+        assert given.module and given.training_script == "kedro"
 
 
 def test_spark_submit_knows_its_options():

@@ -5,7 +5,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from clm_ler import estimate
+from clm_ler.corridor.deferred import Functions
 from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
 from clm_ler.engines.errors import EngineError
 from clm_ler.files.interrupts import INTERRUPTED, MESSAGE, prompt_interrupts
@@ -31,6 +33,7 @@ from clm_ler.files.locks import LockedFolderError
 from clm_ler.pipeline_registry import CHAIN
 
 logger = logging.getLogger(__name__)
+torchrun = Functions("clm_ler.modeling.training.torchrun")
 
 IN_USE = 75  # "try again later", as in sysexits.h
 _NODE_OPTIONS = ("node_names", "from_nodes", "to_nodes")
@@ -88,7 +91,8 @@ class ClearRun(click.Command):
         with prompt_interrupts(), logging_redirect_tqdm():
             try:
                 complete(ctx.params)
-                return super().invoke(ctx)
+                run = partial(super().invoke, ctx)
+                return run_as_rank(run, ctx.params) if by_torchrun() else run()
             except (Exception, KeyboardInterrupt) as error:
                 if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
                     click.echo(MESSAGE, err=True)
@@ -100,6 +104,32 @@ class ClearRun(click.Command):
                 in_use = isinstance(list(_causes(error))[-1], LockedFolderError)
                 refuse = StorageInUse if in_use else click.ClickException
                 raise refuse(f"{text}\n(kedro run --traceback shows more.)") from error
+
+
+def by_torchrun() -> bool:
+    """Return whether ``torchrun`` has started this process; torch knows it, too, but takes seconds to import."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def run_as_rank(run: Callable[[], Any], options: Mapping[str, Any]) -> None:
+    """Run, where this is the first of the ranks; else train with it.
+
+    Args:
+        run: The run itself.
+        options: Of the run command.
+
+    Raises:
+        ValueError: If anything is asked for but ``pretrain``: only its training knows of ranks.
+    """
+    if options["pipelines"] != ["pretrain"]:
+        raise ValueError("torchrun is for --pipelines=pretrain: run all others without it.")
+    with torchrun.joined() as is_first:
+        if is_first:
+            run()
+            return
+        pipelines.set_requested(options["pipelines"])
+        context = _context(*(options[name] for name in ("env", "conf_source", "params")))
+        torchrun.follow(partial(context.catalog.load, "encoded_sequences"))
 
 
 def choose_lines(verbose: bool) -> None:

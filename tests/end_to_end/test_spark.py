@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
+from clm_ler.files.arrow import mapped_files
 from clm_ler.tables.sources import RAW_TABLES
 from tests.end_to_end.conftest import ROOT, SMALL
 
@@ -80,11 +81,24 @@ def test_it_writes_the_rows_that_duckdb_writes(on_spark, storage, layer, name):
     assert found
 
 
+ENCODED = "05_model_input/encoded_sequences"
+
+
+def encoded(storage):
+    """What training is given, as on a machine that has no Spark."""
+    duckdb_alone = {"backend": "duckdb", "database": ":memory:"}
+    return EncodedSequencesDataset(filepath=str(storage / ENCODED), connection=duckdb_alone).load()
+
+
+def test_training_maps_the_files_that_executors_have_written(on_spark):
+    before = pa.total_allocated_bytes()
+    table = encoded(on_spark)
+    assert pa.total_allocated_bytes() - before < table.nbytes / 10
+    assert {*mapped_files(table)} == {str(file) for file in (on_spark / ENCODED).rglob("*.arrow")}
+
+
 def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
-    stored = EncodedSequencesDataset(
-        filepath=str(on_spark / "05_model_input" / "encoded_sequences"),
-        connection={"backend": "duckdb", "database": ":memory:"},
-    ).load()
+    stored = encoded(on_spark)
     expected = chain.load("encoded_sequences")
     assert isinstance(expected, pa.Table)
     assert stored.sort_by("person_id").equals(expected.sort_by("person_id"))

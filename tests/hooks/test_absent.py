@@ -48,6 +48,7 @@ def made_by(pipeline):
     with KedroSession.create(ROOT, runtime_params=settings) as session:
         catalog = session.load_context().catalog
     inputs = sorted(pipelines[pipeline].inputs())
+    pipelines.set_requested([pipeline])  # as a run of it does
     return catalog, Pipeline([Node(same, name, f"{name}_read") for name in inputs])
 
 

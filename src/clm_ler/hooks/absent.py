@@ -45,8 +45,8 @@ class MissingInputHooks:
         """
         _check_order(pipeline, catalog)
         for name in sorted(pipeline.inputs()):
-            makers = _makers(name)
-            if makers and _is_kept(name, catalog) and not catalog.exists(name):
+            absent = _is_kept(name, catalog) and not catalog.exists(name)
+            if absent and (makers := _makers(name)):
                 raise ValueError(f"{name} is not there: run {' or '.join(makers)} first.")
 
 
@@ -68,7 +68,8 @@ def _check_order(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
 
 
 def _makers(name: str) -> list[str]:
-    """Return the pipelines that make an entry."""
+    """Return the pipelines that make an entry: of all, while a run loads only those that it was asked for."""
+    pipelines.set_requested(None)
     named = (one for one in sorted(pipelines) if one != "__default__")
     return [one for one in named if name in pipelines[one].all_outputs()]
 

@@ -39,7 +39,9 @@ class TrainingOptions:
         doc("auto: varlen (no padding) for clm_ler on CUDA, else sdpa"),
     ] = "auto"
     torch_compile: Annotated[bool, doc("Compile the model")] = False
-    ranks: Annotated[int, Ge(0), doc("Processes; 0: one per GPU, one on a CPU")] = 0
+    ranks: Annotated[
+        int, Ge(0), doc("Processes; 0: one per GPU, one on a CPU; torchrun has its own number")
+    ] = 0
     dataloader_num_workers: Annotated[
         int, Ge(0), doc("Processes that make batches, per rank; 0: the rank itself")
     ] = 0
