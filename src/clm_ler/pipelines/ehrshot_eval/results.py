@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,42 @@ _DIFFERENCE = {
     "sub_tasks": "int64",
 }
 NORMAL_QUANTILE = 1.96  # as the official intervals of groups
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A score of one classifier, or the difference of two, in several sub-tasks.
+
+    Attributes:
+        places: The place of each sub-task.
+        value: Over all test samples, ``[sub-tasks]``.
+        bootstrap: In each resample of the test patients, ``[sub-tasks, resamples]``.
+    """
+
+    places: Mapping[str, int]
+    value: NDArray[np.float64]
+    bootstrap: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> Self:
+        """Return those of some rows of :func:`mean_over_draws`."""
+        places = {name: place for place, name in enumerate(rows["sub_task"])}
+        return cls(places, rows["value"].to_numpy(), np.stack(rows["bootstrap"].to_list()))
+
+    def less(self, other: Self) -> Self:
+        """Return the differences in the sub-tasks where both have a score."""
+        shared = [
+            name
+            for name in self.places
+            if name in other.places
+            and not np.isnan(self.value[self.places[name]] - other.value[other.places[name]])
+        ]
+        ours, theirs = ([one.places[name] for name in shared] for one in (self, other))
+        return type(self)(
+            {name: place for place, name in enumerate(shared)},
+            self.value[ours] - other.value[theirs],
+            self.bootstrap[ours] - other.bootstrap[theirs],
+        )
 
 
 def official_rows(cells: pd.DataFrame) -> pd.DataFrame:
@@ -115,8 +152,8 @@ def summarise(means: pd.DataFrame) -> pd.DataFrame:
     wanted = _scopes_of(means)
     rows = [
         _named(["score", *CLASSIFIER], key) | estimate
-        for key, part in _with_spread(means).groupby(["score", *CLASSIFIER], sort=True)
-        for estimate in _estimates(part, wanted)
+        for key, part in means.groupby(["score", *CLASSIFIER], sort=True)
+        for estimate in _estimates(Scores.of(part), wanted)
     ]
     return pd.DataFrame(rows).assign(source=THIS_RUN)
 
@@ -134,16 +171,12 @@ def compare(means: pd.DataFrame) -> pd.DataFrame:
     rows = []
     wanted = _scopes_of(means)
     for (score, k), part in means.groupby(["score", "k"], sort=True):
-        classifiers = {
-            name: rows.set_index("sub_task")[["value", "bootstrap"]]
-            for name, rows in part.groupby(["model", "head"])
-        }
+        classifiers = {name: Scores.of(rows) for name, rows in part.groupby(["model", "head"])}
         for (first, ours), (second, theirs) in combinations(classifiers.items(), 2):
-            difference = _with_spread((ours - theirs).dropna()).reset_index()
             pair = {"model": first[0], "head": first[1]}
             pair |= {"other_model": second[0], "other_head": second[1]}
             key = {"score": score, "k": k, **pair}
-            rows += [key | estimate for estimate in _estimates(difference, wanted)]
+            rows += [key | estimate for estimate in _estimates(ours.less(theirs), wanted)]
     frame = pd.DataFrame(rows).rename(columns={"value": "difference"})
     return frame.reindex(columns=[*_DIFFERENCE]).astype(_DIFFERENCE)  # one classifier: no row
 
@@ -184,21 +217,13 @@ def _scopes_of(means: pd.DataFrame) -> dict[str, dict[str, float]]:
     return scopes(dict(pairs.itertuples(index=False)))
 
 
-def _with_spread(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with ``std``, ``lower`` and ``upper`` of their bootstrap in its place."""
-    replicates = np.stack(rows["bootstrap"].to_list())
-    lower, upper = percentile_intervals(replicates)
-    return rows.drop(columns="bootstrap").assign(
-        std=mean_and_std(replicates, axis=1)[1], lower=lower, upper=upper
-    )
-
-
 def _estimates(
-    rows: pd.DataFrame, wanted: Mapping[str, Mapping[str, float]]
+    scores: Scores, wanted: Mapping[str, Mapping[str, float]]
 ) -> Iterator[dict[str, Any]]:
     """Yield the weighted mean over the sub-tasks of each scope with its interval, where none is missing."""
-    places = {name: place for place, name in enumerate(rows["sub_task"])}
-    value, std, lower, upper = (rows[c].to_numpy() for c in ("value", "std", "lower", "upper"))
+    value, places = scores.value, scores.places
+    lower, upper = percentile_intervals(scores.bootstrap)
+    std = mean_and_std(scores.bootstrap, axis=1)[1]
     for scope, weights in wanted.items():
         if not weights.keys() <= places.keys():
             continue
