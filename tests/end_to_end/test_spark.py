@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import duckdb
-import pyarrow as pa
 import pytest
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
@@ -29,6 +28,7 @@ TABLES = {
     ],
     "08_reporting": ["loss_ledger", "cutflow"],
 }
+MANY = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +80,38 @@ def test_it_writes_the_rows_that_duckdb_writes(on_spark, storage, layer, name):
     assert found
 
 
-def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
+def encoded(storage):
+    """The encoded sequences, in the order of persons."""
     stored = EncodedSequencesDataset(
-        filepath=str(on_spark / "05_model_input" / "encoded_sequences"),
+        filepath=str(storage / "05_model_input" / "encoded_sequences"),
         connection={"backend": "duckdb", "database": ":memory:"},
-    ).load()
-    expected = chain.load("encoded_sequences")
-    assert isinstance(expected, pa.Table)
-    assert stored.sort_by("person_id").equals(expected.sort_by("person_id"))
+    )
+    return stored.load().sort_by("person_id")
+
+
+def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain, storage):
+    assert encoded(on_spark).equals(encoded(storage))
+
+
+def test_a_person_of_very_many_events_gives_the_rows_of_duckdb(kedro_run, spark, tmp_path):
+    places = {name: tmp_path / name for name in ("duckdb", spark.name)}
+    kedro_run(places["duckdb"], ["cohort"], cohort={"persons": 200, "ehrshot": {"persons": 30}})
+    raw = places["duckdb"] / "01_raw"
+    duckdb.sql(f"""
+        COPY (SELECT * EXCLUDE (n) REPLACE (
+                'ICD-10-CM A' || n % 997 AS condition_source_value,
+                strftime(TIMESTAMP '2015-01-01' + to_minutes(7 * n), '%Y-%m-%d %H:%M:%S')
+                    AS condition_start_datetime)
+            FROM (FROM '{raw}/diagnosis/*.parquet' LIMIT 1), range({MANY}) numbers(n))
+        TO '{raw}/diagnosis/many.parquet'""")
+    shutil.copytree(raw, places[spark.name] / "01_raw")
+    for name, place in places.items():
+        kedro_run(place, ["split", "preprocess", "vocab"], engine=name, memory_limit="256MB")
+    here, there = places.values()
+    for layer, name in (("03_primary", "coded_events"), ("04_feature", "sequences")):
+        assert rows(here, layer, name) == rows(there, layer, name)
+    assert encoded(here).equals(encoded(there))
+    assert max(map(len, encoded(there)["input_ids"])) > MANY
 
 
 def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):
