@@ -2,15 +2,16 @@
 
 python benchmarks/store.py --events 2e7 --memory 1g
 
-The store is a server on this machine (moto). Spark's Java library for S3 is not needed, since what Spark itself
-reads and writes, the raw tables and their rows by person bucket, lies on the disk. Executors and driver
-read and write everything else in the store. The line says CPU seconds without the server's, the most memory of each kind of
-process, and the tokens that were written.
+The store is a server on this machine (moto). Spark's Java library for S3 is not needed, since what Spark
+itself reads and writes, the raw tables and their rows by person bucket, lies on the disk. Executors and
+driver read and write everything else in the store. The line says CPU seconds without the server's, the
+most memory of each kind of process, and the tokens that were written.
 """
 
 import argparse
 import io
 import json
+import logging
 import os
 import shutil
 import sys
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--memory", default="1g", help="of Spark's driver, and of its executors")
     parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would tell each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
