@@ -27,10 +27,16 @@ from clm_ler.files.digests import unique_name
 from clm_ler.files.gzipped import whole
 
 _FETCHES_CODE = ("autoinstall_known_extensions", "autoload_known_extensions")
-MOST_CATEGORIES = 65_536
+MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
 _LARGEST_OBJECT = 64 * 2**20  # bytes of a line of JSON
 _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
-_PARQUET = {"compression": "zstd", "parquet_version": "V2"}  # V2 writes times as differences
+# Up to 65,536 distinct tokens of a row group go through a dictionary, times as differences (V2).
+_PARQUET = {
+    "compression": "zstd",
+    "parquet_version": "V2",
+    "dictionary_size_limit": MOST_CATEGORIES,
+    "string_dictionary_page_size_limit": 8 * 2**20,
+}
 
 
 class DuckDB(Engine):
@@ -152,8 +158,8 @@ class DuckDB(Engine):
     def with_categories(self, table: pa.Table, columns: Sequence[str]) -> ir.Table:
         """Return a small table whose texts in some columns cost no more than numbers: as ENUM.
 
-        What they are joined to is sorted and stored by number, in about half the time. More than
-        ``MOST_CATEGORIES`` stay text.
+        What they are joined to is sorted and stored by number, in about half the time. What is too
+        much for a dictionary in a Parquet file stays text.
 
         Args:
             table: The rows.
