@@ -39,8 +39,14 @@ COLUMNS = {
 }
 
 
-def simulate(folder: Path, events: int) -> None:
-    """Write raw tables: visits of about six events, one minute each, codes by Zipf's law."""
+def simulate(folder: Path, events: int, longest: int = 0) -> None:
+    """Write raw tables: visits of about six events, one minute each, codes by Zipf's law.
+
+    Args:
+        folder: Where they go.
+        events: Of persons who all have about as many.
+        longest: Events of one more person.
+    """
     connection = duckdb.connect(config={"memory_limit": "2GiB"})
     connection.execute("CREATE MACRO u(i, s) AS (hash(i * 1000003 + s) % 1000000007) / 1000000007")
     persons = max(events // EVENTS_PER_PERSON, 10)
@@ -53,7 +59,8 @@ def simulate(folder: Path, events: int) -> None:
             if(u(i, 2) < 0.5, 'F', 'M') AS gender_source_value,
             'race ' || (u(i, 3) * 5)::INT AS race_source_value,
             'ethnicity ' || (u(i, 4) * 2)::INT AS ethnicity_source_value,
-            'state ' || (u(i, 5) * 50)::INT AS location_state FROM range({persons}) t(i)""",
+            'state ' || (u(i, 5) * 50)::INT AS location_state
+            FROM range({persons + bool(longest)}) t(i)""",
     )
     for seed, (name, (share, value, codes)) in enumerate(TABLES.items(), start=10):
         per_person = round(EVENTS_PER_PERSON * share)
@@ -63,14 +70,14 @@ def simulate(folder: Path, events: int) -> None:
         _copy(
             connection,
             folder / name,
-            f"""SELECT i // {per_person} * 7 + 13 AS person_id,
+            f"""SELECT least(i // {per_person}, {persons}) * 7 + 13 AS person_id,
             strftime(TIMESTAMP '2012-01-01' + to_minutes(
                 (u(i // {per_person}, 7) * 1000000)::INT
                 + (u(i // {per_person} * 40 + (u(i, {seed}) * 32)::INT, 8) * 3000000)::INT
                 + (u(i, 9) * 3)::INT), '%Y-%m-%d %H:%M:%S') AS {time_column},
             {value} AS {value_column} {lab if name == "lab" else ""}
             FROM (SELECT i, pow({codes}, u(i, {seed} + 20))::INT AS k
-                  FROM range({persons * per_person}) t(i))""",
+                  FROM range({persons * per_person + round(longest * share)}) t(i))""",
         )
 
 

@@ -22,7 +22,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
+import psutil
 from preprocess import COLUMNS, PROJECT, simulate, size
 
 BARE = """
@@ -38,18 +40,43 @@ for name, time in times.items():
 _SUBREAPER = 36  # Linux: whoever has lost its parent becomes a child of this process
 
 
+@contextmanager
+def peaks(row: dict[str, float]) -> Iterator[None]:
+    """Add to a row the most GiB that a process of each kind has had: Java, Spark's workers, the rest."""
+    ended = Event()
+
+    def look() -> None:
+        while not ended.wait(0.2):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    daemon = "pyspark.daemon" in process.cmdline()
+                    kind = "worker" if daemon else "Java" if process.name() == "java" else "Python"
+                    gib = process.memory_info().rss / 2**30
+                    row[f"GiB, {kind}"] = max(row.get(f"GiB, {kind}", 0), gib)
+
+    looking = Thread(target=look)
+    looking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        looking.join()
+
+
 def measured(command: list[str], cwd: Path, **environment: str) -> dict[str, float]:
     """Run a command and return the seconds that it and all that it has started took, and memory."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(cwd / "src"), **environment}
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env=environment)
+    row: dict[str, float] = {}
+    with peaks(row):
+        subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env=environment)
     with suppress(ChildProcessError):
         while True:
             os.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"CPU": cpu, "wall": time.perf_counter() - started, "GiB": after.ru_maxrss / 2**20}
+    return {"CPU": cpu, "wall": time.perf_counter() - started} | row
 
 
 @contextmanager
@@ -117,6 +144,7 @@ def main() -> None:
     """Print a line for each number of events and each way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", nargs="+", type=float, default=[1e6, 4e6])
+    parser.add_argument("--longest", type=float, default=0, help="events of one more person")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--memory", default="6g", help="of Spark's driver")
     parser.add_argument("--rounds", type=int, default=1)
@@ -128,7 +156,7 @@ def main() -> None:
     for events in arguments.events:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             raw = Path(folder, "raw")
-            simulate(raw, int(events))
+            simulate(raw, int(events), int(arguments.longest))
             found: dict[str, list[dict[str, float]]] = {}
             for number in range(arguments.rounds):
                 for way in arguments.ways:

@@ -30,6 +30,7 @@ TABLES = {
     ],
     "08_reporting": ["loss_ledger", "cutflow"],
 }
+MANY = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +98,34 @@ def test_training_maps_the_files_that_executors_have_written(on_spark):
     assert {*mapped_files(table)} == {str(file) for file in (on_spark / ENCODED).rglob("*.arrow")}
 
 
-def test_it_writes_the_ids_that_duckdb_writes(on_spark, chain):
-    stored = encoded(on_spark)
-    expected = chain.load("encoded_sequences")
-    assert isinstance(expected, pa.Table)
-    assert stored.sort_by("person_id").equals(expected.sort_by("person_id"))
+def sorted_rows(storage):
+    """What training is given, in the order of persons."""
+    return encoded(storage).sort_by("person_id")
+
+
+def test_it_writes_the_ids_that_duckdb_writes(on_spark, storage):
+    assert sorted_rows(on_spark).equals(sorted_rows(storage))
+
+
+def test_a_person_of_very_many_events_gives_the_rows_of_duckdb(kedro_run, spark, tmp_path):
+    places = {name: tmp_path / name for name in ("duckdb", spark.name)}
+    kedro_run(places["duckdb"], ["cohort"], cohort={"persons": 200, "ehrshot": {"persons": 30}})
+    raw = places["duckdb"] / "01_raw"
+    duckdb.sql(f"""
+        COPY (SELECT * EXCLUDE (n) REPLACE (
+                'ICD-10-CM A' || n % 997 AS condition_source_value,
+                strftime(TIMESTAMP '2015-01-01' + to_minutes(7 * n), '%Y-%m-%d %H:%M:%S')
+                    AS condition_start_datetime)
+            FROM (FROM '{raw}/diagnosis/*.parquet' LIMIT 1), range({MANY}) numbers(n))
+        TO '{raw}/diagnosis/many.parquet'""")
+    shutil.copytree(raw, places[spark.name] / "01_raw")
+    for name, place in places.items():
+        kedro_run(place, ["split", "preprocess", "vocab"], engine=name, memory_limit="256MB")
+    here, there = places.values()
+    for layer, name in (("03_primary", "coded_events"), ("04_feature", "sequences")):
+        assert rows(here, layer, name) == rows(there, layer, name)
+    assert sorted_rows(here).equals(sorted_rows(there))
+    assert max(map(len, encoded(there)["input_ids"])) > MANY
 
 
 def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):

@@ -34,7 +34,6 @@ _LISTS_PER_ROW_GROUP = 8192  # a row group is the work of one thread
 _PARQUET = {
     "compression": "zstd",
     "parquet_version": "V2",
-    "write_bloom_filter": False,
     "dictionary_size_limit": MOST_CATEGORIES,
     "string_dictionary_page_size_limit": 8 * 2**20,
 }

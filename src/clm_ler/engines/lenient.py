@@ -8,9 +8,8 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB as Dialect
 
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
+from clm_ler.engines.patterns import is_separator
 
-# A separator that is no regular expression: DuckDB splits at it faster, once per dictionary entry.
-_PLAIN = re.compile(r"[\w :/,;-]+")
 _GROUP = re.compile(r"[$]([0-9])")
 # Errors about names, files and limits; any other may quote a value.
 _HARMLESS = (
@@ -73,7 +72,7 @@ class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
 def lenient_sql(query: exp.Expr) -> str:
     """Return the text of a query; what fails at a value gives null there."""
     for split in list(query.find_all(exp.RegexpSplit)):
-        if split.expression.is_string and _PLAIN.fullmatch(split.expression.name):
+        if split.expression.is_string and is_separator(split.expression.name):
             split.replace(exp.Split(this=split.this, expression=split.expression))
     for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
         if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'

@@ -5,7 +5,7 @@ from sqlglot import exp
 
 from clm_ler.engines.alike import PATTERNS
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
-from clm_ler.engines.patterns import for_java
+from clm_ler.engines.patterns import for_java, is_separator
 
 # How a value becomes a number or a text; of the branches those of its type are left when a query is planned.
 _WHOLE = (
@@ -42,6 +42,8 @@ def lenient_sql(query: exp.Expr) -> str:
     Without ANSI Spark goes on with another number where one is too large.
     """
     for match in query.find_all(*PATTERNS):
+        if isinstance(match, exp.RegexpSplit) and is_separator(match.expression.name):
+            continue
         match.set("expression", exp.Literal.string(for_java(match.expression.name)))
     for node in reversed(list(query.find_all(*_OVERFLOWING, *_TRIED))):
         made: exp.Expr = _cast(node) if isinstance(node, exp.Cast) else _tried(node)

@@ -15,6 +15,7 @@ _LETTERS |= {f"%-{letter}": "[0-9]{1,2}" for letter in "mdHIMS"}
 _OF_DATES = re.compile(r"%-?[A-Za-z]|'[^']*'|.", re.S)
 _ESCAPED = frozenset("dDwWsStnr")
 _BLANKS = r"\t\n\f\r "  # Java's \s has a vertical tab beside them
+_SEPARATOR = re.compile(r"[\w :/,;-]+")
 
 
 def unlike(pattern: str) -> str | None:
@@ -43,6 +44,11 @@ def unlike(pattern: str) -> str | None:
         elif len(piece) > 1:  # looking around, a flag, a possessive quantifier
             return str(piece)
     return None
+
+
+def is_separator(pattern: str) -> bool:
+    """Return whether a pattern is the text that it matches: engines split there much faster."""
+    return _SEPARATOR.fullmatch(pattern) is not None
 
 
 def for_java(pattern: str) -> str:
