@@ -1,8 +1,11 @@
+from unittest.mock import patch
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clm_ler.modeling.evaluation import event_counts
 from clm_ler.modeling.evaluation.event_counts import (
     MICROSECONDS_PER_DAY,
     EventCounts,
@@ -86,3 +89,12 @@ def test_the_order_of_events_and_of_ancestors_changes_no_byte(events: list[tuple
     for counts in (counts_of(events, [(1, 9)]), counts_of(sorted(events), [(1, 9)])):
         for matrix in (counts.since_last, counts.expanded(tokens, ancestors).since_last):
             assert np.all(np.diff(matrix.indices) > 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(EVENTS, SAMPLES)
+def test_added_up_in_parts_they_are_the_same(events: list[tuple], samples: list[tuple]) -> None:
+    counts = counts_of(events, samples, (7, 30))
+    whole = counts.until(*arrays(samples), (7, 30)).toarray()
+    with patch.object(event_counts, "SUMMANDS", 2):
+        np.testing.assert_array_equal(counts.until(*arrays(samples), (7, 30)).toarray(), whole)

@@ -20,6 +20,9 @@ from clm_ler.modeling.data.store import ragged_arange
 
 Integers = NDArray[np.int64]
 MICROSECONDS_PER_DAY = 86_400_000_000
+SUMMANDS = (
+    4_000_000  # rows that are added up at a time: a person of many visits has many for each of them
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,15 @@ class EventCounts:
         ends = [self.instants.first_not_before(person_ids, time) + 1 for time in lookback_times]
         beginning = np.full(len(times), np.iinfo(np.int64).min)
         ends.append(self.instants.first_not_before(person_ids, beginning))
-        blocks = [_sum_of_rows(start, end, len(self.instants)) for end, start in pairwise(ends)]
-        return sp.hstack([block @ self.since_last for block in blocks], format="csr")
+        parts = [
+            sp.hstack([self._between(start[part], end[part]) for end, start in pairwise(ends)])
+            for part in _parts(ends[0] - ends[-1])
+        ]
+        return sp.vstack(parts, format="csr")
+
+    def _between(self, starts: Integers, ends: Integers) -> sp.csr_matrix:
+        """Return the sum of the rows from each start to its end (exclusive)."""
+        return _sum_of_rows(starts, ends, len(self.instants)) @ self.since_last
 
     def expanded(self, tokens: Sequence[str], ancestors: Sequence[str]) -> Self:
         """Return the counts in which each event also counts for the ancestors of its token.
@@ -143,6 +153,13 @@ def lookback_instants(person_ids: Integers, times: Integers, lookbacks: Sequence
     """Return the instants that :meth:`EventCounts.until` needs for these samples and lookbacks."""
     shifted = [times - days * MICROSECONDS_PER_DAY for days in (0, *lookbacks)]
     return Instants.of(np.tile(person_ids, len(shifted)), np.concatenate(shifted))
+
+
+def _parts(sizes: Integers) -> list[slice]:
+    """Return samples that follow each other, in parts of some ``SUMMANDS`` in all."""
+    part = np.cumsum(sizes) // SUMMANDS
+    bounds = [0, *(np.flatnonzero(np.diff(part)) + 1), len(sizes)]
+    return [slice(*bound) for bound in pairwise(bounds)]
 
 
 def _sum_of_rows(starts: Integers, ends: Integers, rows: int) -> sp.csr_matrix:

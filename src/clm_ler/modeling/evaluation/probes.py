@@ -251,7 +251,7 @@ def _gbm_candidates(
     fixed |= {
         "force_row_wise": True
     }  # else it times both ways on each fit; of many rows this one is faster
-    data = lgb.Dataset(features[:, used], labels, params=fixed, free_raw_data=False)
+    data = lgb.Dataset(features[:, used], labels, params=fixed).construct()  # frees the copy
     grown: dict[str, lgb.Booster] = {}
     for settings in ParameterGrid(grid):
         trees = json.dumps(settings | _tree_limits(settings, len(labels)), sort_keys=True)
