@@ -1,10 +1,13 @@
 """Simple models on the same samples and splits: what a fine-tuned model has to beat."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -66,10 +69,13 @@ def baseline_probabilities(
         "windowed": (("gbm", "standardised"), windowed),
         "demographics": (("gbm", "logistic"), demographics),
     }
-    return {
-        name: _fit_each_output(estimators, features, samples.labels, splits, num_labels, seed)
-        for name, (estimators, features) in models.items()
-    }
+    # Each of them keeps to one core.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
+        fitted = {
+            name: threads.submit(_fit_each_output, *model, samples.labels, splits, num_labels, seed)
+            for name, model in models.items()
+        }
+        return {name: probabilities.result() for name, probabilities in fitted.items()}
 
 
 def counts_and_age(

@@ -248,7 +248,7 @@ def _gbm_candidates(
     features, labels = train
     used = _varying_columns(features)
     fixed = {"objective": "binary", "min_data_in_leaf": 1, "num_threads": 1, "verbosity": -1}
-    fixed |= {"force_col_wise": True}  # else it times both ways on each fit, and takes the faster
+    fixed |= {"force_row_wise": True}  # else it times both ways on each fit; of many rows this one is faster
     data = lgb.Dataset(features[:, used], labels, params=fixed, free_raw_data=False)
     grown: dict[str, lgb.Booster] = {}
     for settings in ParameterGrid(grid):
