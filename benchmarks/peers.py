@@ -73,10 +73,10 @@ CEHRBERT = {
     "learning_rate": 5e-4,
     "per_device_train_batch_size": 8,
     "per_device_eval_batch_size": 8,
-    "max_steps": 100,
-    "warmup_steps": 20,
+    "max_steps": 300,
+    "warmup_steps": 50,
     "weight_decay": 0.01,
-    "logging_steps": 10,
+    "logging_steps": 50,
     "dataloader_num_workers": 0,
     "report_to": "none",
 }
@@ -142,10 +142,15 @@ def environment(name: str, folder: Path) -> Path:
 def run(command: Sequence[object], place: Path, programs: Path | None = None) -> None:
     """Run a command in the project's folder, with its output in ``log.txt`` of a place."""
     path = [str(programs)] if programs else []
-    variables = os.environ | {"PATH": os.pathsep.join([*path, os.environ["PATH"]])}
+    variables = {
+        "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
+        "HF_HOME": str(place / "cache"),
+    }
     words = [str(word) for word in command]
     with (place / "log.txt").open("a") as log:
-        done = subprocess.run(words, stdout=log, stderr=log, cwd=PROJECT, env=variables)
+        done = subprocess.run(
+            words, stdout=log, stderr=log, cwd=PROJECT, env=os.environ | variables
+        )
     if done.returncode:
         lines = (place / "log.txt").read_text().strip().splitlines()
         raise Failed(f"{Path(words[0]).name}: {lines[-1] if lines else done.returncode}")
@@ -213,14 +218,31 @@ def cehrbert(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
     run(["meds_reader_convert", folder / "meds", reader, "--num_threads", 2], place, programs)
     given = {"data_folder": reader, "dataset_prepared_path": place / "prepared"}
     model = place / "model"
-    given |= {
-        name: model for name in ("model_name_or_path", "tokenizer_name_or_path", "output_dir")
-    }
+    given |= {"tokenizer_name_or_path": model, "output_dir": model}
+    # A folder that is there already, with a tokenizer only, would give a model of its default size.
+    given |= {"model_name_or_path": place / "new"}
     run_python(programs, "cehrbert.runners.hf_cehrbert_pretrain_runner", CEHRBERT | given, place)
-    given |= {"cohort_folder": folder / "labels", "output_dir": place / "features"}
+    # Its way from MEDS to rows with a label stops at a date that it made a number: it reads its own tokens instead.
+    cohort = place / "cohort"
+    cohort.mkdir(exist_ok=True)
+    labels = pd.read_parquet(folder / "labels").sort_values("prediction_time")
+    labels.to_parquet(cohort / "labels.parquet", index=False)
+    tokens = next(
+        p for p in (place / "prepared").glob("reader_*") if p.name != "reader_meds_extension"
+    )
+    given |= {"model_name_or_path": model, "cohort_folder": cohort}
+    given |= {"tokenized_full_dataset_path": tokens}
+    given |= {"output_dir": place / "features", "average_over_sequence": True}
     run_python(programs, "cehrbert.linear_prob.compute_cehrbert_features", CEHRBERT | given, place)
     rows = pd.concat(map(pd.read_parquet, (place / "features").glob("**/*.parquet")))
-    return {"CEHR-BERT": probed(rows, folder)}
+    # Its times are seconds in 32 bits: up to a minute beside the label's.
+    times = pd.to_datetime(rows["prediction_time_posix"], unit="s")
+    rows["prediction_time"] = times.astype(labels["prediction_time"].dtype)
+    rows = rows[[*KEY, "features"]].sort_values("prediction_time")
+    nearest = pd.merge_asof(
+        labels, rows, on="prediction_time", by="subject_id", direction="nearest"
+    )
+    return {"CEHR-BERT": probed(nearest, folder)}
 
 
 def pyhealth(folder: Path, place: Path) -> dict[str, pd.DataFrame]:

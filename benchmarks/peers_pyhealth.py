@@ -18,7 +18,7 @@ from pyhealth.datasets import SampleEHRDataset, get_dataloader
 from pyhealth.models import RETAIN, Transformer
 from pyhealth.trainer import Trainer
 
-EPOCHS = 5
+EPOCHS = 20
 
 
 def read_events(folder: Path, split: str) -> pd.DataFrame:
