@@ -1,6 +1,6 @@
 """Peers beside this project: one MEDS dataset, the same labels, the same rows held out.
 
-    python benchmarks/peers.py --folder DIR [--persons 5000] [--peers clm_ler meds_tab cehrbert]
+    python benchmarks/peers.py --folder DIR [--persons 5000] [--peers clm_ler meds_tab cehrbert pyhealth femr]
 
 Writes the simulated hospital as a MEDS dataset with the labels of `diabetes_1y`, and runs each system on it with its
 own commands, the peers in environments of their own below DIR, made from the package index on demand. A peer that
@@ -19,6 +19,8 @@ import sys
 import time
 import venv
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,22 @@ from clm_ler.modeling.evaluation.probes import fit_probe
 
 KEY = ["subject_id", "prediction_time"]
 SPLITS = {"train": "train", "valid": "tuning", "test": "held_out"}
+HERE = Path(__file__).parent
+OLD = ["numpy<2", "pyarrow<20"]  # a newer pyarrow asks for NumPy 2
 REQUIREMENTS = {
     "meds_tab": ["meds-tab==0.2.0"],
-    "cehrbert": ["cehrbert==1.5.0", "pyarrow<20"],
-}  # a newer pyarrow asks for NumPy 2
+    "cehrbert": ["cehrbert==1.5.0", *OLD],
+    "pyhealth": ["pyhealth==1.1.6", "torch==2.13.0", "setuptools<81", "mne<1.8", *OLD],
+    "femr": [
+        "femr==0.2.4",
+        "torch==2.13.0",
+        "einops",
+        "transformers<5",
+        "datasets<4",
+        "pandas<3",
+        *OLD,
+    ],
+}
 # Its own aggregations but `static/first`, which asks for static events with a number: here there is none.
 AGGREGATIONS = "static/present,code/count,value/count,value/sum,value/sum_sqd,value/min,value/max"
 CEHRBERT = {
@@ -54,13 +68,8 @@ CEHRBERT = {
     "do_train": True,
     "seed": 42,
     "use_cpu": True,
-    "eval_strategy": "steps",
-    "eval_steps": 150,
-    "save_strategy": "steps",
-    "save_steps": 150,
-    "load_best_model_at_end": True,
-    "metric_for_best_model": "eval_loss",
-    "greater_is_better": False,
+    "use_early_stopping": False,
+    "save_strategy": "no",
     "learning_rate": 5e-4,
     "per_device_train_batch_size": 8,
     "per_device_eval_batch_size": 8,
@@ -68,7 +77,6 @@ CEHRBERT = {
     "warmup_steps": 50,
     "weight_decay": 0.01,
     "logging_steps": 50,
-    "save_total_limit": 2,
     "dataloader_num_workers": 0,
     "report_to": "none",
 }
@@ -134,10 +142,15 @@ def environment(name: str, folder: Path) -> Path:
 def run(command: Sequence[object], place: Path, programs: Path | None = None) -> None:
     """Run a command in the project's folder, with its output in ``log.txt`` of a place."""
     path = [str(programs)] if programs else []
-    variables = os.environ | {"PATH": os.pathsep.join([*path, os.environ["PATH"]])}
+    variables = {
+        "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
+        "HF_HOME": str(place / "cache"),
+    }
     words = [str(word) for word in command]
     with (place / "log.txt").open("a") as log:
-        done = subprocess.run(words, stdout=log, stderr=log, cwd=PROJECT, env=variables)
+        done = subprocess.run(
+            words, stdout=log, stderr=log, cwd=PROJECT, env=os.environ | variables
+        )
     if done.returncode:
         lines = (place / "log.txt").read_text().strip().splitlines()
         raise Failed(f"{Path(words[0]).name}: {lines[-1] if lines else done.returncode}")
@@ -205,23 +218,60 @@ def cehrbert(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
     run(["meds_reader_convert", folder / "meds", reader, "--num_threads", 2], place, programs)
     given = {"data_folder": reader, "dataset_prepared_path": place / "prepared"}
     model = place / "model"
-    given |= {
-        name: model for name in ("model_name_or_path", "tokenizer_name_or_path", "output_dir")
-    }
+    given |= {"tokenizer_name_or_path": model, "output_dir": model}
+    # A folder that is there already, with a tokenizer only, would give a model of its default size.
+    given |= {"model_name_or_path": place / "new"}
     run_python(programs, "cehrbert.runners.hf_cehrbert_pretrain_runner", CEHRBERT | given, place)
-    given |= {"cohort_folder": folder / "labels", "output_dir": place / "features"}
+    # Its way from MEDS to rows with a label stops at a date that it made a number: it reads its own tokens instead.
+    cohort = place / "cohort"
+    cohort.mkdir(exist_ok=True)
+    labels = pd.read_parquet(folder / "labels").sort_values("prediction_time")
+    labels.to_parquet(cohort / "labels.parquet", index=False)
+    tokens = next(
+        p for p in (place / "prepared").glob("reader_*") if p.name != "reader_meds_extension"
+    )
+    given |= {"model_name_or_path": model, "cohort_folder": cohort}
+    given |= {"tokenized_full_dataset_path": tokens}
+    given |= {"output_dir": place / "features", "average_over_sequence": True}
     run_python(programs, "cehrbert.linear_prob.compute_cehrbert_features", CEHRBERT | given, place)
     rows = pd.concat(map(pd.read_parquet, (place / "features").glob("**/*.parquet")))
+    # Its times are seconds in 32 bits: up to a minute beside the label's.
+    times = pd.to_datetime(rows["prediction_time_posix"], unit="s")
+    rows["prediction_time"] = times.astype(labels["prediction_time"].dtype)
+    rows = rows[[*KEY, "features"]].sort_values("prediction_time")
+    nearest = pd.merge_asof(
+        labels, rows, on="prediction_time", by="subject_id", direction="nearest"
+    )
+    return {"CEHR-BERT": probed(nearest, folder)}
+
+
+def pyhealth(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
+    """Run PyHealth: its Transformer and its RETAIN, trained on the labels."""
+    programs = environment("pyhealth", folder)
+    run([programs / "python", HERE / "peers_pyhealth.py", folder, place], place)
+    models = ("Transformer", "RETAIN")
+    return {f"PyHealth {model}": pd.read_parquet(place / f"{model}.parquet") for model in models}
+
+
+def femr(folder: Path, place: Path) -> dict[str, pd.DataFrame]:
+    """Run FEMR: a small MOTOR, its frozen features, and our logistic regression on them."""
+    programs = environment("femr", folder)
+    reader = place / "reader"
+    run(["meds_reader_convert", folder / "meds", reader, "--num_threads", 2], place, programs)
+    run([programs / "python", HERE / "peers_femr.py", folder, place], place)
+    return {"MOTOR": probed(pd.read_parquet(place / "features.parquet"), folder)}
+
+
+def probed(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return the held-out rows with the risks of a logistic regression on frozen features."""
     splits = pd.read_parquet(folder / "meds" / "metadata" / "subject_splits.parquet")
-    rows = rows.merge(splits, on="subject_id")
-    parts = {split: part for split, part in rows.groupby("split")}
+    parts = {split: part for split, part in rows.merge(splits, on="subject_id").groupby("split")}
     features = {split: np.stack(part["features"].to_list()) for split, part in parts.items()}
     labels = {split: part["boolean_value"].to_numpy(int) for split, part in parts.items()}
     train, tuning = ((features[split], labels[split]) for split in ("train", "tuning"))
     grid = {"C": [10.0**power for power in range(-6, 3)]}
     probe = fit_probe("standardised", grid, train, tuning, seed=0)
-    held_out = parts["held_out"]
-    return {"CEHR-BERT": held_out.assign(risk=probe.predict(features["held_out"]))}
+    return parts["held_out"].assign(risk=probe.predict(features["held_out"]))
 
 
 def run_python(programs: Path, module: str, settings: dict[str, Any], place: Path) -> None:
@@ -235,11 +285,13 @@ SYSTEMS: dict[str, Callable[[Path, Path], dict[str, pd.DataFrame]]] = {
     "clm_ler": clm_ler,
     "meds_tab": meds_tab,
     "cehrbert": cehrbert,
+    "pyhealth": pyhealth,
+    "femr": femr,
 }
 
 
 def measured(name: str, folder: Path) -> dict[str, Any]:
-    """Run a system once; returns what it cost. Its risks are kept in its folder."""
+    """Run a system once, in a process of its own; returns what it cost. Its risks are kept in its folder."""
     place = folder / name
     if (place / "cost.json").exists():
         return read_json(place / "cost.json")
@@ -254,7 +306,7 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     cost = {
         "minutes": (time.perf_counter() - started) / 60,
         "CPU minutes": (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60,
-        "largest process so far, GiB": after.ru_maxrss / 2**20,
+        "largest process, GiB": after.ru_maxrss / 2**20,
         "disk, GiB": sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 2**30,
     }
     write_json(place / "cost.json", cost)
@@ -310,19 +362,20 @@ def main() -> None:
     if not (folder / "meds" / "metadata" / "dataset.json").exists():
         storage = folder / "hospital"
         parameters = f"storage={storage},cohort.persons={arguments.persons}"
-        wanted = "--to-outputs=labels,coded_events,lab_events"
+        wanted = "--to-outputs=person_splits,labels,coded_events,lab_events"
         kedro_run(folder, "cohort,split,preprocess,finetune", parameters, wanted)
         write_dataset(storage, folder)
     costs, failed = {}, {}
-    for name in arguments.peers:
-        try:
-            costs[name] = measured(name, folder)
-        except Failed as error:
-            failed[name] = str(error)
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:
+        for name in arguments.peers:
+            try:
+                costs[name] = process.submit(measured, name, folder).result()
+            except Failed as error:
+                failed[name] = str(error)
     compare(folder, list(costs))
     print(pd.DataFrame(costs).T.round(2).to_string())
     for name, why in failed.items():
-        print(f"{name} {' '.join(REQUIREMENTS.get(name, []))} did not run: {why}")
+        print(f"{REQUIREMENTS.get(name, [name])[0]} did not run: {why}")
 
 
 if __name__ == "__main__":
