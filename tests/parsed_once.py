@@ -14,4 +14,8 @@ def keep_what_was_parsed():
     omegaconf.base.parse = lru_cache(maxsize=None)(omegaconf.grammar_parser.parse)
     load = OmegaConf.load
     load_text = lru_cache(maxsize=None)(lambda text: load(io.StringIO(text)))
-    OmegaConf.load = lambda stream: deepcopy(load_text(stream.read()))
+
+    def load_once(file):
+        return deepcopy(load_text(file.read())) if hasattr(file, "read") else load(file)
+
+    OmegaConf.load = load_once
