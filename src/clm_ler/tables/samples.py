@@ -84,16 +84,17 @@ def count_until(dates: pa.ListArray, times: pa.ListArray) -> pa.StructArray:
     asked = np.diff(times.offsets)
     first, end = (np.repeat(places, asked) for places in _bounds(dates))
     ends = _bisect(_moments(dates.values), _moments(times.flatten()), first, end) - first
-    lists = pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(asked)), pa.int32()), ends)
+    offsets = np.append(0, np.cumsum(asked))
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ends, pa.int32()))
     return pa.StructArray.from_arrays([lists], ["ends"])
 
 
 def _bisect(
     ordered: NDArray[np.int64],
     values: NDArray[np.int64],
-    low: NDArray[np.int32],
-    high: NDArray[np.int32],
-) -> NDArray[np.int32]:
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> NDArray[np.int64]:
     """Return the first place whose number is larger, each looked for between two places of its own."""
     low, high = low.copy(), high.copy()
     while (searched := np.flatnonzero(low < high)).size:
@@ -104,9 +105,9 @@ def _bisect(
     return low
 
 
-def _bounds(lists: pa.ListArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _bounds(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where each list begins and where it ends."""
-    offsets = lists.offsets.to_numpy()
+    offsets = lists.offsets.to_numpy().astype(np.int64)
     return offsets[:-1], offsets[1:]
 
 

@@ -78,18 +78,18 @@ def baseline_probabilities(
     }
     done = do_side_by_side(list(fits.values()), Progress("baselines", len(fits), "fits"))
     probes = dict(zip(fits, done, strict=True))
+    best = {
+        (name, number): best_of([probes[name, number, estimator] for estimator in estimators])
+        for name, (estimators, _features) in models.items()
+        for number in range(len(targets))
+    }
     return {
         name: combine(
-            [
-                best_of([probes[name, number, estimator] for estimator in estimators]).predict(
-                    features
-                )
-                for number in range(len(targets))
-            ],
+            [best[name, number].predict(features) for number in range(len(targets))],
             samples.labels.ndim == 2,
             num_labels,
         )
-        for name, (estimators, features) in models.items()
+        for name, (_estimators, features) in models.items()
     }
 
 

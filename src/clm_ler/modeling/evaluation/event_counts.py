@@ -20,9 +20,8 @@ from clm_ler.modeling.data.store import ragged_arange
 
 Integers = NDArray[np.int64]
 MICROSECONDS_PER_DAY = 86_400_000_000
-SUMMANDS = (
-    4_000_000  # rows that are added up at a time: a person of many visits has many for each of them
-)
+# Rows that are added up at a time: a person of many visits has many for each of them.
+SUMMANDS = 4_000_000
 
 
 @dataclass(frozen=True)
