@@ -2,7 +2,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clm_ler.files.arrow import map_files, mapped_files, ragged_offsets
+from clm_ler.files.arrow import (
+    map_files,
+    mapped_files,
+    ragged_count_until,
+    ragged_offsets,
+)
 
 
 @pytest.fixture
@@ -39,3 +44,9 @@ def test_other_tables_lie_in_no_file():
 def test_offsets_of_ragged_rows():
     assert ragged_offsets(np.array([2, 0, 3])).tolist() == [0, 2, 2, 5]
     assert ragged_offsets(np.array([], np.int32)).tolist() == [0]
+
+
+def test_values_of_a_ragged_row_are_counted_up_to_a_limit():
+    values, offsets = np.array([1, 3, 3, 7, 2]), np.array([0, 4, 4, 5], np.int32)
+    rows, limits = np.array([0, 0, 0, 0, 1, 2, 2]), np.array([0, 3, 6, 9, 9, 1, 2])
+    assert ragged_count_until(values, offsets, rows, limits).tolist() == [0, 3, 3, 4, 0, 0, 1]

@@ -8,7 +8,6 @@ from tests.engines import both_engines
 
 NOON = datetime(2020, 1, 1, 12)
 LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int32", "task": "string"}
-BIRTH = datetime(1980, 5, 5)
 
 
 @pytest.fixture
@@ -95,20 +94,6 @@ def test_unparsable_times_are_counted_but_missing_ones_are_allowed(raw):
     with pytest.raises(ValueError, match="1 rows have a prediction time that does not parse"):
         select_labels(raw(rows, schema), LabelOptions())
     assert len(select_labels(raw(rows[1:], schema), LabelOptions()).execute()) == 2
-
-
-@pytest.fixture
-def sequences(as_table):
-    schema = {
-        "person_id": "int64",
-        "split": "string",
-        "day_position_tokens": "array<int32>",
-        "date": "array<timestamp>",
-    }
-    return lambda *people: as_table(
-        [(n, split, [0, 0, *days], [BIRTH, BIRTH, *dates]) for n, split, days, dates in people],
-        schema,
-    )
 
 
 @pytest.fixture

@@ -8,29 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clm_ler.tables.samples import count_until, label_samples
+from tests.tables.conftest import BIRTH
 
 NOON = datetime(2020, 1, 1, 12)
-BIRTH = datetime(1980, 5, 5)
 LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int32", "task": "string"}
 
 
 @pytest.fixture
 def raw(as_table):
     return lambda rows: as_table(rows, LABELS)
-
-
-@pytest.fixture
-def sequences(as_table):
-    schema = {
-        "person_id": "int64",
-        "split": "string",
-        "day_position_tokens": "array<int32>",
-        "date": "array<timestamp>",
-    }
-    return lambda *people: as_table(
-        [(n, split, [0, 0, *days], [BIRTH, BIRTH, *dates]) for n, split, days, dates in people],
-        schema,
-    )
 
 
 def result(table, *columns):

@@ -31,3 +31,27 @@ def mapped_files(table: pa.Table) -> list[str] | None:
 def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """Return where each ragged row starts and the last one ends, int64 [n + 1]."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def ragged_count_until(
+    values: npt.NDArray[np.integer],
+    offsets: npt.NDArray[np.integer],
+    rows: npt.NDArray[np.integer],
+    limits: npt.NDArray[np.integer],
+) -> npt.NDArray[np.int64]:
+    """Return how many values of a ragged row are not above a limit, int64 [limits], by bisection.
+
+    Args:
+        values: Of all rows, ascending within each.
+        offsets: Where each row starts and the last one ends.
+        rows: The row that each limit is for.
+        limits: In any order.
+    """
+    first = np.asarray(offsets, np.int64)[rows]
+    low, high = first.copy(), np.asarray(offsets, np.int64)[rows + 1]
+    while (searched := np.flatnonzero(low < high)).size:
+        middle = (low[searched] + high[searched]) // 2
+        above = values[middle] > limits[searched]
+        high[searched[above]] = middle[above]
+        low[searched[~above]] = middle[~above] + 1
+    return low - first

@@ -9,8 +9,10 @@ from ibis import _
 from numpy.typing import NDArray
 
 from clm_ler.engines import embedded
+from clm_ler.files.arrow import ragged_count_until, ragged_offsets
 from clm_ler.tables.sequences import baseline_length
 
+VERSION = "1"  # of what `count_until` gives
 ENDS = {"ends": dt.Array(dt.int32)}
 
 
@@ -66,7 +68,7 @@ def _ends_of_times(labels: ir.Table, sequences: ir.Table) -> ir.Table:
     times = asked.group_by("of_id").agg(times=_.time.collect())
     persons = times.join(sequences.select("person_id", "date"), _.of_id == sequences.person_id)
     columns = ["date", "times"]
-    found = embedded(persons).map_arrow(persons, count_until, columns, ENDS, digest="1")
+    found = embedded(persons).map_arrow(persons, count_until, columns, ENDS, VERSION)
     each = found.select("of_id", own=found.times.zip(found.ends).unnest())
     return each.select("of_id", time=each.own.f1, end=each.own.f2)
 
@@ -82,33 +84,12 @@ def count_until(dates: pa.ListArray, times: pa.ListArray) -> pa.StructArray:
         ``ends``: a list of int32 in the order of the times.
     """
     asked = np.diff(times.offsets)
-    first, end = (np.repeat(places, asked) for places in _bounds(dates))
-    ends = _bisect(_moments(dates.values), _moments(times.flatten()), first, end) - first
-    offsets = np.append(0, np.cumsum(asked))
-    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ends, pa.int32()))
+    rows = np.repeat(np.arange(len(dates)), asked)
+    moments = _moments(times.flatten())
+    ends = ragged_count_until(_moments(dates.values), dates.offsets.to_numpy(), rows, moments)
+    offsets = pa.array(ragged_offsets(asked), pa.int32())
+    lists = pa.ListArray.from_arrays(offsets, pa.array(ends, pa.int32()))
     return pa.StructArray.from_arrays([lists], ["ends"])
-
-
-def _bisect(
-    ordered: NDArray[np.int64],
-    values: NDArray[np.int64],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Return the first place whose number is larger, each looked for between two places of its own."""
-    low, high = low.copy(), high.copy()
-    while (searched := np.flatnonzero(low < high)).size:
-        middle = (low[searched] + high[searched]) // 2
-        larger = ordered[middle] > values[searched]
-        high[searched[larger]] = middle[larger]
-        low[searched[~larger]] = middle[~larger] + 1
-    return low
-
-
-def _bounds(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where each list begins and where it ends."""
-    offsets = lists.offsets.to_numpy().astype(np.int64)
-    return offsets[:-1], offsets[1:]
 
 
 def _moments(times: pa.Array) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from ibis import _
 from numpy.typing import NDArray
 
+from clm_ler.files.arrow import ragged_count_until
 from clm_ler.files.digests import digest
 from clm_ler.files.spill import spill
 from clm_ler.modeling.evaluation.event_counts import MICROSECONDS_PER_DAY
@@ -112,7 +113,7 @@ def windowed_features(
     person_ids, moments = keys_of(seen)
     place = np.searchsorted(persons, person_ids).clip(max=len(persons) - 1)
     known = persons[place] == person_ids
-    ends = np.where(known, _events_until(timelines.offsets, times, place, moments), 0)
+    ends = np.where(known, ragged_count_until(times, timelines.offsets, place, moments), 0)
     instants, order = by_instant(seen, np.arange(len(seen)))
     once = Lock()
 
@@ -169,17 +170,3 @@ def beside(first: Features, second: Features) -> Features:
         return sp.hstack(parts, format="csr", dtype=np.float32)
 
     return Features(rows, digest("beside", first.digest, second.digest))
-
-
-def _events_until(
-    offsets: NDArray[np.integer],
-    times: NDArray[np.int64],
-    places: NDArray[np.integer],
-    moments: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Return how many of a person's events are not after a moment, ``[moments]``."""
-    clock = np.unique(times)
-    person = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    key = person * (len(clock) + 1) + np.searchsorted(clock, times)
-    asked = places * (len(clock) + 1) + np.searchsorted(clock, moments, side="right")
-    return np.searchsorted(key, asked) - offsets[places]
