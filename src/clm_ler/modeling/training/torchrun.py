@@ -40,10 +40,12 @@ def joined() -> Iterator[bool]:
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=STEP)
     _waiting = dist.new_group(backend="gloo", timeout=WAIT)  # over the network, whatever the device
     first = dist.get_rank() == 0
-    yield first
-    if first:
-        _from_first(None)
-    dist.destroy_process_group()
+    try:
+        yield first
+        if first:
+            _from_first(None)
+    finally:
+        dist.destroy_process_group()
 
 
 def lead(train: Train, task: PretrainingTask) -> None:
