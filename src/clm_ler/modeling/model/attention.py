@@ -65,6 +65,16 @@ def attention_name(config: ClmLerConfig, cu_seq_lens: Tensor | None) -> str:
     return "sdpa" if name == "varlen" and cu_seq_lens is None else name
 
 
+def key_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what is added to the scores, ``[batch, 1, 1, length]``: 0 for tokens, -inf for padding.
+
+    One row for all queries: PyTorch's kernel for CPUs spreads it; as truth values of every pair it would be
+    made anew in each layer.
+    """
+    scores = torch.zeros(attention_mask.shape, dtype=dtype, device=attention_mask.device)
+    return scores.masked_fill(attention_mask == 0, -torch.inf)[:, None, None]
+
+
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Return cosine and sine of the rotary angles, ``[batch, length, 1, 1, head_dim / 2]``, in fp32.
 

@@ -25,7 +25,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clm_ler.modeling.model.attention import attention_name, rotary_angles, rotate
+from clm_ler.modeling.model.attention import attention_name, key_mask, rotary_angles, rotate
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig, pooled_size
 from clm_ler.modeling.model.embeddings import ClmLerEmbeddings
 from clm_ler.modeling.model.event_head import EventHead
@@ -255,6 +255,8 @@ class ClmLerModel(ClmLerPreTrainedModel):
     def _mask(
         self, hidden: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
     ) -> Any:
+        if cu_seq_lens is None and self.config._attn_implementation == "sdpa":
+            return None if attention_mask is None else key_mask(attention_mask, hidden.dtype)
         if cu_seq_lens is None:
             return create_bidirectional_mask(self.config, hidden, attention_mask)
         if attention_name(self.config, cu_seq_lens) != "sdpa":
