@@ -1,5 +1,8 @@
 """What an engine says when it gives up: what was converted, in how many rows, and never a value."""
 
+import signal
+import threading
+
 import ibis
 import pytest
 
@@ -106,6 +109,14 @@ def test_a_broken_file_is_named_and_not_quoted(backend, table, tmp_path, name, t
         else:
             engine.read_ndjson([str(file)], ibis.schema({"a": "string"})).execute()
     assert CANARY not in str(raised.value)
+
+
+def test_ctrl_c_within_a_query_is_still_ctrl_c(tmp_path):
+    backend = ibis.duckdb.connect()
+    engine_of(backend).configure("1GB", 1, str(tmp_path))
+    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        backend.raw_sql("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
 
 
 def test_names_that_are_not_there_are_told_as_before(backend, table):

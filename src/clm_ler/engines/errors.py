@@ -26,6 +26,8 @@ _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
 _NEXT_LINE = "Malformed JSON in file"  # of DuckDB, which has counted the end of the line by then
 _FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""")
 
+_CTRL_C = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
+
 _GUARDED = "_values_are_kept"  # how a wrapped method is known
 # What is being evaluated, for the query that an engine is given in its place.
 _EVALUATED: ContextVar[ir.Expr | None] = ContextVar("evaluated", default=None)
@@ -66,6 +68,7 @@ def without_values(
 
     Raises:
         EngineError: In place of an error of these kinds.
+        KeyboardInterrupt: If that is what stopped the engine.
     """
     expression = data if isinstance(data, ir.Expr) else _EVALUATED.get()
     before = _EVALUATED.set(expression)
@@ -74,6 +77,10 @@ def without_values(
         return
     except kinds as error:
         told = harmless(error) or _tell(error, expression)
+    except RuntimeError as error:
+        if str(error) != _CTRL_C:
+            raise
+        raise KeyboardInterrupt from None
     finally:
         _EVALUATED.reset(before)
     raise EngineError(told) from None  # or tracebacks would print the engine's own words
