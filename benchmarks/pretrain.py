@@ -1,6 +1,7 @@
 """A full training step against the stock recipe, in one run.
 
     python benchmarks/pretrain.py                                    # CPU: vocabulary 5 and 50 thousand
+    python benchmarks/pretrain.py --bf16                             # on a CPU with AMX
     python benchmarks/pretrain.py --hidden-size 768 --layers 12 --vocabularies 160000 \
         --positions 65536 --steps 50 --stock-steps 10                # on a GPU
 
@@ -143,6 +144,7 @@ def ours(table: pa.Table, vocabulary_size: int, arguments: argparse.Namespace, f
         "hidden_size": arguments.hidden_size,
         "num_hidden_layers": arguments.layers,
         "num_attention_heads": arguments.hidden_size // 64,
+        "hidden_dropout_prob": 0.0,  # as in the presets
     }
     model = build_model("clm_ler", vocabulary_size, BINS, sizes)
     replace_folder(folder / INITIAL, model.save_pretrained)
@@ -156,6 +158,7 @@ def ours(table: pa.Table, vocabulary_size: int, arguments: argparse.Namespace, f
         eval_steps=arguments.steps,
         logging_steps=arguments.steps,
         torch_compile=arguments.compile,
+        bf16=arguments.bf16 or None,
         save_total_limit=1,
         early_stopping_patience=1,
     )
@@ -250,6 +253,7 @@ def main() -> None:
     parser.add_argument("--stock-steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="ours in half precision, on a CPU too")
     arguments = parser.parse_args()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")

@@ -155,6 +155,15 @@ def test_packed_batches_train_like_padded_ones(
     np.testing.assert_allclose(losses(tmp_path / "packed"), losses(tmp_path / "padded"), rtol=1e-4)
 
 
+def test_half_precision_learns_what_full_precision_does(tmp_path: Path, data: pa.Table) -> None:
+    common = {"objective": MlmAndTte, "dropout": 0.0, "max_steps": 12}
+    for name, half in (("full", False), ("half", True)):
+        pretrain(toy_task(tmp_path / name, data, bf16=half, **common))
+    full, half = losses(tmp_path / "full"), losses(tmp_path / "half")
+    assert half != full
+    np.testing.assert_allclose(half, full, rtol=2e-2)
+
+
 def test_steps_may_outlast_the_epochs_that_are_asked_for(tmp_path: Path, data: pa.Table) -> None:
     """Epochs have other windows, so some have more batches than the first."""
     changes = {"max_steps": 60, "num_train_epochs": 1, "tokens_per_batch": 40}

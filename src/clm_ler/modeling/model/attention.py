@@ -1,6 +1,7 @@
 """Attention within each sequence, and how it sees time: rotary angles."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,26 @@ def varlen_attention(
 
 
 AttentionInterface.register("varlen", varlen_attention)
+
+
+def attend(
+    attention: Callable[..., tuple[Tensor, Any]],
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **how: Any,
+) -> Tensor:
+    """Return what a function of the attention interface makes of the states, in their precision.
+
+    On a CPU half precision is for matrix products alone: gradients of attention take half as long again in it.
+    """
+    if query.is_cuda or query.dtype == torch.float32:
+        return attention(module, query, key, value, attention_mask, **how)[0]
+    states = query.float(), key.float(), value.float()
+    with torch.autocast(query.device.type, enabled=False):
+        return attention(module, *states, attention_mask, **how)[0].to(query.dtype)
 
 
 def attention_name(config: ClmLerConfig, cu_seq_lens: Tensor | None) -> str:

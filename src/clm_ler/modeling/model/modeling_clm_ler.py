@@ -25,7 +25,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clm_ler.modeling.model.attention import attention_name, key_mask, rotary_angles, rotate
+from clm_ler.modeling.model.attention import (
+    attend,
+    attention_name,
+    key_mask,
+    rotary_angles,
+    rotate,
+)
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig, pooled_size
 from clm_ler.modeling.model.embeddings import ClmLerEmbeddings
 from clm_ler.modeling.model.event_head import EventHead
@@ -76,10 +82,11 @@ class ClmLerAttention(nn.Module):
             query_and_key = rotate(query_and_key, angles)  # at once: each has few dimensions
         query, key = query_and_key.unbind(dim=2)
         # The borders are always explicit: days are no index, and must not be taken for one.
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(
             attention_name(self.config, cu_seq_lens), sdpa_attention_forward
         )
-        attended, _ = attend(
+        attended = attend(
+            attention,
             self,
             query.transpose(1, 2),
             key.transpose(1, 2),
