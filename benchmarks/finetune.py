@@ -1,4 +1,4 @@
-"""Fine-tuning against baselines, a model from scratch, and the best that can be reached.
+"""Fine-tuning against baselines, a model from scratch, and the hidden state that drew the labels.
 
     kedro run --pipelines=cohort,split,preprocess,vocab,pretrain,finetune --params=storage=DIR
     python benchmarks/finetune.py DIR
@@ -135,8 +135,8 @@ def main() -> None:
     fitted = {chosen.tobytes(): baselines(chosen) for draws in drawn for chosen in draws}
     for name in next(iter(fitted.values())):
         show(name.replace("_", " "), lambda chosen, name=name: fitted[chosen.tobytes()][name])
-    best = truth_of(frame, catalog.load("cohort_truth"))
-    show("best reachable", lambda chosen: best)
+    truth = truth_of(frame, catalog.load("cohort_truth"))
+    show("hidden state", lambda chosen: truth)
 
 
 def draw(labels: np.ndarray, split: np.ndarray, size: int | None, seed: int) -> np.ndarray:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+HIDDEN_STATE = "hidden state (not reachable)"  # what drew the labels of a simulation
+
 
 class SummaryHooks:
     """One line for each headline result that the run wrote, after its last node."""
@@ -86,8 +88,8 @@ def _describe_task(name: str, task: dict[str, Any]) -> str:
     if baselines := task.get("baselines"):
         strongest = max(baselines, key=lambda one: baselines[one]["auroc"]["value"])
         text += f", best baseline {strongest} {_interval(baselines[strongest]['auroc'])}"
-    if best := task.get("best_reachable_auroc"):
-        text += f", best reachable {_interval(best)}"
+    if truth := task.get("hidden_state_auroc"):
+        text += f", {HIDDEN_STATE} {_interval(truth)}"
     return f"{text}. {task['verdict']}" if "verdict" in task else text
 
 
@@ -240,7 +242,7 @@ def _named(shots: Iterable[int]) -> str:
     return ", ".join("all" if k == -1 else str(k) for k in shots)
 
 
-NAMES = {"truth": "hidden state (not reachable)"}
+NAMES = {"truth": HIDDEN_STATE}
 COUNTING = ("count", "count_bins", "windowed")
 
 # What is described, and the small entry that tells it: sequences are too many to load for a line.

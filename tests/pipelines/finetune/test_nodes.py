@@ -259,7 +259,7 @@ def test_the_report_tells_what_the_model_is_worth(trained):
     task = metrics["tasks"]["t"]
     assert task["auroc"]["value"] > 0.9
     assert task["auroc"]["lower"] <= task["auroc"]["value"] <= task["auroc"]["upper"]
-    assert task["best_reachable_auroc"]["value"] == 1.0
+    assert task["hidden_state_auroc"]["value"] == 1.0
     assert {"count", "count_bins", "windowed", "demographics"} == {*task["baselines"]}
     assert any(name in task["verdict"] for name in task["baselines"])
     assert {row["attribute"] for row in task["subgroups"]} == {"gender", "race", "ethnicity", "age"}

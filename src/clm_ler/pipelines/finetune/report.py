@@ -130,8 +130,8 @@ def _evaluate_task(
     if len(others["hybrid"]):
         report["hybrid"] = _evaluate_hybrid(rows, others, probabilities, weights)
     if known is not None and len(known):
-        best = _known_matrix(rows, known, probabilities.shape[1])
-        report["best_reachable_auroc"] = auroc_with_interval(labels, best, weights)
+        truth = _known_matrix(rows, known, probabilities.shape[1])
+        report["hidden_state_auroc"] = auroc_with_interval(labels, truth, weights)
     if probabilities.shape[1] == 2:
         report |= _binary_details(rows, others["groups"], probabilities[:, 1], weights, options)
     return report
