@@ -34,6 +34,7 @@ _TRIED: dict[type[exp.Expr], str] = {
     exp.Mul: "try_multiply",
 }
 _OVERFLOWING = (exp.Cast, exp.Abs, exp.Neg, exp.IntDiv, exp.Mod)
+_YEARS = -5_877_640, 5_881_579  # whose days both engines can count
 
 
 def lenient_sql(query: exp.Expr) -> str:
@@ -45,6 +46,11 @@ def lenient_sql(query: exp.Expr) -> str:
         if isinstance(match, exp.RegexpSplit) and is_separator(match.expression.name):
             continue
         match.set("expression", exp.Literal.string(for_java(match.expression.name)))
+    for call in query.find_all(exp.Anonymous):
+        if call.name.lower() == "make_date":
+            year, *rest = call.expressions
+            fits = year.copy().between(*_YEARS)
+            call.set("expressions", [exp.Case().when(fits, year.copy()), *rest])
     for node in reversed(list(query.find_all(*_OVERFLOWING, *_TRIED))):
         made: exp.Expr = _cast(node) if isinstance(node, exp.Cast) else _tried(node)
         query = made if node is query else query
