@@ -19,6 +19,7 @@ from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
+from clm_ler.modeling.training.checkpoints import last_checkpoint
 from clm_ler.modeling.training.finetuning import (
     FineTuningData,
     auroc_score,
@@ -181,6 +182,17 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     weights = [load_result(folder).state_dict() for folder in (whole, killed)]
     for name, values in weights[0].items():
         assert torch.equal(values, weights[1][name]), name
+
+
+@pytest.mark.parametrize("changes", [{"num_train_epochs": 0.6}, {"early_stopping_patience": 1}])
+def test_killed_after_its_last_step_it_trains_no_further(tmp_path, pretrained, changes):
+    data, settings = make_data(), replace(FAST, **changes)
+    first = fine_tune(tmp_path, pretrained, data, settings)
+    whole, checkpoint = (tmp_path / "result").rename(tmp_path / "whole"), last_checkpoint(tmp_path)
+    assert fine_tune(tmp_path, pretrained, data, settings) == first
+    assert last_checkpoint(tmp_path) == checkpoint
+    weights = "model.safetensors"
+    assert (tmp_path / "result" / weights).read_bytes() == (whole / weights).read_bytes()
 
 
 def test_the_initial_head_is_kept_where_training_makes_it_worse(tmp_path, pretrained):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -198,6 +199,23 @@ def test_early_stopping_waits_for_its_delay(tmp_path: Path) -> None:
     assert control.should_training_stop
     again = DelayedEarlyStopping.from_state(callback.state())
     assert again.early_stopping_patience_counter == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_steps": 7}, {"learning_rate": 0.0, "eval_steps": 1, "early_stopping_patience": 2}],
+    ids=["steps are over", "stopped early"],
+)
+def test_killed_after_its_last_step_it_trains_no_further(
+    changes: dict[str, Any], tmp_path: Path, data: pa.Table
+) -> None:
+    pretrain(toy_task(tmp_path, data, **changes))
+    whole = (tmp_path / RESULT).rename(tmp_path / "whole")
+    checkpoint = last_checkpoint(tmp_path)
+    pretrain(toy_task(tmp_path, data, **changes))
+    assert last_checkpoint(tmp_path) == checkpoint
+    for name in ("model.safetensors", "history.json"):
+        assert (tmp_path / RESULT / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_stopped_training_ends_with_a_result(tmp_path: Path, data: pa.Table) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerState
 from transformers.trainer_utils import sort_checkpoints
 
 from clm_ler.files.atomic import read_json, write_json
@@ -79,6 +79,12 @@ def last_checkpoint(directory: Path) -> str | None:
     checkpoints = sort_checkpoints(str(directory)) if directory.is_dir() else []
     whole = [path for path in checkpoints if (Path(path) / COMPLETE).exists()]
     return whole[-1] if whole else None
+
+
+def has_ended(state: TrainerState) -> bool:
+    """Return whether training was over, by its steps or by early stopping, where this state was saved."""
+    callbacks: Any = state.stateful_callbacks  # as they were saved: by name
+    return bool(callbacks["TrainerControl"]["args"]["should_training_stop"])
 
 
 def is_finished(directory: Path) -> bool:

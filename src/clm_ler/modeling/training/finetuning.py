@@ -37,7 +37,6 @@ from clm_ler.modeling.training.checkpoints import (
     FINGERPRINT,
     RESULT,
     is_finished,
-    last_checkpoint,
     open_run,
     weights_digest,
 )
@@ -272,7 +271,7 @@ def _train(
     arguments = _training_arguments(directory, settings, len(loader), data.seed)
     trainer = FineTuningTrainer(model, arguments, loader, data, settings)
     trainer.add_callback(EarlyStoppingCallback(settings.early_stopping_patience))
-    trainer.train(resume_from_checkpoint=last_checkpoint(directory))
+    trainer.train_to_the_end()
     history = history + [
         {"epoch": entry["epoch"], "auroc": entry["eval_auroc"]}
         for entry in trainer.state.log_history

@@ -31,7 +31,7 @@ from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.loading import load_model
 from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.objectives.base import Objective, measure, model_sums
-from clm_ler.modeling.training.checkpoints import INITIAL, RESULT, last_checkpoint
+from clm_ler.modeling.training.checkpoints import INITIAL, RESULT
 from clm_ler.modeling.training.loaders import (
     BatchRecipe,
     evaluation_loader,
@@ -94,7 +94,7 @@ def pretrain(task: PretrainingTask) -> None:
     """
     arguments = training_arguments(task)
     trainer = build_trainer(task, arguments)
-    trainer.train(resume_from_checkpoint=last_checkpoint(task.directory))
+    trainer.train_to_the_end()
     if arguments.should_save:
         replace_folder(task.directory / RESULT, partial(_write_result, trainer, task))
 

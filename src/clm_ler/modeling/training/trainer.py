@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from clm_ler.modeling.data.batches import Batch
-from clm_ler.modeling.training.checkpoints import COMPLETE
+from clm_ler.modeling.training.checkpoints import COMPLETE, has_ended, last_checkpoint
 
 
 def batch_arguments(directory: Path, **arguments: Any) -> TrainingArguments:
@@ -54,6 +55,22 @@ class BatchTrainer(Trainer):
         """Return our batches, every rank its own."""
         loader: DataLoader[Batch] = self.accelerator.prepare(self._train_loader)
         return loader
+
+    def train_to_the_end(self) -> None:
+        """Train, from the directory's last whole checkpoint if there is one; the model is the best one then.
+
+        A run may be killed when training is over and its result not yet written. Trainer would train on.
+        """
+        checkpoint = last_checkpoint(Path(str(self.args.output_dir)))
+        if checkpoint:
+            state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME)))
+            if has_ended(state):
+                self.state = state
+                model = cast(PreTrainedModel, self.model)
+                best = model.from_pretrained(state.best_model_checkpoint)
+                model.load_state_dict(best.state_dict())
+                return
+        self.train(resume_from_checkpoint=checkpoint)
 
     def report(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Log the metrics of an evaluation, tell the callbacks, and return them."""
