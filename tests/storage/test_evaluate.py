@@ -5,6 +5,7 @@ from ibis import _
 
 from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
+from clm_ler.engines.errors import EngineError
 from clm_ler.storage import evaluate
 from clm_ler.storage.apart import CopyParquet
 from clm_ler.storage.buckets import BucketFolder, stored_tables
@@ -119,6 +120,15 @@ def test_another_version_makes_other_files(evaluated, monkeypatch):
     evaluated(lambda table: table)
     monkeypatch.setattr(evaluate, "VERSION", evaluate.VERSION + 1)
     assert evaluated(lambda table: table)[1] == 4
+
+
+def test_a_bucket_that_cannot_be_written_is_told_as_other_errors_are(evaluated, monkeypatch):
+    def nowhere(self, connection, sql, path):
+        connection.execute(f"COPY ({sql}) TO '{path}/nowhere/x' (FORMAT parquet)")
+
+    monkeypatch.setattr(CopyParquet, "__call__", nowhere)
+    with pytest.raises(EngineError, match="IO Error"):
+        evaluated(lambda table: table)
 
 
 def test_what_a_killed_run_half_wrote_is_written_anew(evaluated, monkeypatch):

@@ -187,7 +187,7 @@ class DuckDB(Engine):
         It is kept in memory, and beyond the memory limit in the spill folder, until :meth:`drop`;
         categories stay what they are.
         """
-        with self._telling(data):
+        with self.telling(data):
             self.backend.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.sql_of(data)}')
         return self._typed(name, data.schema())
 
@@ -293,7 +293,7 @@ class DuckDB(Engine):
         rows = self.sql_of(table)
         query = f"SELECT count(*), sum(hash(rows)::HUGEINT) FROM ({rows}) AS rows"
         # All of it: DuckDB cannot replace a Python function while a result is still being read.
-        with self._telling(table):
+        with self.telling(table):
             count, total = self.backend.raw_sql(query).fetchall()[0]
         return f"{count}-{total or 0:x}"
 
@@ -302,7 +302,8 @@ class DuckDB(Engine):
         explained = self.backend.raw_sql(f"EXPLAIN (FORMAT json) {self.sql_of(data)}")
         return max(row_estimates(json.loads(explained.fetchone()[1])))
 
-    def _telling(self, data: ir.Table) -> AbstractContextManager[None]:
+    def telling(self, data: ir.Table) -> AbstractContextManager[None]:
+        """Tell errors of what is done with the connection itself as those of its methods are told."""
         return without_values((duckdb.Error,), message_without_values, data)
 
     def _setting(self, name: str) -> str:

@@ -85,7 +85,11 @@ def do_by_bucket(
     if engine.cluster is None:
         for part in parts:
             show(engine.backend.con, part)
-            yield [do(engine.backend.con, engine.sql_of(table), part) for table in swapped]
+            made = []
+            for table in swapped:
+                with engine.telling(table):
+                    made.append(do(engine.backend.con, engine.sql_of(table), part))
+            yield made
     else:
         queries = [_query(table, engine) for table in swapped]
         yield from engine.cluster.each(
