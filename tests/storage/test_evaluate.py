@@ -131,6 +131,16 @@ def test_a_bucket_that_cannot_be_written_is_told_as_other_errors_are(evaluated, 
         evaluated(lambda table: table)
 
 
+def test_a_value_that_no_file_can_hold_is_not_quoted(evaluated, monkeypatch):
+    def narrow(self, connection, sql, path):
+        pa.array([300]).cast("uint8")
+
+    monkeypatch.setattr(CopyParquet, "__call__", narrow)
+    with pytest.raises(EngineError) as raised:
+        evaluated(lambda table: table)
+    assert "300" not in str(raised.value)
+
+
 def test_what_a_killed_run_half_wrote_is_written_anew(evaluated, monkeypatch):
     class Killed(BaseException):
         pass

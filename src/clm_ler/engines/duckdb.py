@@ -304,7 +304,7 @@ class DuckDB(Engine):
 
     def telling(self, data: ir.Table) -> AbstractContextManager[None]:
         """Tell errors of what is done with the connection itself as those of its methods are told."""
-        return without_values((duckdb.Error,), message_without_values, data)
+        return without_values((duckdb.Error, pa.ArrowException), message_without_values, data)
 
     def _setting(self, name: str) -> str:
         # On a cursor of its own: threads that share the connection would take each other's answers.
