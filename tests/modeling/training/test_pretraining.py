@@ -209,13 +209,13 @@ def test_early_stopping_waits_for_its_delay(tmp_path: Path) -> None:
 def test_killed_after_its_last_step_it_trains_no_further(
     changes: dict[str, Any], tmp_path: Path, data: pa.Table
 ) -> None:
-    pretrain(toy_task(tmp_path, data, **changes))
-    whole = (tmp_path / RESULT).rename(tmp_path / "whole")
-    checkpoint = last_checkpoint(tmp_path)
-    pretrain(toy_task(tmp_path, data, **changes))
-    assert last_checkpoint(tmp_path) == checkpoint
+    pretrain(toy_task(tmp_path / "before", data, **changes))
+    run = (tmp_path / "before").rename(tmp_path / "moved")
+    whole, checkpoint = (run / RESULT).rename(tmp_path / "whole"), last_checkpoint(run)
+    pretrain(toy_task(run, data, **changes))
+    assert last_checkpoint(run) == checkpoint
     for name in ("model.safetensors", "history.json"):
-        assert (tmp_path / RESULT / name).read_bytes() == (whole / name).read_bytes()
+        assert (run / RESULT / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_stopped_training_ends_with_a_result(tmp_path: Path, data: pa.Table) -> None:

@@ -61,13 +61,16 @@ class BatchTrainer(Trainer):
 
         A run may be killed when training is over and its result not yet written. Trainer would train on.
         """
-        checkpoint = last_checkpoint(Path(str(self.args.output_dir)))
+        directory = Path(str(self.args.output_dir))
+        checkpoint = last_checkpoint(directory)
         if checkpoint:
             state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME)))
             if has_ended(state):
                 self.state = state
                 model = cast(PreTrainedModel, self.model)
-                best = model.from_pretrained(state.best_model_checkpoint)
+                best = model.from_pretrained(
+                    directory / Path(str(state.best_model_checkpoint)).name
+                )
                 model.load_state_dict(best.state_dict())
                 return
         self.train(resume_from_checkpoint=checkpoint)
