@@ -186,7 +186,15 @@ def interrupted():
     return error
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), interrupted()])
+def hidden():
+    """What Kedro's loader makes of any KeyError, here of one from OmegaConf's tidying up after Ctrl-C."""
+    error = ValueError("Merging strategy soft not supported.")
+    error.__context__, error.__suppress_context__ = KeyError("x"), True
+    error.__context__.__context__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), interrupted(), hidden()])
 def test_an_interrupted_run_says_that_it_goes_on(run, error):
     result = run(error)
     assert result.exit_code == 130

@@ -94,7 +94,7 @@ class ClearRun(click.Command):
                 run = partial(super().invoke, ctx)
                 return run_as_rank(run, ctx.params) if by_torchrun() else run()
             except (Exception, KeyboardInterrupt) as error:
-                if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+                if is_interruption(error):
                     click.echo(MESSAGE, err=True)
                     ctx.exit(INTERRUPTED)
                 text = explanation(error)
@@ -237,6 +237,13 @@ def _advice(error: BaseException) -> str | None:
         place = f" ({error.filename})" if error.filename else ""
         return f"{_ADVICE[error.errno]}{place}."
     return None
+
+
+def is_interruption(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error, even one that a library has put in its place."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -31,7 +31,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from clm_ler.cli import explanation
+from clm_ler.cli import explanation, is_interruption
 from clm_ler.files.interrupts import INTERRUPTED, prompt_interrupts
 from tests.parsed_once import keep_what_was_parsed
 
@@ -157,10 +157,11 @@ def start(storage, pipelines, at=None, happens=None, largest_file=None, **part):
     try:
         with prompt_interrupts():
             run(storage, pipelines, **part)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
     except BaseException as error:
-        code, said, trace = 1, explanation(error), traceback.format_exc()
+        if is_interruption(error):
+            code = INTERRUPTED
+        else:
+            code, said, trace = 1, explanation(error), traceback.format_exc()
     os.write(write, json.dumps([counting.seen, said, trace[-4000:]]).encode())
     os._exit(code)
 
