@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 # the libraries it was built with, and to nothing else there.
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
-# Three processes for two cores, as tests wait for others; what shares a costly fixture stays in one of them (tests/conftest.py).
-SHARED := --numprocesses=3 --dist=loadgroup
+# Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
+SHARED := --numprocesses=2 --dist=loadgroup
 
 SECONDS := 3600
 RUNS := 200
