@@ -3,10 +3,10 @@
     python benchmarks/study.py --storage DIR [--seeds 1 2 3] [--variants default "shuffled bins" ...]
 
 Simulates the hospital and the EHRSHOT site of the environment `study`, unless they are there, then pre-trains
-every variant with every seed and evaluates its frozen embeddings on the same draws of labels. The first variant
-is evaluated beside all baselines. Prints Markdown tables: mean AUROC over seeds and half their range, macro and
-by group of tasks; and, of each seed of the first variant, the difference to each baseline with an interval
-clustered by person. What is done is kept: given again, the command goes on.
+every variant with every seed and evaluates its frozen embeddings on the same draws of labels: the default beside
+all baselines, any other beside a model that has half the steps, too, and nothing else changed. Prints Markdown
+tables: mean AUROC over seeds and half their range, macro and by group of tasks; and, for each seed, the
+differences with an interval clustered by person. What is done is kept: given again, the command goes on.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from timing import PROJECT
 from clm_ler.modeling.data.store import TokenStore
 
 SITE = ("cohort", "split", "preprocess", "vocab", "umls_mapping", "ehrshot_read")
-# What each variant changes of `pretrain`. All but the first have half of its steps, and are compared with one
-# that has nothing else; `CONTROLS` change what the model is shown.
+DEFAULT, REFERENCE = "default", "half the steps"
+# What each variant changes of `pretrain`; `CONTROLS` change what the model is shown.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "half the steps": {},
+    DEFAULT: {},
+    REFERENCE: {},
     "masked tokens only": {"objective": "mlm"},
     "time to event only": {"objective": "tte"},
     "no visits": {"visit_weight": 0.0},
@@ -50,7 +50,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 HALF = {"max_steps": 8000}
 # The command line adds to the models of the environment: no head takes one out.
 BASELINES = ("untrained", "demographics", "count", "count_bins", "windowed", "clm_ler_windowed")
-MODEL_ALONE = {"models": dict.fromkeys(BASELINES, ())}
 Control = Callable[[pa.Table, str | None], pa.Table]
 GROUPS = ("macro", "operational_outcomes", "lab_values", "new_diagnoses", "chexpert")
 
@@ -122,6 +121,19 @@ def name_of(variant: str, seed: int) -> str:
     return "".join(c if c.isalnum() else "-" for c in f"{variant}-{seed}")
 
 
+def changes(variant: str, seed: int, storage: Path) -> dict[str, Any]:
+    """Return the parameters of a variant."""
+    if variant == DEFAULT:
+        return {"seed": seed}
+    beside = {} if variant == REFERENCE else {REFERENCE: str(storage / name_of(REFERENCE, seed))}
+    training = VARIANTS[variant] | HALF
+    return {
+        "seed": seed,
+        "pretrain": training,
+        "ehrshot_eval": {"models": dict.fromkeys(BASELINES, ()), "beside": beside},
+    }
+
+
 def evaluate(storage: Path, **parameters: Any) -> pd.DataFrame:
     """Return the AUROC by scope, model, head and number of labels; of several heads the best."""
     done = storage / "08_reporting" / "ehrshot_summary.parquet"
@@ -133,11 +145,11 @@ def evaluate(storage: Path, **parameters: Any) -> pd.DataFrame:
     return rows[(rows["head"] == "best") | ~rows["model"].isin(several)]
 
 
-def verdict(storage: Path, seed: int) -> str:
+def verdict(storage: Path, variant: str, seed: int) -> str:
     """Return a Markdown table of the paired differences, macro and by group."""
     rows = ibis.read_parquet(storage / "08_reporting" / "ehrshot_verdict.parquet").to_pandas()
-    rows = rows[rows["scope"].isin(GROUPS)]
-    lines = ["\n| seed | tasks | k | model | baseline | difference |", "|---" * 6 + "|"]
+    rows = rows[rows["scope"].isin(GROUPS)].replace({"model": {"clm_ler": variant}})
+    lines = ["\n| seed | tasks | k | model | beside | difference |", "|---" * 6 + "|"]
     lines += [
         f"| {seed} | {row.scope} | {'all' if row.k < 0 else row.k} | {row.model} | {row.other_model} | "
         f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f}) |"
@@ -168,30 +180,32 @@ def main() -> None:
     )
     parser.add_argument("--storage", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default"])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[DEFAULT])
     arguments = parser.parse_args()
     bootstrap_project(PROJECT)
-    site = arguments.storage / "site"
+    storage, site = arguments.storage, arguments.storage / "site"
     if not (site / "done").exists():
         run(SITE, site)
         (site / "done").touch()
+    wanted = {*arguments.variants}
+    if wanted != {DEFAULT}:
+        wanted.add(REFERENCE)
     found: list[pd.DataFrame] = []
-    first = arguments.storage / name_of(arguments.variants[0], arguments.seeds[0])
-    for variant in arguments.variants:
+    verdicts: list[str] = []
+    for variant in [name for name in VARIANTS if name in wanted]:
         for seed in arguments.seeds:
-            folder = copy_of(site, arguments.storage / name_of(variant, seed))
-            link_cells(first, folder)  # baselines depend on no seed
-            compared = {} if variant == arguments.variants[0] else MODEL_ALONE
-            training = VARIANTS[variant] | ({} if variant == "default" else HALF)
-            changes = {"pretrain": training, "ehrshot_eval": compared, "seed": seed}
+            folder = copy_of(site, storage / name_of(variant, seed))
+            # Baselines depend on no seed.
+            link_cells(storage / name_of(variant, arguments.seeds[0]), folder)
             with shown(CONTROLS.get(variant)):
-                rows = evaluate(folder, **changes)
+                rows = evaluate(folder, **changes(variant, seed, storage))
+            rows = rows[rows["model"] != REFERENCE]
             found.append(rows.assign(variant=rows["model"].replace("clm_ler", variant)))
+            verdicts.append(verdict(folder, variant, seed))
             print(table(pd.concat(found), "macro"), flush=True)
     for scope in GROUPS:
         print(table(pd.concat(found), scope))
-    for seed in arguments.seeds:
-        print(verdict(arguments.storage / name_of(arguments.variants[0], seed), seed))
+    print(*verdicts)
 
 
 if __name__ == "__main__":
