@@ -13,6 +13,7 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
 from kedro_datasets.json import JSONDataset
+from safetensors import SafetensorError
 
 from clm_ler import cli
 from clm_ler.engines.errors import EngineError
@@ -209,6 +210,7 @@ def test_an_interrupted_run_says_that_it_goes_on(run, error):
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (OSError(errno.EIO, "Input/output error", "/data/x"), "cannot be read or written there"),
         (EngineError("IO Error: Could not write file x: No space left"), "no room left"),
+        (SafetensorError("I/O error: File too large (os error 27)"), "see ulimit -f"),
     ],
 )
 def test_a_machine_at_its_limits_is_one_line(run, error, said):

@@ -58,7 +58,10 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit, ulimit -n 4096",
     errno.ENFILE: "Too many files are open on this machine",
     errno.EIO: "The disk cannot be read or written there: check it",
+    errno.EFBIG: "A file may not become that large there, see ulimit -f",
 }
+# How libraries in Rust tell what the operating system said, such as that of safetensors.
+_OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)")
 _NO_ROOM = re.compile(r"No space left|could not write all bytes|max_temp_directory_size", re.I)
 # What OmegaConf and Pydantic add for programmers.
 _ADDED = re.compile(
@@ -207,7 +210,7 @@ def _with_namespace(given: str, full: list[str]) -> list[str]:
 def explanation(error: BaseException) -> str | None:
     """Return the message that was written for the reader; None where a library just gave up."""
     causes = list(_causes(error))
-    first = causes[-1]
+    first = _of_the_system(causes[-1])
     asked = re.search(r"clm_ler\.pipelines\.(\w+)' module", str(first))
     if asked and find_spec(f"clm_ler.pipelines.{asked[1]}") is None:
         return f"There is no pipeline '{asked[1]}': see kedro registry list."
@@ -227,6 +230,12 @@ def explanation(error: BaseException) -> str | None:
     text = _ADDED.sub("", str(error) if named else str(telling))
     # A line for each: the place in the parameter, and what is wrong with it.
     return re.sub(r"\n +", ": ", text) if isinstance(telling, ParameterValidationError) else text
+
+
+def _of_the_system(error: BaseException) -> BaseException:
+    """Return the operating system's error that a message quotes; without one, the error itself."""
+    quoted = _OF_THE_SYSTEM.search(str(error))
+    return OSError(int(quoted[1]), os.strerror(int(quoted[1]))) if quoted else error
 
 
 def _advice(error: BaseException) -> str | None:

@@ -3,11 +3,12 @@
 import signal
 import threading
 
+import duckdb
 import ibis
 import pytest
 
 from clm_ler.engines import engine_of
-from clm_ler.engines.errors import EngineError
+from clm_ler.engines.errors import EngineError, without_values
 from clm_ler.tables.sources import TableSource, select
 from tests.engines import both_engines
 
@@ -118,6 +119,15 @@ def test_ctrl_c_within_a_query_is_still_ctrl_c(tmp_path):
     threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         backend.raw_sql("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
+
+
+def test_ctrl_c_is_told_by_its_name_even_where_the_engine_calls_it_its_own_error():
+    """One of some hundred is: `KeyboardInterrupt: <EMPTY MESSAGE>`, and the lines of code."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        without_values((duckdb.Error,), lambda error: None),
+    ):
+        raise duckdb.Error("KeyboardInterrupt: <EMPTY MESSAGE>\n\nAt:\n  /x.py(5): call")
 
 
 def test_names_that_are_not_there_are_told_as_before(backend, table):

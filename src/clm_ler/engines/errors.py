@@ -26,7 +26,8 @@ _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
 _NEXT_LINE = "Malformed JSON in file"  # of DuckDB, which has counted the end of the line by then
 _FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""")
 
-_CTRL_C = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
+# What DuckDB makes of a KeyboardInterrupt: a RuntimeError, and now and then an error of its own.
+_CTRL_C = ("Query interrupted", "KeyboardInterrupt: ")
 
 _GUARDED = "_values_are_kept"  # how a wrapped method is known
 # What is being evaluated, for the query that an engine is given in its place.
@@ -71,16 +72,17 @@ def without_values(
         KeyboardInterrupt: If that is what stopped the engine.
     """
     expression = data if isinstance(data, ir.Expr) else _EVALUATED.get()
+    stopped: tuple[type[BaseException], ...] = (*kinds, RuntimeError)
     before = _EVALUATED.set(expression)
     try:
         yield
         return
-    except kinds as error:
-        told = harmless(error) or _tell(error, expression)
-    except RuntimeError as error:
-        if str(error) != _CTRL_C:
+    except stopped as error:
+        if str(error).startswith(_CTRL_C):
+            raise KeyboardInterrupt from None
+        if not isinstance(error, kinds):
             raise
-        raise KeyboardInterrupt from None
+        told = harmless(error) or _tell(error, expression)
     finally:
         _EVALUATED.reset(before)
     raise EngineError(told) from None  # or tracebacks would print the engine's own words
