@@ -4,7 +4,6 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-NEVER = datetime.max
 RISING = {"mg/dL": 1, "MG/DL": 1, "mg/dl": 1, "umol/L": 113.1 / 1e4}
 T2 = {"ICD10CM": ["E11*"], "ICD9CM": ["250.?0", "250.?2"]}
 DIABETES = {

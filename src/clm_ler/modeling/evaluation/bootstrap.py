@@ -82,11 +82,6 @@ def weighted_auroc(labels: Array, scores: Array, weights: PatientWeights) -> Flo
     return _ranked([_auroc], labels, scores, weights)[0]
 
 
-def weighted_average_precision(labels: Array, scores: Array, weights: PatientWeights) -> Floats:
-    """Return the average precision of each replicate; see :func:`weighted_metrics`."""
-    return _ranked([_average_precision], labels, scores, weights)[0]
-
-
 def weighted_brier(labels: Array, scores: Array, weights: PatientWeights) -> Floats:
     """Return the Brier score of each replicate; see :func:`weighted_metrics`."""
     squared_error = (scores.astype(np.float64) - labels.astype(np.float64)) ** 2

@@ -24,7 +24,6 @@ KEY = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
 OFFICIAL_COLUMNS = [*KEY, "score", "value", "std", "lower", "mean", "upper", "model_hparams"]
 CLASSIFIER = ["model", "head", "k"]
 SUMMARY_KEY = ["source", "score", *CLASSIFIER, "scope"]
-DIFFERENCE_KEY = ["score", "k", "model", "head", "other_model", "other_head", "scope"]
 THIS_RUN = "this run"
 TRUTH, CEILING = "truth", "record ceiling"  # models that only a simulation has
 _DIFFERENCE = {

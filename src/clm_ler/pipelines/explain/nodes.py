@@ -25,7 +25,6 @@ from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
 from clm_ler.tables.names import names_of
 
-SAMPLE = ["sample_id", "person_id", "prediction_time"]
 OTHER = "other"
 CONTRIBUTIONS = pa.schema(
     [
