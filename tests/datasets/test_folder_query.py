@@ -44,6 +44,12 @@ def person(person_id, code):
     return {"person_id": person_id, "concept_code": code, "race": None, "state": None}
 
 
+def test_gzip_of_a_name_that_engines_do_not_know_is_refused(folder):
+    (folder / "PERSON.csv.gz").rename(folder / "PERSON.CSV.GZ")
+    with pytest.raises(DatasetError, match=r"PERSON.CSV.GZ: .* rename it"):
+        load(folder)
+
+
 @both_engines
 def test_text_files_join_and_what_is_optional_may_be_absent(folder, backend):
     rows = load(folder, backend=backend.name)

@@ -344,3 +344,9 @@ def test_a_line_that_is_no_json_is_an_error_without_its_content(tmp_path, backen
     with pytest.raises(Exception, match=r"x\.ndjson.*line 2|line 2.*x\.ndjson") as error:
         dataset.load().to_pyarrow()
     assert "secret" not in str(error.value)
+
+
+def test_gzip_of_a_name_that_engines_do_not_know_is_refused(tmp_path):
+    (tmp_path / "X.NDJSON.GZ").write_bytes(gzip.compress(b'{"resourceType": "Patient"}\n'))
+    with pytest.raises(DatasetError, match=r"X.NDJSON.GZ: .* rename it"):
+        FhirDataset(folder=str(tmp_path), resource="Patient").load()

@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from clm_ler.files.gzipped import whole
+from clm_ler.files.gzipped import check_ending, whole
 
 TEXT = b"".join(b"%d,%d\n" % (n * 7919 % 1009, n) for n in range(20_000))
 PACKED = gzip.compress(TEXT)
@@ -36,3 +36,10 @@ def test_a_file_that_is_cut_or_damaged_is_told(damage, tmp_path):
     assert str(file) in str(raised.value)
     file.write_bytes(PACKED)
     assert whole([str(file)]) == [str(file)], "a file that has changed is looked at again"
+
+
+def test_a_name_by_which_no_engine_knows_gzip_is_refused():
+    with pytest.raises(ValueError, match=r"T\.CSV\.GZ: .* rename it"):
+        check_ending("T.CSV.GZ")
+    for name in ("t.csv.gz", "T.CSV", "T.PARQUET"):
+        check_ending(name)

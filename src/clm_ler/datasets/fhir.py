@@ -10,6 +10,7 @@ from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import engine_of
+from clm_ler.files.gzipped import check_ending
 from clm_ler.terminology.fhir import ELSEWHERE, RESOURCES
 
 _ENDINGS = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
@@ -75,6 +76,7 @@ class FhirDataset(FileDataset):
         scheme, separator, _ = self._folder.partition("://")
         for file in filesystem.find(root):
             if file.lower().endswith(_ENDINGS):
+                check_ending(file)
                 with filesystem.open(file, "rb", compression="infer") as stream:
                     found = _resource_type(*_first_line(stream), file)
                 if found == self._resource:

@@ -21,6 +21,7 @@ from clm_ler.engines.errors import EngineError
 from clm_ler.engines.expressions import parse_query
 from clm_ler.engines.portable import count_repeated
 from clm_ler.files.digests import unique_name
+from clm_ler.files.gzipped import check_ending
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,7 @@ class FolderQueryDataset(FileDataset):
 
     def _address(self, file: str) -> str:
         """Return the file's address with the scheme as the user wrote it."""
+        check_ending(file)
         scheme, separator, _ = self._folder.partition("://")
         return f"{scheme}://{file}" if separator else file
 

@@ -1,4 +1,4 @@
-"""Whether gzip files are whole: DuckDB reads one that was cut as if it ended there."""
+"""Whether gzip files are whole, and known as gzip: DuckDB reads one that was cut as if it ended there."""
 
 import gzip
 import zlib
@@ -10,6 +10,16 @@ from pathlib import Path
 from clm_ler.files.location import is_remote
 
 _PIECE = 2**20  # bytes
+
+
+def check_ending(path: str) -> None:
+    """Refuse a gzip file that engines would read as plain text, as its name ends in ``.GZ``.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if path.lower().endswith(".gz") and not path.endswith(".gz"):
+        raise ValueError(f"{path}: engines know gzip by .gz in small letters: rename it.")
 
 
 def whole(paths: Sequence[str]) -> list[str]:
