@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -108,6 +109,25 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_curve(
     ]
     for name, weight in same[0].items():
         torch.testing.assert_close(weight, same[1][name], rtol=0, atol=0)
+
+
+def test_a_checkpoint_that_finds_no_room_is_told_and_written_by_the_next_run(
+    undisturbed: Path, tmp_path: Path, data: pa.Table
+) -> None:
+    checkpoint = next(undisturbed.glob("checkpoint-*"))
+    files = [checkpoint / name for name in ("model.safetensors", "optimizer.pt")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for the weights alone.
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (sum(file.stat().st_size for file in files) // 2, hard)
+    )
+    try:
+        with pytest.raises(OSError, match=r"checkpoint .* could not be written"):
+            pretrain(toy_task(tmp_path, data, objective=MlmAndTte))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    pretrain(toy_task(tmp_path, data, objective=MlmAndTte))
+    assert history(tmp_path) == history(undisturbed)
 
 
 def test_two_ranks_see_what_one_sees_in_twice_the_batches(tmp_path: Path) -> None:

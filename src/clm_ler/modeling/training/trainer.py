@@ -14,6 +14,9 @@ from transformers.trainer_utils import rotate_checkpoints
 from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.training.checkpoints import COMPLETE, has_ended, last_checkpoint
 
+# Where torch.save fails: it does not say what the operating system told.
+_TORCH_WRITER = "inline_container"
+
 
 def batch_arguments(directory: Path, **arguments: Any) -> TrainingArguments:
     """Return Trainer's arguments: those given, and those that ready-made batches need.
@@ -84,11 +87,23 @@ class BatchTrainer(Trainer):
         return dict(metrics)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save as Trainer does, then mark the checkpoint as whole, and only then drop older ones."""
-        super()._save_checkpoint(model, trial)
+        """Save as Trainer does, then mark the checkpoint as whole, and only then drop older ones.
+
+        Raises:
+            OSError: If the disk does not take it.
+        """
+        run = str(self.args.output_dir)
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:
+            if _TORCH_WRITER not in str(error):
+                raise
+            raise OSError(
+                f"A checkpoint below {run} could not be written: make room on the disk, and look at the "
+                "limits of files (ulimit -a); the same command goes on from the last one."
+            ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            run = str(self.args.output_dir)
             checkpoint = Path(run, f"checkpoint-{self.state.global_step}")
             # A pickle of the arguments, which nothing here reads.
             (checkpoint / "training_args.bin").unlink()
