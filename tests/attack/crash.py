@@ -2,8 +2,8 @@
 
     python -m tests.attack.crash SECONDS [STAGE ...]
 
-A stage is one command, its pipelines with commas between them; each goes on from what those before it have
-made. A line is printed for each attempt, and a table at the end. An attempt is one to three forks of a
+A stage is one command, its pipelines with commas between them; each goes on from what those before it in
+``STAGES`` have made; one that is not there, from the raw tables. A line is printed for each attempt, and a table at the end. An attempt is one to three forks of a
 process that has everything imported, each disturbed, and a last one that is not. An audit hook counts what a
 run does to files of its storage (open for writing, rename, remove, make a folder), and at the n-th kills the
 process or raises ENOSPC, EIO or EMFILE. What native code writes (DuckDB, safetensors) is met by signals at a
@@ -40,6 +40,8 @@ PIPELINES = ("split", "preprocess", "vocab")
 RAW = ("patient", "diagnosis", "prescription", "procedure", "lab")  # what they read
 STAGES = ("cohort", ",".join(PIPELINES), "ehrshot_read,umls_mapping", "pretrain", "finetune")
 STAGES += ("predict", "embed", "meds_export", "package", "report")
+STAGES += ("explain", "ehrshot_eval", "label", "meds_labels", "embed_at", "transfer", "site")
+STAGES += ("ehrshot_read,ehrshot_native", "fhir_read", "cohort_omop")
 SMALL = {
     "cohort": {"persons": 60, "ehrshot": {"persons": 40}},
     "vocab": {"min_persons": 1},
@@ -53,6 +55,29 @@ SMALL = {
     },
     "finetune": {"num_train_epochs": 1, "override_maxlen": 32},
     "package": {"min_persons": 1},
+    "explain": {"samples": 8, "checked": 2, "occluded": 1, "labs": 1, "min_persons": 1},
+    "ehrshot_eval": {
+        "tasks": ["guo_los"],
+        "shots": [-1],
+        "bootstraps": 10,
+        "models": {"clm_ler": ["lr_lbfgs"], "count": ["lr_lbfgs"]}
+        | dict.fromkeys(("untrained", "demographics", "count_bins"), ())
+        | dict.fromkeys(("windowed", "clm_ler_windowed"), ()),
+    },
+    "site": {"min_persons": 1},
+}
+# What else a stage is given; {0} is the storage, and `env` the environment.
+GIVEN = {
+    "label": {"task": "long_stay"},
+    "transfer": {"trained": "{0}"},
+    "site": {"kit": "{0}/08_reporting/kit"},
+    "ehrshot_read,ehrshot_native": {
+        "env": "ehrshot",
+        "ehrshot_root": "{0}/01_raw/EHRSHOT_ASSETS",
+        "storage": "{0}/native",
+    },
+    "fhir_read": {"env": "fhir", "fhir_root": "{0}/export", "storage": "{0}/fhir"},
+    "cohort_omop": {"storage": "{0}/omop"},
 }
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EMFILE": errno.EMFILE}
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGSTOP")
@@ -129,8 +154,11 @@ def run(storage, pipelines, **part):
     """Run pipelines, or a part of them, as `kedro run` does."""
     from kedro.framework.session import KedroSession
 
-    options = SMALL | {"storage": str(storage), "threads": 1}
-    with KedroSession.create(ROOT, runtime_params=options) as session:
+    given = GIVEN.get(",".join(pipelines), {})
+    options = SMALL | {"storage": "{0}", "threads": 1} | given
+    options = {n: v.format(storage) if isinstance(v, str) else v for n, v in options.items()}
+    env = options.pop("env", None)
+    with KedroSession.create(ROOT, runtime_params=options, env=env) as session:
         session.run(pipeline_names=list(pipelines), **part)
 
 
@@ -298,25 +326,61 @@ def undisturbed(before, pipelines):
     ends, found = [], []
     for _ in range(2):
         storage, began = copy_of(before), time.monotonic()
-        ends.append(attempt(storage, pipelines))
+        ends.append(whole(storage, pipelines))
         seconds = time.monotonic() - began
-        assert ends[-1].code == 0, ends[-1].said or ends[-1].trace
         found.append(artifacts(storage))
     assert not (differing := differences(*found)), f"{pipelines} twice, and differ: {differing}"
     largest = max(path.stat().st_size for path in storage.rglob("*") if path.is_file())
     return Stage(pipelines, before, found[0], ends[0].changes, seconds, largest)
 
 
+def write_times(storage):
+    """Write the times that ``embed_at`` is asked for: those of some labels."""
+    import pyarrow.parquet as pq
+
+    key = ["person_id", "prediction_time"]
+    labels = pq.read_table(storage / "01_raw" / "raw_labels", columns=key)
+    folder = storage / "01_raw" / "prediction_times"
+    folder.mkdir()
+    pq.write_table(labels.group_by(key).aggregate([])[:20], folder / "0.parquet")
+    (folder / "_SUCCESS").touch()
+
+
+def write_export(storage):
+    """Write the bulk export that ``fhir_read`` reads."""
+    from tests.end_to_end.doors import facts, write
+
+    (storage / "export").mkdir()
+    write.write_fhir(storage / "export", facts.persons(), facts.facts())
+
+
+WRITTEN_BEFORE = {"embed_at": write_times, "fhir_read": write_export}
+
+
+def whole(storage, pipelines, **part):
+    """Run pipelines in a child, without any disturbance; return how it ended."""
+    ended = attempt(storage, pipelines, **part)
+    assert ended.code == 0, ended.said or ended.trace
+    return ended
+
+
 def prepare(folder, stages):
-    """Run all stages one after the other, undisturbed."""
-    before = folder / "0"
+    """Run the stages one after the other, undisturbed, with those that they go on from; return those asked for."""
+    before, last = (
+        folder / "0",
+        max((STAGES.index(one) for one in stages if one in STAGES), default=-1),
+    )
     before.mkdir()
-    if "cohort" not in stages:
-        ended = attempt(before, ["cohort"], to_outputs=RAW)
-        assert ended.code == 0, ended.said or ended.trace
+    if last < 0:
+        whole(before, ["cohort"], to_outputs=RAW)
     made = []
-    for number, stage in enumerate(stages, 1):
-        made.append(undisturbed(before, stage.split(",")))
+    for number, stage in enumerate(STAGES[: last + 1] or stages, 1):
+        if stage in WRITTEN_BEFORE:
+            WRITTEN_BEFORE[stage](before)
+        if stage in stages:
+            made.append(undisturbed(before, stage.split(",")))
+        else:
+            whole(copy_of(before), stage.split(","))
         before = folder / str(number)
         shutil.copytree(folder / "data", before)
     return made

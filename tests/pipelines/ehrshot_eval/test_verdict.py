@@ -217,3 +217,5 @@ def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     assert any(shape.y0 == figures.CHANCE for shape in shots.layout.shapes)
     assert "<b>Best with k = all: " in shots.layout.title.text
     assert not figures.plot_verdict(found[:0], ["macro"]).data
+    alone = found.query("other_model == 'count' and model == 'clm_ler' and k == 8")
+    assert len(figures.plot_verdict(alone, ["macro"]).data) == 1

@@ -148,12 +148,14 @@ def _panels(scopes: Sequence[str], columns: int, panel: int) -> tuple[go.Figure,
     names = [SCOPE_NAMES.get(scope, scope) for scope in scopes]
     if columns == _FORESTS:
         names = ["<br>".join(wrap(name, _LETTERS)) for name in names]
+    # A share of the whole height; a row by itself may be lower than a gap.
+    between = _GAP / (lines * panel + (lines - 1) * _GAP) if lines > 1 else 0
     figure = make_subplots(
         lines,
         columns,
         subplot_titles=names,
         shared_yaxes=columns == _FORESTS,
-        vertical_spacing=_GAP / (lines * panel + (lines - 1) * _GAP),
+        vertical_spacing=between,
         horizontal_spacing=0.05 if columns == _FORESTS else 0.2,
     )
     if columns == _FORESTS:
