@@ -31,6 +31,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import yaml
+
 from clm_ler.cli import explanation, is_interruption
 from clm_ler.files.interrupts import INTERRUPTED, prompt_interrupts
 from tests.parsed_once import keep_what_was_parsed
@@ -66,9 +68,10 @@ SMALL = {
     },
     "site": {"min_persons": 1},
 }
+TASK = yaml.safe_load((ROOT / "conf" / "tasks" / "long_stay.yml").read_text())
 # What else a stage is given; {0} is the storage, and `env` the environment.
 GIVEN = {
-    "label": {"task": "long_stay"},
+    "label": {"task": TASK | {"min_events": 5}},
     "transfer": {"trained": "{0}"},
     "site": {"kit": "{0}/08_reporting/kit"},
     "ehrshot_read,ehrshot_native": {
@@ -342,7 +345,7 @@ def write_times(storage):
     labels = pq.read_table(storage / "01_raw" / "raw_labels", columns=key)
     folder = storage / "01_raw" / "prediction_times"
     folder.mkdir()
-    pq.write_table(labels.group_by(key).aggregate([])[:20], folder / "0.parquet")
+    pq.write_table(labels.drop_null().group_by(key).aggregate([])[:20], folder / "0.parquet")
     (folder / "_SUCCESS").touch()
 
 

@@ -88,7 +88,8 @@ def weighted_brier(labels: Array, scores: Array, weights: PatientWeights) -> Flo
     counts = weights.counts.astype(np.float64)
     errors_of_patient = np.bincount(weights.patient, squared_error, minlength=counts.shape[1])
     rows_of_patient = np.bincount(weights.patient, minlength=counts.shape[1])
-    result: Floats = (counts @ errors_of_patient) / (counts @ rows_of_patient)
+    with np.errstate(invalid="ignore"):  # a replicate may draw nobody who has a row
+        result: Floats = (counts @ errors_of_patient) / (counts @ rows_of_patient)
     return result
 
 
