@@ -9,6 +9,7 @@ from sklearn.utils import resample
 
 from clm_ler.modeling.evaluation import bootstrap
 from clm_ler.modeling.evaluation.bootstrap import (
+    PatientWeights,
     patient_weights,
     percentile_interval,
     unit_weights,
@@ -87,6 +88,15 @@ def test_a_replicate_without_a_class_is_nan_and_left_out_of_the_interval() -> No
     assert np.isnan(values["auroc"][~drawn]).all()
     assert percentile_interval(values["auroc"]) == (1.0, 1.0)
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
+
+
+def test_a_replicate_that_draws_nobody_with_a_row_is_nan() -> None:
+    labels, scores = np.array([1, 0]), np.array([0.9, 0.2])
+    weights = PatientWeights(np.array([[2, 0], [0, 2]]), np.array([1, 1]))  # the first has no row
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = weighted_metrics(labels, scores, weights)
+    assert all(np.isnan(value[0]) and np.isfinite(value[1]) for value in values.values())
 
 
 def test_percentile_interval_is_that_of_numpy() -> None:

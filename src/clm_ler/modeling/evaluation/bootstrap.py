@@ -71,7 +71,7 @@ def weighted_metrics(labels: Array, scores: Array, weights: PatientWeights) -> d
     Returns:
         The values of ``roc_auc_score``, ``average_precision_score`` and ``brier_score_loss`` of
         scikit-learn with the replicate's ``sample_weight``; NaN where only one class has weight
-        (AUROC) or no positive has any (average precision).
+        (AUROC), no positive has any (average precision), or no row has any (Brier score).
     """
     auroc, auprc = _ranked([_auroc, _average_precision], labels, scores, weights)
     return {"auroc": auroc, "auprc": auprc, "brier": weighted_brier(labels, scores, weights)}
