@@ -3,8 +3,8 @@
     python -m tests.attack.crash SECONDS [STAGE ...]
 
 A stage is one command, its pipelines with commas between them; each goes on from what those before it in
-``STAGES`` have made; one that is not there, from the raw tables. A line is printed for each attempt, and a table at the end. An attempt is one to three forks of a
-process that has everything imported, each disturbed, and a last one that is not. An audit hook counts what a
+``STAGES`` have made, one that is not there from the raw tables. A line is printed for each attempt, and a
+table at the end. An attempt is one to three forks of a process that has everything imported, each disturbed, and a last one that is not. An audit hook counts what a
 run does to files of its storage (open for writing, rename, remove, make a folder), and at the n-th kills the
 process or raises ENOSPC, EIO or EMFILE. What native code writes (DuckDB, safetensors) is met by signals at a
 random time, and by the kernel's limit to the size of a file (EFBIG), which is a disk that is full.
@@ -369,11 +369,9 @@ def whole(storage, pipelines, **part):
 
 def prepare(folder, stages):
     """Run the stages one after the other, undisturbed, with those that they go on from; return those asked for."""
-    before, last = (
-        folder / "0",
-        max((STAGES.index(one) for one in stages if one in STAGES), default=-1),
-    )
+    before = folder / "0"
     before.mkdir()
+    last = max((STAGES.index(one) for one in stages if one in STAGES), default=-1)
     if last < 0:
         whole(before, ["cohort"], to_outputs=RAW)
     made = []

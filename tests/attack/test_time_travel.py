@@ -314,7 +314,12 @@ def benchmark(tmp_path_factory):
 
 
 @pytest.mark.parametrize("names", FUTURES, ids=lambda names: names[0] if len(names) == 1 else "all")
-def test_no_other_future_changes_a_feature_of_the_benchmark(benchmark, tmp_path, names):
+def test_no_other_future_changes_a_feature_of_the_benchmark(
+    benchmark, tmp_path, monkeypatch, names
+):
+    # Of some futures most rows cannot be read, and that is refused elsewhere.
+    lenient = ehrshot.LABS.model_copy(update={"max_loss": {}})
+    monkeypatch.setattr(ehrshot, "LABS", lenient)
     site, past, when, fitted, before = benchmark
     future = changed(past, when, [CHANGES[name] for name in names], SEED)
     after = benchmark_features(benchmark_events(future), site, fitted, tmp_path)

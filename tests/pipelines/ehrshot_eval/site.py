@@ -21,7 +21,7 @@ from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from tests.pipelines.outputs import outputs_of
 
 PERSONS = 36
-LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5, max_loss={})
+LABS = PreprocessOptions(tables={}, min_loinc_counts=5, min_loinc_value_counts=5)
 DAY = pd.Timedelta(days=1)
 MODELS = {
     "clm_ler": ("standardised", "lr"),
