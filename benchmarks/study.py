@@ -96,6 +96,13 @@ def run(pipelines: tuple[str, ...], storage: Path, **parameters: Any) -> None:
         session.run(pipeline_names=list(pipelines))
 
 
+def simulate(site: Path) -> None:
+    """Make the hospital and the site, unless they are there."""
+    if not (site / "done").exists():
+        run(SITE, site)
+        (site / "done").touch()
+
+
 def copy_of(site: Path, folder: Path) -> Path:
     """Return a storage that shares the files of the site: published files are replaced, never changed."""
     if not folder.exists():
@@ -184,9 +191,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bootstrap_project(PROJECT)
     storage, site = arguments.storage, arguments.storage / "site"
-    if not (site / "done").exists():
-        run(SITE, site)
-        (site / "done").touch()
+    simulate(site)
     wanted = {*arguments.variants}
     if wanted != {DEFAULT}:
         wanted.add(REFERENCE)

@@ -116,16 +116,6 @@ def differences(read, spark):
     }
 
 
-@pytest.fixture(autouse=True)
-def no_view_is_left(request):
-    """Or thousands of tables fill the memory of the one session for all."""
-    yield
-    if "spark" in request.fixturenames:
-        session = request.getfixturevalue("spark")._session
-        for view in filter(lambda table: table.isTemporary, session.catalog.listTables()):
-            session.catalog.dropTempView(view.name)
-
-
 @long
 @seeds
 def test_own_tables(seed, spark, tmp_path):

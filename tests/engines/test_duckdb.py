@@ -72,41 +72,6 @@ def test_tables_that_nobody_holds_are_dropped_with_the_next(backend):
     assert last.to_pyarrow()["places"].to_pylist() == [["code 5", "other"]]
 
 
-def test_tables_of_python_go_with_who_holds_them(backend, as_table, tmp_path):
-    def views():
-        return [name for name in backend.list_tables() if "memtable" in name]
-
-    engine = engine_of(backend)
-    engine.configure("1GB", 1, str(tmp_path))
-    small = ibis.memtable({"n": [1]})
-    backend.create_view("over", small)
-    over = engine.hold(backend.sql("SELECT n FROM over"), ["VIEW over"], [small])
-    ibis.memtable({"n": [2]}).to_pyarrow()
-    del small
-    gc.collect()
-    engine.hold(as_table([(1,)], {"n": "int64"}), [])
-    assert len(views()) == 1 and over.to_pyarrow()["n"].to_pylist() == [1]
-    del over
-    gc.collect()
-    for _ in range(2):  # what the first lets go of, the second drops
-        engine.hold(as_table([(1,)], {"n": "int64"}), [])
-        gc.collect()
-    assert views() == [] and "over" not in backend.list_tables()
-
-
-def test_a_table_of_python_that_is_equal_to_one_that_is_gone_stays(backend, as_table, tmp_path):
-    engine = engine_of(backend)
-    engine.configure("1GB", 1, str(tmp_path))
-    first = ibis.memtable({"n": [1]})
-    first.to_pyarrow()
-    again = first.op().copy().to_expr()
-    del first
-    gc.collect()
-    again.to_pyarrow()
-    engine.hold(as_table([(1,)], {"n": "int64"}), [])
-    assert again.to_pyarrow()["n"].to_pylist() == [1]
-
-
 def test_a_function_is_known_by_its_digest_in_every_process(as_table):
     table = as_table([(1,)], {"x": "int64"})
 

@@ -10,6 +10,7 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.alike import alike
+from clm_ler.engines.held import held
 
 
 class Engine(ABC):
@@ -102,14 +103,23 @@ class Engine(ABC):
         """
 
     def hold(self, table: ir.Table, drops: Sequence[str], needs: Sequence[Any] = ()) -> ir.Table:
-        """Return a table by name, and let go of what is kept for it when nobody holds it; here nothing is.
+        """Return a table by name, and let go of what is kept for it when nobody holds it.
 
         Args:
             table: The table.
             drops: What to drop then, such as ``VIEW name``.
             needs: What has to be held as long, because the table knows it by name only.
         """
-        return table
+        return held(self.backend, self.let_go, table, drops, needs)
+
+    @abstractmethod
+    def let_go(self, kind: str, name: str) -> None:
+        """Drop what was kept for a table, if it is there.
+
+        Args:
+            kind: ``VIEW``, ``TABLE``, ``TYPE``, or ``PYTHON``, the view of a table of Python's.
+            name: What it is called.
+        """
 
     @abstractmethod
     def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ClassVar
 
 import duckdb
@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import guard, without_values
-from clm_ler.engines.held import held, hold_tables_of_python
+from clm_ler.engines.held import PYTHONS, hold_tables_of_python
 from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.plans import row_estimates, size_in_bytes
@@ -52,7 +52,6 @@ class DuckDB(Engine):
     save_args: ClassVar = {}
     csv_as_text: ClassVar = {"all_varchar": True}
     distributed = False
-    hold = held
 
     @property
     def cluster(self) -> Any:
@@ -70,7 +69,9 @@ class DuckDB(Engine):
         too; beside the project's data where the storage is remote.
         """
         guard(self.backend, (duckdb.Error,), message_without_values)
-        hold_tables_of_python(self)
+        hold_tables_of_python(
+            self.backend, partial(type(self.backend)._register_in_memory_table, self.backend)
+        )
         folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
         settings = {"memory_limit": memory_limit, "threads": threads or os.cpu_count()}
         # Nothing relies on it, and without it large tables are written with less memory.
@@ -224,6 +225,13 @@ class DuckDB(Engine):
         type(applied.op()).__name__ = f"{function.__name__}_{digest}"
         made = table.mutate(map_arrow=applied)
         return made.mutate({name: made.map_arrow[name] for name in output}).drop("map_arrow")
+
+    def let_go(self, kind: str, name: str) -> None:
+        """Drop what was kept for a table, if it is there."""
+        if kind == PYTHONS:
+            self.backend.con.unregister(name)
+        else:
+            self.backend.raw_sql(f'DROP {kind} IF EXISTS "{name}"')
 
     def look_up(self, table: ir.Table, column: str, texts: pa.Array) -> ir.Table:
         """Return the table with a column of lists of places in ``texts`` as lists of these texts."""

@@ -1,19 +1,22 @@
-"""What DuckDB keeps for a table, as long as somebody holds the table."""
+"""What an engine keeps for a table, as long as somebody holds the table."""
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+from ibis import BaseBackend
 
-from clm_ler.engines.base import Engine
-
-_PYTHONS = "PYTHON"  # what is dropped is a view of a table of Python's
+PYTHONS = "PYTHON"  # what is dropped is a view of a table of Python's
 
 
 def held(
-    engine: Engine, table: ir.Table, drops: Sequence[str], needs: Sequence[Any] = ()
+    backend: BaseBackend,
+    drop: Callable[[str, str], None],
+    table: ir.Table,
+    drops: Sequence[str],
+    needs: Sequence[Any] = (),
 ) -> ir.Table:
     """Return a table by name; when nobody holds it any more, what it stands for is dropped.
 
@@ -21,39 +24,40 @@ def held(
     such table.
 
     Args:
-        engine: The engine; its connection remembers what is to be dropped.
+        backend: The connection, which remembers what is to be dropped.
+        drop: Drops something, by kind and name.
         table: The table.
         drops: What to drop then, such as ``TABLE name``.
         needs: What has to be held as long, because the table knows it by name only.
     """
-    backend, unused = engine.backend, _unused(engine)
+    unused = _unused(backend)
     while unused:
         kind, _, name = unused.pop(0).partition(" ")
-        if kind == _PYTHONS:
-            backend.con.unregister(name)
-        else:
-            backend.raw_sql(f'DROP {kind} IF EXISTS "{name}"')
+        drop(kind, name)
     weakref.finalize(table.op(), lambda _needs: unused.extend(drops), needs)
     return table
 
 
-def hold_tables_of_python(engine: Engine) -> None:
-    """Let DuckDB drop its views of Python's tables as well; Ibis keeps them, rows and all, to the end."""
-    backend, unused = engine.backend, _unused(engine)
-    register = backend._register_in_memory_table
-    if hasattr(register, "_held"):
-        return
+def hold_tables_of_python(
+    backend: BaseBackend, register: Callable[[ops.InMemoryTable], None]
+) -> None:
+    """Let the views of Python's tables be dropped as well; Ibis keeps them, rows and all, to the end.
+
+    Args:
+        backend: The connection, of which this is asked at least once.
+        register: Makes such a view.
+    """
+    unused = _unused(backend)
 
     def registered(table: ops.InMemoryTable) -> None:
-        drop = f"{_PYTHONS} {table.name}"
+        drop = f"{PYTHONS} {table.name}"
         unused[:] = [one for one in unused if one != drop]  # of an equal one, which is gone
         register(table)
         weakref.finalize(table, unused.append, drop)
 
-    registered._held = True  # type: ignore[attr-defined]
     backend._register_in_memory_table = registered
 
 
-def _unused(engine: Engine) -> list[str]:
-    unused: list[str] = vars(engine.backend).setdefault("_unused", [])
+def _unused(backend: BaseBackend) -> list[str]:
+    unused: list[str] = vars(backend).setdefault("_unused", [])
     return unused

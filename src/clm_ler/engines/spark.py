@@ -17,6 +17,7 @@ from sqlglot import exp
 from clm_ler.engines.base import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.errors import EngineError, guard, without_values
+from clm_ler.engines.held import hold_tables_of_python
 from clm_ler.engines.lenient_spark import lenient_sql
 from clm_ler.files.digests import unique_name
 
@@ -50,7 +51,7 @@ class Spark(Engine):
         self._session.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
         self._session.conf.set("spark.sql.legacy.sizeOfNull", "false")
         guard(self.backend, _errors(), _without_values)
-        self.backend._register_in_memory_table = partial(_hand_over, self.backend)
+        hold_tables_of_python(self.backend, partial(_hand_over, self.backend))
 
     def open_store(self, options: Mapping[str, Any]) -> None:
         """Give the credentials among the options to ``s3a://``; others come from Spark's own settings."""
@@ -199,7 +200,11 @@ class Spark(Engine):
     def _view(self, frame: "DataFrame", name: str | None = None) -> ir.Table:
         name = name or unique_name("view")
         frame.createOrReplaceTempView(name)
-        return self.backend.table(name)
+        return self.hold(self.backend.table(name), [f"VIEW {name}"])
+
+    def let_go(self, kind: str, name: str) -> None:
+        """Drop a view, if it is there: nothing else is kept for a table."""
+        self._session.catalog.dropTempView(name)
 
 
 def _errors() -> tuple[type[BaseException], ...]:
