@@ -46,9 +46,9 @@ def simulate(site: Path, persons: int, seed: int, size: dict[str, Any]) -> dict[
     return load(parameters, "ehrshot_timeline", "ehrshot_samples")
 
 
-def load(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
+def load(parameters: dict[str, Any], *names: str, env: str | None = None) -> dict[str, Any]:
     """Return catalog entries as tables that outlive the session."""
-    with KedroSession.create(PROJECT, runtime_params=parameters) as session:
+    with KedroSession.create(PROJECT, env=env, runtime_params=parameters) as session:
         catalog = session.load_context().catalog
         return {name: ibis.memtable(catalog.load(name).to_pyarrow()) for name in names}
 
