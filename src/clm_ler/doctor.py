@@ -20,6 +20,7 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.reading import read_rows
 from clm_ler.engines import engine
 from clm_ler.engines.errors import EngineError
+from clm_ler.engines.plans import size_in_bytes
 from clm_ler.engines.s3 import check_bucket, s3_buckets
 from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.files.versions import installed
@@ -27,7 +28,6 @@ from clm_ler.files.versions import installed
 OK, LOOK, WRONG = "ok", "look", "wrong"
 GB = 1e9
 FEW_GB = 10  # of room on a disk
-_SIZES = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 # What a column looks like, by its name; the first that fits.
 _LOOKS = {
     "a date": r"date|time|day$|dob|born|birth",
@@ -95,7 +95,11 @@ def check_torch() -> Finding:
 def check_memory(limit: str, there: float) -> Finding:
     """Compare the engine's limit with the memory of the machine, in bytes."""
     told = f"memory_limit {limit} of {there / GB:.1f} GB"
-    if bytes_of(limit) > 0.8 * there:
+    try:
+        allowed = size_in_bytes(limit)
+    except ValueError as error:
+        return Finding(WRONG, "memory", str(error))
+    if allowed > 0.8 * there:
         return Finding(
             LOOK,
             "memory",
@@ -176,12 +180,6 @@ def _look(name: str, kind: dt.DataType) -> str:
         return " (a date)"
     found = (look for look, pattern in _LOOKS.items() if re.search(pattern, name, re.I))
     return f" ({look})" if (look := next(found, None)) else ""
-
-
-def bytes_of(size: str) -> float:
-    """Return the bytes of a size as parameters have it, such as ``4GB``."""
-    number, unit = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", size.strip(), re.I).groups()  # type: ignore[union-attr]
-    return float(number) * _SIZES.get(unit.upper(), 1)
 
 
 def standing(folder: Path) -> Path:

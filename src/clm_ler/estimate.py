@@ -13,8 +13,9 @@ from kedro.io import CatalogProtocol
 
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.doctor import GB, bytes_of, standing
+from clm_ler.doctor import GB, standing
 from clm_ler.engines import engine
+from clm_ler.engines.plans import size_in_bytes
 from clm_ler.engines.session import session_cores
 from clm_ler.files.atomic import scratch_folder
 from clm_ler.files.location import is_remote, local_folder
@@ -101,8 +102,8 @@ def tell_tables(rows: int, settings: Mapping[str, Any], project: Path) -> Iterat
         project: Where a relative storage lies.
     """
     limit = settings["memory_limit"]
-    cpu, disk = CPU_SECONDS, disk_gb(rows, bytes_of(str(limit)))
-    memory = f"{memory_gb(rows, bytes_of(str(limit))):.1f} GB (memory_limit {limit})"
+    cpu, disk = CPU_SECONDS, disk_gb(rows, size_in_bytes(str(limit)))
+    memory = f"{memory_gb(rows, size_in_bytes(str(limit))):.1f} GB (memory_limit {limit})"
     cores = int(settings["threads"]) or os.cpu_count() or 1
     if engine(str(settings["engine"])).distributed:
         cpu, disk, cores = SPARK_CPU_SECONDS, SPARK_DISK_GB.at(rows), session_cores()

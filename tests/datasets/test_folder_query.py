@@ -115,15 +115,20 @@ def test_a_table_may_lie_elsewhere_at_any_depth(folder, tmp_path):
         path.parent.mkdir(parents=True)
         pq.write_table(pa.table({"subject_id": ids}), path)
 
-    def dataset(place, column="subject_id"):
+    def dataset(place, column="subject_id", scheme=""):
         places = {
-            "elsewhere": {"labels": str(tmp_path / place)},
+            "elsewhere": {"labels": f"{scheme}{tmp_path / place}"},
             "connection": {"backend": "duckdb"},
         }
         query = f"SELECT l.{column} AS person_id FROM labels AS l"
         return FolderQueryDataset(folder=str(folder), query=query, **places)
 
     assert sorted(dataset("tasks/death").load().execute()["person_id"]) == [1, 2, 3]
+    assert sorted(dataset("tasks/death", scheme="file://").load().execute()["person_id"]) == [
+        1,
+        2,
+        3,
+    ]
     assert not dataset("nowhere").exists()
     with pytest.raises(DatasetError, match=r"no Parquet or CSV file in .*nowhere"):
         dataset("nowhere").load()

@@ -12,9 +12,11 @@ from clm_ler.hooks.summary import (
     describe_kit,
     describe_losses,
     describe_predictions,
+    describe_pretraining,
     describe_sequences,
     describe_site,
     describe_verdict,
+    describe_vocabulary,
     warn_of_early_ends,
 )
 from clm_ler.tables.cutflow import check_anyone_left, number_steps
@@ -65,8 +67,8 @@ def verdict_rows():
 def test_the_verdict_is_against_the_strongest_that_counts():
     assert describe_verdict(ibis.memtable(verdict_rows())) == (
         "EHRSHOT verdict: clm_ler beats counts at 8, 32 labels per class: "
-        "+0.030 [+0.010, +0.050] against windowed, +0.020 [+0.010, +0.030] against windowed; "
-        "is beaten by counts at all labels per class: -0.020 [-0.030, -0.010] against count"
+        "+0.030 (+0.010 to +0.050) against windowed, +0.020 (+0.010 to +0.030) against windowed; "
+        "is beaten by counts at all labels per class: -0.020 (-0.030 to -0.010) against count"
     )
 
 
@@ -79,7 +81,7 @@ def test_a_hybrid_is_told_beside_the_model():
     interval = {"value": 0.8, "lower": 0.7, "upper": 0.9}
     task = {"auroc": interval, "hybrid": {"auroc": interval | {"value": 0.85}}}
     told = describe_finetuning({"tasks": {"t": task}})
-    assert told == "t: fine-tuned AUROC 0.800 [0.700, 0.900], hybrid 0.850 [0.700, 0.900]"
+    assert told == "t: fine-tuned AUROC 0.800 (0.700 to 0.900), hybrid 0.850 (0.700 to 0.900)"
 
 
 def test_the_best_baseline_and_the_verdict_stand_beside_the_model():
@@ -87,7 +89,7 @@ def test_the_best_baseline_and_the_verdict_stand_beside_the_model():
     baselines = {name: {"auroc": interval | {"value": v}} for name, v in (("a", 0.6), ("b", 0.82))}
     task = {"auroc": interval, "baselines": baselines, "verdict": "It does NOT clearly beat b."}
     told = describe_finetuning({"tasks": {"t": task}})
-    assert told.endswith(", best baseline b 0.820 [0.700, 0.900]. It does NOT clearly beat b.")
+    assert told.endswith(", best baseline b 0.820 (0.700 to 0.900). It does NOT clearly beat b.")
 
 
 LEDGER = {"step": "string", "table": "string", "reason": "string", "rows": "int64"}
@@ -184,4 +186,44 @@ def test_a_kit_and_a_site_are_told_in_a_line():
     assert describe_site(summary) == (
         "understood: lab 95%; t: AUROC 0.750 (standard error 0.020), 12 outcomes, 9.9 expected; "
         "u: too few persons to tell"
+    )
+
+
+def test_the_vocabulary_is_told_by_the_share_of_all_tokens():
+    systems = {"all": (30, 0.5), "ICD": (10, 0.9), "LOINC": (20, 0.3)}
+    test = {name: {"tokens": n, "tokens_covered": share} for name, (n, share) in systems.items()}
+    told = describe_vocabulary({"size": 7, "coverage": {"test": test}})
+    assert told == "vocabulary of 7 tokens, 50.0% of the test split's tokens"
+    assert describe_vocabulary({"size": 7, "coverage": {}}).endswith("no test split")
+
+
+def test_pre_training_is_told_by_masked_codes_or_by_its_loss():
+    masked = {
+        "accuracy": {"top1": 0.4},
+        "baselines": {"unigram": {"accuracy": {"top1": 0.1}}},
+    }
+    assert (
+        describe_pretraining({"test": masked})
+        == "masked codes: 40.0% right, unigram baseline 10.0%"
+    )
+    events = {"loss": 3.0, "baselines": {"base rates": {"loss": 4.0}}}
+    assert describe_pretraining({"valid": events}) == "valid loss 3.000, base rates 4.000"
+
+
+def test_what_cannot_be_told_of_few_samples_is_left_out():
+    known, unknown = (
+        {"value": 0.7, "lower": None, "upper": None},
+        dict.fromkeys(("value", "lower", "upper")),
+    )
+    task = {"auroc": known, "baselines": {"age": {"auroc": unknown}, "counts": {"auroc": known}}}
+    told = describe_finetuning({"tasks": {"death": task}})
+    assert told == "death: fine-tuned AUROC 0.700, best baseline counts 0.700"
+    site = {
+        "suppressed": False,
+        "events": 20,
+        "expected": 19.5,
+        "auroc": {"value": 0.7, "se": None},
+    }
+    assert "AUROC 0.700 (standard error unknown)" in describe_site(
+        {"understood": [], "tasks": {"death": site}}
     )

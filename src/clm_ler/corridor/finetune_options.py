@@ -97,6 +97,12 @@ class FinetuneOptions(FineTuning):
     def _has_values_to_try(self) -> Self:
         if empty := [name for name, values in self.tuneable_parameters.items() if not values]:
             raise ValueError(f"tuneable_parameters: {', '.join(empty)} has no value to try")
+        known = {field.name for field in fields(FineTuning)}
+        if unknown := sorted(self.tuneable_parameters.keys() - known):
+            raise ValueError(
+                f"tuneable_parameters: {', '.join(unknown)} is nothing that can be tuned. "
+                f"These can: {', '.join(sorted(known))}"
+            )
         return self
 
     def window(self, max_position_embeddings: int) -> WindowOptions:

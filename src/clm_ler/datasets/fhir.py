@@ -11,6 +11,7 @@ from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import engine_of
 from clm_ler.files.gzipped import check_ending
+from clm_ler.files.location import address
 from clm_ler.terminology.fhir import ELSEWHERE, RESOURCES
 
 _ENDINGS = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
@@ -73,14 +74,13 @@ class FhirDataset(FileDataset):
     def _files(self) -> Iterator[str]:
         """Yield the addresses of the files that hold the type."""
         filesystem, root = fsspec.url_to_fs(self._folder)
-        scheme, separator, _ = self._folder.partition("://")
         for file in filesystem.find(root):
             if file.lower().endswith(_ENDINGS):
                 check_ending(file)
                 with filesystem.open(file, "rb", compression="infer") as stream:
                     found = _resource_type(*_first_line(stream), file)
                 if found == self._resource:
-                    yield f"{scheme}://{file}" if separator else file
+                    yield address(self._folder, file)
 
 
 def _first_line(stream: Iterable[bytes]) -> tuple[bytes, int]:

@@ -22,6 +22,7 @@ from clm_ler.engines.expressions import parse_query
 from clm_ler.engines.portable import count_repeated
 from clm_ler.files.digests import unique_name
 from clm_ler.files.gzipped import check_ending
+from clm_ler.files.location import address
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,9 @@ class FolderQueryDataset(FileDataset):
         """Yield the addresses of a table's files, all of one kind."""
         filesystem, root = fsspec.url_to_fs(self._elsewhere.get(name, self._folder))
         if name in self._elsewhere:
-            yield from map(self._address, filter(_ending, filesystem.find(root)))
+            for file in filter(_ending, filesystem.find(root)):
+                check_ending(file)
+                yield address(self._elsewhere[name], file)
             return
         places: set[str] = set()
         for entry in filesystem.ls(root, detail=True) if filesystem.isdir(root) else []:
@@ -194,13 +197,8 @@ class FolderQueryDataset(FileDataset):
                 )
             for file in inside:
                 if _ending(file):
-                    yield self._address(file)
-
-    def _address(self, file: str) -> str:
-        """Return the file's address with the scheme as the user wrote it."""
-        check_ending(file)
-        scheme, separator, _ = self._folder.partition("://")
-        return f"{scheme}://{file}" if separator else file
+                    check_ending(file)
+                    yield address(self._folder, file)
 
     def _read(self, files: list[str]) -> ir.Table:
         endings = {_ending(file).removesuffix(".gz") for file in files}

@@ -68,6 +68,7 @@ class DuckDB(Engine):
         DuckDB spills into ``tmp`` below the storage, because spilled rows are person-level data
         too; beside the project's data where the storage is remote.
         """
+        size_in_bytes(memory_limit)  # what is none is told better than DuckDB does
         guard(self.backend, (duckdb.Error,), message_without_values)
         hold_tables_of_python(
             self.backend, partial(type(self.backend)._register_in_memory_table, self.backend)

@@ -1,5 +1,6 @@
 """What DuckDB says of its plans and settings, as numbers."""
 
+import re
 from typing import Any
 
 
@@ -12,6 +13,15 @@ def row_estimates(plan: Any) -> list[int]:
 
 
 def size_in_bytes(size: str) -> int:
-    """Return the bytes of a size as DuckDB prints it, such as ``1.8 GiB``."""
-    number, unit = size.split()
-    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))
+    """Return the bytes of a memory limit as DuckDB reads and prints it, such as ``4GB`` or ``1.8 GiB``.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*(?:bytes?|([KMGT])(i?)B?)\s*", size, re.I)
+    if not found:
+        raise ValueError(
+            f"memory_limit: {size!r} is no size. Write it as 4GB (10^9 bytes each) or 4GiB (2^30)."
+        )
+    number, unit, binary = found.groups(default="")
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))

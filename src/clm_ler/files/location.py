@@ -21,6 +21,12 @@ def dataset_location(dataset: Any) -> str | None:
     return str(path) if "://" in str(path) or not protocol else f"{protocol}://{path}"
 
 
+def address(place: str, path: str) -> str:
+    """Return a path of the file system of a place as an engine takes it: with the place's scheme, if it has one."""
+    scheme, separator, _ = place.partition("://")
+    return f"{scheme}://{path}" if separator else path
+
+
 def is_remote(place: str) -> bool:
     """Return whether a place is a URL, not a path of this machine."""
     return "://" in place and not place.startswith("file://")

@@ -45,7 +45,7 @@ class EngineHooks:
             _check_name(str(run.settings["storage"]))
             if engine(run.settings["engine"]).distributed:
                 start_session(_optional(context, "spark"))
-            limits = run.settings["memory_limit"], int(run.settings["threads"])
+            limits = str(run.settings["memory_limit"]), int(run.settings["threads"])
             for shared in _shared_engines(run):
                 shared.configure(*limits, str(run.settings["storage"]))
 

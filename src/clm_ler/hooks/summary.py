@@ -12,6 +12,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
+from clm_ler.corridor.cards import shown
 from clm_ler.files.location import dataset_location
 from clm_ler.tables.cutflow import ADVICE, describe_reasons
 from clm_ler.tables.screening import NO_PERSON
@@ -61,19 +62,23 @@ def describe_sequences(report: dict[str, Any]) -> str:
 
 def describe_vocabulary(report: dict[str, Any]) -> str:
     """Return the share of the test split's tokens that the vocabulary holds."""
-    systems = report["coverage"].get("test", {}).values()
-    tokens = sum(system["tokens"] for system in systems)
-    covered = sum(system["tokens"] * system["tokens_covered"] for system in systems)
-    share = f"{covered / tokens:.1%} of the test split's tokens" if tokens else "no test split"
+    whole = report["coverage"].get("test", {}).get("all")
+    share = (
+        f"{whole['tokens_covered']:.1%} of the test split's tokens" if whole else "no test split"
+    )
     return f"vocabulary of {report['size']:,} tokens, {share}"
 
 
 def describe_pretraining(metrics: dict[str, Any]) -> str:
-    """Return the accuracy on masked codes beside the unigram baseline's."""
+    """Return the accuracy on masked codes, or the loss where none are masked, beside a baseline's."""
     split = "test" if "test" in metrics else "valid"
     measured = metrics[split]
-    unigram = measured["baselines"]["unigram"]["accuracy"]["top1"]
-    return f"masked codes: {measured['accuracy']['top1']:.1%} right, unigram baseline {unigram:.1%}"
+    baselines = measured["baselines"]
+    if "accuracy" in measured:
+        right, unigram = (of["accuracy"]["top1"] for of in (measured, baselines["unigram"]))
+        return f"masked codes: {right:.1%} right, unigram baseline {unigram:.1%}"
+    name = min(baselines, key=lambda one: baselines[one]["loss"])
+    return f"{split} loss {measured['loss']:.3f}, {name} {baselines[name]['loss']:.3f}"
 
 
 def describe_finetuning(metrics: dict[str, Any]) -> str:
@@ -82,19 +87,15 @@ def describe_finetuning(metrics: dict[str, Any]) -> str:
 
 
 def _describe_task(name: str, task: dict[str, Any]) -> str:
-    text = f"{name}: fine-tuned AUROC {_interval(task['auroc'])}"
+    text = f"{name}: fine-tuned AUROC {shown(task['auroc'])}"
     if hybrid := task.get("hybrid"):
-        text += f", hybrid {_interval(hybrid['auroc'])}"
+        text += f", hybrid {shown(hybrid['auroc'])}"
     if baselines := task.get("baselines"):
-        strongest = max(baselines, key=lambda one: baselines[one]["auroc"]["value"])
-        text += f", best baseline {strongest} {_interval(baselines[strongest]['auroc'])}"
+        strongest = max(baselines, key=lambda one: baselines[one]["auroc"]["value"] or 0.0)
+        text += f", best baseline {strongest} {shown(baselines[strongest]['auroc'])}"
     if truth := task.get("hidden_state_auroc"):
-        text += f", {HIDDEN_STATE} {_interval(truth)}"
+        text += f", {HIDDEN_STATE} {shown(truth)}"
     return f"{text}. {task['verdict']}" if "verdict" in task else text
-
-
-def _interval(measured: dict[str, float]) -> str:
-    return f"{measured['value']:.3f} [{measured['lower']:.3f}, {measured['upper']:.3f}]"
 
 
 def describe_losses(cutflow: ir.Table, loss_ledger: ir.Table) -> list[str]:
@@ -178,9 +179,12 @@ def describe_site(summary: dict[str, Any]) -> str:
         if task["suppressed"]:
             told.append(f"{name}: too few persons to tell")
             continue
-        auroc, error = task["auroc"]["value"], task["auroc"]["se"]
+        auroc, error = (
+            "unknown" if task["auroc"][name] is None else f"{task['auroc'][name]:.3f}"
+            for name in ("value", "se")
+        )
         told.append(
-            f"{name}: AUROC {auroc:.3f} (standard error {error:.3f}), {task['events']:,} outcomes, "
+            f"{name}: AUROC {auroc} (standard error {error}), {task['events']:,} outcomes, "
             f"{task['expected']:,.1f} expected"
         )
     return "; ".join(told)
@@ -220,7 +224,7 @@ def _words(model: str, rows: pd.DataFrame) -> str:
     ordered = rows.sort_values("k", key=lambda shots: shots.map(_order_of))
     for word, part in ordered.groupby("verdict", sort=False):
         differences = ", ".join(
-            f"{row.difference:+.3f} [{row.lower:+.3f}, {row.upper:+.3f}] against {row.other_model}"
+            f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f}) against {row.other_model}"
             for row in part.itertuples()
         )
         found.append(f"{word} counts at {_named(part['k'])} labels per class: {differences}")

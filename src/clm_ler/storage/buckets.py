@@ -15,6 +15,7 @@ from clm_ler.engines import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
+from clm_ler.files.location import address
 
 VIEW = "_bucket"  # behind the name of a table: the rows of one bucket
 _ROWS = "_rows"  # those of some of its files
@@ -116,12 +117,12 @@ class BucketFolder:
         """
         self.filesystem, self.path = fsspec.url_to_fs(place, **options)
         self.name = PurePosixPath(self.path).name
-        self._scheme = place.partition("://")[0] if "://" in place else ""
+        self._place = place
         self._last: Buckets | None = None
 
     def address(self, path: str) -> str:
         """Return a path of the file system as an engine takes it."""
-        return f"{self._scheme}://{path}" if self._scheme else path
+        return address(self._place, path)
 
     def names(self, folder: str = "") -> set[str]:
         """Return the files below the folder, or one within it, by their paths below the folder."""

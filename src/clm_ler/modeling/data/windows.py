@@ -111,12 +111,12 @@ def query_windows(
     ends = store.lengths[rows]
     baseline = _baseline_lengths(store, rows, ends)
     last_days = _days_at(store, rows, ends - 1, ends > baseline)
-    before_last = _first_position(store, rows, baseline, ends, last_days)
+    before_last = first_position(store, rows, baseline, ends, last_days)
     several = before_last > baseline  # event days
     candidates = np.where(several, before_last, ends) - baseline
     drawn = baseline + (rng.random(len(rows)) * candidates).astype(np.int32)
     days = _days_at(store, rows, drawn, candidates > 0)
-    ends = _first_position(store, rows, drawn, ends, days + 1)
+    ends = first_position(store, rows, drawn, ends, days + 1)
     gaps = np.where(several, _days_at(store, rows, ends, several) - days, 1)
     waits = (rng.random(len(rows)) * gaps).astype(np.int32) * (rng.random(len(rows)) < 0.5)
     return evaluation_windows(store, rows, options, ends, days + waits)
@@ -238,13 +238,13 @@ def _fit_days(store: TokenStore, windows: Windows, options: WindowOptions) -> Wi
     last_days = _days_at(store, rows, ends - 1, events > 0)
     spanned = np.maximum(windows.query_days, last_days)
     oldest = np.minimum(spanned - longest, last_days)
-    kept = _first_position(store, rows, firsts, ends, oldest)
+    kept = first_position(store, rows, firsts, ends, oldest)
     latest = _days_at(store, rows, kept, events > 0) + longest
     queries = np.minimum(windows.query_days, latest)
     return replace(windows, firsts=kept, events=ends - kept, query_days=queries)
 
 
-def _first_position(
+def first_position(
     store: TokenStore,
     rows: npt.NDArray[np.integer],
     low: npt.NDArray[np.integer],

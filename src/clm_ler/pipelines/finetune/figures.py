@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from clm_ler.corridor import figures as look
+from clm_ler.corridor.cards import shown
 
 MOST_POINTS = 200  # of a curve: enough for the eye, too few to read single persons off
 OURS = "fine-tuned model"
@@ -49,7 +50,7 @@ def plot_precision_recall(
     figure.update_yaxes(range=[0, 1.02])
     finding = "Precision and recall"
     if len(reports) == 1 and (found := next(iter(reports.values()))["metrics"].get("auprc")):
-        finding = f"Average precision {_estimate(found)}, at a prevalence of {shares[0]:.0%}"
+        finding = f"Average precision {shown(found, '.2f')}, at a prevalence of {shares[0]:.0%}"
     detail = "Precision and recall of the test split, with the average precision of each"
     return _finished(figure, finding, detail, "recall", "precision")
 
@@ -73,7 +74,7 @@ def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
         figure.update_xaxes(range=[0, top], row=1, col=column)
         figure.update_yaxes(range=[0, top], row=1, col=column)
     slopes = [report["metrics"]["calibration_slope"] for report in tasks.values()]
-    finding = f"Calibration slope {_estimate(slopes[0])}" if len(slopes) == 1 else "Calibration"
+    finding = f"Calibration slope {shown(slopes[0], '.2f')}" if len(slopes) == 1 else "Calibration"
     detail = (
         "Observed against predicted risk of the test split: LOESS with its 95 % band, tenths with "
         "95 % intervals; dotted: right"
@@ -228,23 +229,19 @@ def _ahead(metrics: dict[str, Any]) -> str:
     if len(reports) == 1:
         (report,) = reports.values()
         if not report["baselines"]:
-            return f"AUROC {_estimate(report['auroc'])}"
+            return f"AUROC {shown(report['auroc'], '.2f')}"
         best = max(
             report["baselines"], key=lambda name: report["baselines"][name]["auroc"]["value"] or 0
         )
         theirs = report["baselines"][best]["auroc"]
-        return f"AUROC {_estimate(report['auroc'])}; best baseline, {best}: {_estimate(theirs)}"
+        return (
+            f"AUROC {shown(report['auroc'], '.2f')}; best baseline, {best}: {shown(theirs, '.2f')}"
+        )
     ahead = [
         all((one["difference"]["lower"] or 0) > 0 for one in report["baselines"].values())
         for report in reports.values()
     ]
     return f"Clearly ahead of every baseline in {sum(ahead)} of {len(ahead)} tasks"
-
-
-def _estimate(found: dict[str, Any]) -> str:
-    if found["value"] is None:
-        return "not known"
-    return f"{found['value']:.2f} ({found['lower']:.2f} to {found['upper']:.2f})"
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

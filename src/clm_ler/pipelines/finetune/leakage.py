@@ -24,6 +24,7 @@ from clm_ler.corridor.samples import (
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
+from clm_ler.modeling.data.windows import first_position
 from clm_ler.modeling.evaluation.baselines import counts_and_age
 from clm_ler.modeling.evaluation.probes import fit_probe
 from clm_ler.tokens import SPLITS
@@ -174,11 +175,10 @@ def _probe_shifts(
 
 def positions_until(
     store: TokenStore, rows: NDArray[np.integer], days: NDArray[np.integer]
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """Return how many leading positions of each row have a day that is not later, ``[n]``."""
-    tokens = store.gather(rows)
-    early = tokens.position_ids <= np.repeat(np.maximum(days, 0), tokens.lengths)
-    return np.add.reduceat(early, tokens.offsets[:-1], dtype=np.int64)
+    nothing, everything = np.zeros_like(rows), store.lengths[rows]
+    return first_position(store, rows, nothing, everything, np.maximum(days, 0) + 1)
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
