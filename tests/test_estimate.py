@@ -26,26 +26,26 @@ def rows(number):
 def test_rows_are_counted_of_one_table_or_several_of_a_kind():
     found = counted(patient=rows(3), lab={"chart": rows(4), "items": rows(2)}, procedure=rows(0))
     assert found == {"patient": 3, "lab": 6, "procedure": 0}
-    assert estimate.tell_rows(found).text == "9: patient 3, lab 6, procedure 0"
-    some = estimate.tell_rows({"patient": 3, "lab": None})
+    assert estimate.describe_rows(found).text == "9: patient 3, lab 6, procedure 0"
+    some = estimate.describe_rows({"patient": 3, "lab": None})
     assert some.text == "3: patient 3, lab is not there yet"
-    assert estimate.tell_rows({"patient": None}).text.startswith("none yet: kedro doctor")
+    assert estimate.describe_rows({"patient": None}).text.startswith("none yet: kedro doctor")
 
 
 def test_time_grows_with_the_rows_and_is_shared_by_the_cores(tmp_path):
-    few, many = (dict(estimate.tell_tables(n, SETTINGS, tmp_path)) for n in (10**6, 10**9))
-    alone = dict(estimate.tell_tables(10**9, SETTINGS | {"threads": 1}, tmp_path))
+    few, many = (dict(estimate.estimate_tables(n, SETTINGS, tmp_path)) for n in (10**6, 10**9))
+    alone = dict(estimate.estimate_tables(10**9, SETTINGS | {"threads": 1}, tmp_path))
     assert "on 2 cores" in few["tables"] and "on 1 cores" in alone["tables"]
     assert clock(few["tables"]) < clock(many["tables"]) < clock(alone["tables"])
     assert "GB are free" in few["disk"]
-    remote = dict(estimate.tell_tables(10**6, SETTINGS | {"storage": "s3://b/p"}, tmp_path))
+    remote = dict(estimate.estimate_tables(10**6, SETTINGS | {"storage": "s3://b/p"}, tmp_path))
     assert "free" not in remote["disk"]
 
 
 def test_a_cluster_has_its_own_cores_and_costs(tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "session_cores", lambda: 320)
-    there = dict(estimate.tell_tables(10**9, SETTINGS | {"engine": "pyspark"}, tmp_path))
-    here = dict(estimate.tell_tables(10**9, SETTINGS, tmp_path))
+    there = dict(estimate.estimate_tables(10**9, SETTINGS | {"engine": "pyspark"}, tmp_path))
+    here = dict(estimate.estimate_tables(10**9, SETTINGS, tmp_path))
     assert "on 320 cores" in there["tables"] and clock(there["tables"]) < clock(here["tables"])
     assert "for each core of an executor" in there["memory"]
 
@@ -66,7 +66,7 @@ def test_what_memory_has_no_room_for_lies_on_disk_for_a_while():
 
 
 def test_training_is_not_known_before_there_are_sequences():
-    told = estimate.tell_training(DataCatalog({}), {})
+    told = estimate.estimate_training(DataCatalog({}), {})
     assert told.text.startswith("not known before split, preprocess and vocab")
 
 

@@ -284,7 +284,7 @@ run = ClearRun(
 _PROJECT_OPTIONS = [one for one in kedro_run.params if one.name in ("env", "conf_source", "params")]
 
 
-def examine(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+def run_doctor(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Check the machine, the storage and your tables before a run.
 
     Prints a line for each: ok, look (a run may work), or wrong (it cannot, and what to do). The exit
@@ -315,7 +315,7 @@ def _findings(
     yield from check_tables(context.catalog, context.params["preprocess"], made)
 
 
-def foresee(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+def run_estimate(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Say what a run will cost before it: time, memory and disk.
 
     Counts the rows of your tables. If they have become sequences already, it also trains the
@@ -325,7 +325,7 @@ def foresee(env: str | None, conf_source: str | None, params: dict[str, Any]) ->
     pipelines.set_requested(["preprocess", "pretrain"])  # whose parameters are read
     try:
         context = _context(env, conf_source, params)
-        for subject, text in estimate.tell(context):
+        for subject, text in estimate.estimate_run(context):
             click.echo(f"{subject:<10}{text}")
     except Exception as error:
         if (told := explanation(error)) is None:
@@ -339,12 +339,10 @@ def _context(env: str | None, conf_source: str | None, params: dict[str, Any]) -
     return session.load_context()
 
 
-doctor = click.Command("doctor", callback=examine, params=_PROJECT_OPTIONS, help=examine.__doc__)
-foretell = click.Command(
-    "estimate", callback=foresee, params=_PROJECT_OPTIONS, help=foresee.__doc__
-)
+def _command(name: str, callback: Callable[..., None]) -> click.Command:
+    return click.Command(name, callback=callback, params=_PROJECT_OPTIONS, help=callback.__doc__)
 
 
-@click.group(commands={"run": run, "doctor": doctor, "estimate": foretell})
+@click.group(commands=[run, _command("doctor", run_doctor), _command("estimate", run_estimate)])
 def cli() -> None:
     """Commands of this project."""

@@ -49,24 +49,24 @@ SPARK_DISK_GB = Line(0.001, 0.037)
 BUSY = 0.8  # share of the cores' time that the engine uses
 
 
-class Told(NamedTuple):
+class EstimateLine(NamedTuple):
     """A line of the estimate."""
 
     subject: str
     text: str
 
 
-def tell(context: KedroContext) -> Iterator[Told]:
+def estimate_run(context: KedroContext) -> Iterator[EstimateLine]:
     """Return the lines of the estimate, those that cost little first."""
     settings = context.config_loader["globals"] | (context.config_loader.runtime_params or {})
     counted = count_rows(context.catalog, context.params["preprocess"])
-    yield tell_rows(counted)
+    yield describe_rows(counted)
     rows = sum(rows or 0 for rows in counted.values())
     if not rows:
         return
-    yield from tell_tables(rows, settings, context.project_path)
-    yield tell_training(context.catalog, context.params)
-    yield Told("", "A run may take half as much again, or a third less: docs/scaling.md.")
+    yield from estimate_tables(rows, settings, context.project_path)
+    yield estimate_training(context.catalog, context.params)
+    yield EstimateLine("", "A run may take half as much again, or a third less: docs/scaling.md.")
 
 
 def count_rows(catalog: CatalogProtocol, options: PreprocessOptions) -> dict[str, int | None]:
@@ -83,17 +83,19 @@ def count_rows(catalog: CatalogProtocol, options: PreprocessOptions) -> dict[str
     return counted
 
 
-def tell_rows(counted: Mapping[str, int | None]) -> Told:
+def describe_rows(counted: Mapping[str, int | None]) -> EstimateLine:
     """Return what was found."""
     there = {name: rows for name, rows in counted.items() if rows is not None}
     if not there:
-        return Told("rows", "none yet: kedro doctor says where the tables are looked for")
+        return EstimateLine("rows", "none yet: kedro doctor says where the tables are looked for")
     found = ", ".join(f"{name} {rows:,}" for name, rows in there.items())
     missing = [f"{name} is not there yet" for name in counted if name not in there]
-    return Told("rows", ", ".join([f"{sum(there.values()):,}: {found}", *missing]))
+    return EstimateLine("rows", ", ".join([f"{sum(there.values()):,}: {found}", *missing]))
 
 
-def tell_tables(rows: int, settings: Mapping[str, Any], project: Path) -> Iterator[Told]:
+def estimate_tables(
+    rows: int, settings: Mapping[str, Any], project: Path
+) -> Iterator[EstimateLine]:
     """Return time, memory and disk of the pipelines that work on tables.
 
     Args:
@@ -110,9 +112,9 @@ def tell_tables(rows: int, settings: Mapping[str, Any], project: Path) -> Iterat
         memory = f"{limit} for each core of an executor, beside Java's (memory_limit)"
     seconds = cpu.at(rows)
     clock = _time(seconds / cores / BUSY)
-    yield Told("tables", f"{clock} on {cores} cores, {_time(seconds)} of CPU")
-    yield Told("memory", memory)
-    yield Told("disk", f"{disk:.2g} GB{_free(str(settings['storage']), project)}")
+    yield EstimateLine("tables", f"{clock} on {cores} cores, {_time(seconds)} of CPU")
+    yield EstimateLine("memory", memory)
+    yield EstimateLine("disk", f"{disk:.2g} GB{_free(str(settings['storage']), project)}")
 
 
 def memory_gb(rows: int, limit: float) -> float:
@@ -135,16 +137,16 @@ def _wanted_gb(rows: int) -> float:
     return MEMORY_GB.per_million * rows / 1e6
 
 
-def tell_training(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> Told:
+def estimate_training(catalog: CatalogProtocol, parameters: Mapping[str, Any]) -> EstimateLine:
     """Train the configured model for a few steps, and return how long all of them will take."""
     inputs = ("encoded_sequences", "tokenizer")
     if not all(catalog.exists(name) for name in inputs):
         text = "not known before split, preprocess and vocab have run: ask again then"
-        return Told("training", text)
+        return EstimateLine("training", text)
     speed = probe(catalog, parameters)
     steps, seconds = training_cost(speed, parameters["pretrain"])
     text = f"{_time(seconds)} at most, {steps:,.0f} steps of {speed['seconds_per_step']:.2f} s"
-    return Told("training", f"{text} ({speed['device']}, after {PROBE_STEPS} of them)")
+    return EstimateLine("training", f"{text} ({speed['device']}, after {PROBE_STEPS} of them)")
 
 
 def training_cost(speed: Mapping[str, Any], options: Any) -> tuple[float, float]:

@@ -41,7 +41,7 @@ def test_the_record_has_each_pipeline_with_what_went_in_and_came_out(chain):
 def test_the_estimate_counts_rows_and_knows_the_steps(chain, storage):
     parameters = SMALL | {"storage": str(storage)}
     with KedroSession.create(ROOT, runtime_params=parameters) as session:
-        told = dict(estimate.tell(session.load_context()))
+        told = dict(estimate.estimate_run(session.load_context()))
     assert "patient 300, " in told["rows"]
     steps = int(re.search(r"at most, ([\d,]+) steps of", told["training"])[1].replace(",", ""))
     # Epochs differ in their batches, and twenty steps see few of them.

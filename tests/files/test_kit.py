@@ -76,7 +76,7 @@ def add(kit):
     [
         (change, "task.json has another SHA-256"),
         (remove, "README.md is missing"),
-        (add, "code_translations.parquet is not in its inventory"),
+        (add, "code_translations.parquet is not listed"),
     ],
 )
 def test_a_file_that_is_another_missing_or_new_is_named(kit, happens, told):

@@ -7,7 +7,8 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
-from clm_ler.hooks.absent import TAG, AbsentInputHooks, MissingInputHooks
+from clm_ler.corridor.wiring import MAY_LACK_INPUTS
+from clm_ler.hooks.absent import AbsentInputHooks, MissingInputHooks
 from tests.end_to_end.conftest import ROOT
 
 
@@ -19,7 +20,7 @@ def pair(first, second):
     return [first, second]
 
 
-TELLS = Node(pair, ["made", "absent"], "told", name="tell", tags=TAG)
+TELLS = Node(pair, ["made", "absent"], "told", name="tell", tags=MAY_LACK_INPUTS)
 
 
 def run(folder, *nodes):

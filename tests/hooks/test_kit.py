@@ -39,7 +39,7 @@ def test_a_kit_without_a_fine_tuned_model_predicts_nothing(begin):
 def test_a_changed_one_is_named_before_a_node_runs(begin, tmp_path):
     begin(f"{HEAD}/config.json")
     (tmp_path / HEAD / "other.json").write_text("{}")
-    with pytest.raises(UnfitModelError, match=r"other\.json is not in its inventory"):
+    with pytest.raises(UnfitModelError, match=r"other\.json is not listed"):
         begin(f"{HEAD}/config.json")
 
 

@@ -39,4 +39,4 @@ def test_a_pipeline_is_done_with_the_last_of_its_nodes(clock, caplog):
     ("seconds", "told"), [(4.24, "4.2 s"), (95.4, "1 min 35 s"), (7290, "2 h 1 min")]
 )
 def test_seconds_are_told_as_a_reader_counts_them(seconds, told):
-    assert steps._told(seconds) == told
+    assert steps._duration(seconds) == told

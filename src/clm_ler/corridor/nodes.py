@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.corridor.reading import union_of
 from clm_ler.engines import embedded
+from clm_ler.engines.portable import counts_of
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables import sequences
 from clm_ler.tables.coding import (
@@ -267,8 +268,8 @@ def select_prediction_times(
 def visible_times(candidates: ir.Table) -> ir.Table:
     """Return the persons and times at which there is an event to see, and say how many have none."""
     counts = candidates.agg(all=_.count(), seen=(_.n_events > 0).fill_null(False).sum())
-    found = counts.to_pyarrow().to_pylist()[0]
-    if lost := found["all"] - int(found["seen"] or 0):
+    found = counts_of(counts)
+    if lost := found["all"] - found["seen"]:
         logger.warning("%d of %d prediction times see no event: left out.", lost, found["all"])
     return candidates.filter(_.n_events > 0)
 

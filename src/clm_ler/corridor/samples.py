@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
+from clm_ler.engines.portable import row_count
 from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -36,10 +37,16 @@ PER_SAMPLE = [
 
 
 def wide_samples(samples: ir.Table) -> pd.DataFrame:
-    """Return one row per sample, by ``sample_id``: ``PER_SAMPLE``, then a label column per task."""
+    """Return one row per sample, by ``sample_id``: ``PER_SAMPLE``, then a label column per task.
+
+    Raises:
+        ValueError: If a task has the name of one of these columns.
+    """
     long = samples.order_by("sample_id", "task").to_pandas()
     once = long[PER_SAMPLE].drop_duplicates("sample_id").set_index("sample_id")
     labels = long.pivot(index="sample_id", columns="task", values="label")
+    if taken := sorted({*PER_SAMPLE} & {*labels.columns}):
+        raise ValueError(f"A task cannot be called {taken[0]!r}: give it another name.")
     return once.join(labels.fillna(UNKNOWN).astype("int64")).reset_index()
 
 
@@ -93,7 +100,7 @@ def embed_samples(
     The vector of a sample is the pooled embedding of its most recent window among the first
     ``n_positions`` of the person: nothing after its prediction time.
     """
-    total = int(samples.count().to_pyarrow().as_py())
+    total = row_count(samples)
     chunks = samples.to_pyarrow_batches(chunk_size=SAMPLES_PER_CHUNK)
     vector = pa.field("embedding", pa.list_(pa.float32(), pooled_size(encoder.config)))
     schema = pa.schema([*(chunks.schema.field(name) for name in keep), vector])

@@ -11,6 +11,7 @@ labels = Functions("clm_ler.corridor.labels")
 screening = Functions("clm_ler.tables.screening")
 
 OPTIONS = "params:preprocess"
+MAY_LACK_INPUTS = "may-lack-inputs"  # tag of a node that tells of whatever is there
 READING = [OPTIONS, "given_translations"]
 
 
@@ -24,36 +25,36 @@ def select_rows(table: str, rows: str) -> Node:
     )
 
 
-def select_persons(whose: str = "") -> Pipeline:
+def select_persons(prefix: str = "") -> Pipeline:
     """Return the nodes from ``patient`` to ``demographics`` and ``person_ids``.
 
     Args:
-        whose: What the names begin with, such as ``new_`` for the persons of ``predict``.
+        prefix: What the names begin with, such as ``new_`` for the persons of ``predict``.
     """
     return Pipeline(
         [
-            select_rows("patient", f"{whose}patient_rows"),
+            select_rows("patient", f"{prefix}patient_rows"),
             Node(
                 nodes.select_demographics,
-                inputs=[f"{whose}patient_rows", *READING],
-                outputs=f"{whose}demographics",
-                name=f"select_{whose}demographics",
+                inputs=[f"{prefix}patient_rows", *READING],
+                outputs=f"{prefix}demographics",
+                name=f"select_{prefix}demographics",
             ),
             Node(
                 nodes.list_person_ids,
-                inputs=f"{whose}patient_rows",
-                outputs=f"{whose}person_ids",
-                name=f"list_{whose}person_ids",
+                inputs=f"{prefix}patient_rows",
+                outputs=f"{prefix}person_ids",
+                name=f"list_{prefix}person_ids",
             ),
         ]
     )
 
 
-def read_events(whose: str = "") -> Pipeline:
+def read_events(prefix: str = "") -> Pipeline:
     """Return the nodes from raw tables to ``coded_events`` and ``lab_events``."""
-    demographics = f"{whose}demographics"
-    coded = [f"{whose}{table}_rows" for table in CODED_TABLES]
-    labs, patients = f"{whose}lab_rows", f"{whose}counted_patient_rows"
+    demographics = f"{prefix}demographics"
+    coded = [f"{prefix}{table}_rows" for table in CODED_TABLES]
+    labs, patients = f"{prefix}lab_rows", f"{prefix}counted_patient_rows"
     read = Pipeline(
         [
             *map(select_rows, CODED_TABLES, coded),
@@ -62,24 +63,24 @@ def read_events(whose: str = "") -> Pipeline:
             Node(
                 nodes.screen_coded_events,
                 inputs=[demographics, OPTIONS, *coded],
-                outputs=f"{whose}screened_coded_events",
-                name=f"screen_{whose}coded_events",
+                outputs=f"{prefix}screened_coded_events",
+                name=f"screen_{prefix}coded_events",
             ),
             Node(
                 nodes.screen_lab_events,
                 inputs=[labs, demographics, OPTIONS],
-                outputs=f"{whose}screened_lab_events",
-                name=f"screen_{whose}lab_events",
+                outputs=f"{prefix}screened_lab_events",
+                name=f"screen_{prefix}lab_events",
             ),
             Node(
                 nodes.count_raw_rows,
-                inputs=[patients, *named_events(whose), OPTIONS],
-                outputs=f"{whose}raw_row_counts",
-                name=f"count_{whose}raw_rows",
+                inputs=[patients, *named_events(prefix), OPTIONS],
+                outputs=f"{prefix}raw_row_counts",
+                name=f"count_{prefix}raw_rows",
             ),
         ]
     )
-    return read + keep_events(whose, "given_translations")
+    return read + keep_events(prefix, "given_translations")
 
 
 def count_site_codes() -> Pipeline:
@@ -105,99 +106,101 @@ def count_site_codes() -> Pipeline:
     return count + read_events("site_").to_outputs(*screened)
 
 
-def named_events(whose: str) -> list[str]:
+def named_events(prefix: str) -> list[str]:
     """Return the names of the screened events under the codes of their tokens."""
-    return [f"{whose}named_coded_events", f"{whose}named_lab_events"]
+    return [f"{prefix}named_coded_events", f"{prefix}named_lab_events"]
 
 
-def keep_events(whose: str, translations: str) -> Pipeline:
+def keep_events(prefix: str, translations: str) -> Pipeline:
     """Return the nodes from screened events to ``coded_events`` and ``lab_events``.
 
     Args:
-        whose: What the names begin with.
+        prefix: What the names begin with.
         translations: The tokens of the codes; the table may be absent.
     """
-    coded, labs = named_events(whose)
-    counts = f"{whose}raw_row_counts"
+    coded, labs = named_events(prefix)
+    counts = f"{prefix}raw_row_counts"
     return Pipeline(
         [
             Node(
                 nodes.name_events,
-                inputs=[f"{whose}screened_coded_events", OPTIONS, translations],
+                inputs=[f"{prefix}screened_coded_events", OPTIONS, translations],
                 outputs=coded,
-                name=f"name_{whose}coded_events",
+                name=f"name_{prefix}coded_events",
             ),
             Node(
                 nodes.name_events,
-                inputs=[f"{whose}screened_lab_events", OPTIONS, translations],
+                inputs=[f"{prefix}screened_lab_events", OPTIONS, translations],
                 outputs=labs,
-                name=f"name_{whose}lab_events",
+                name=f"name_{prefix}lab_events",
             ),
             Node(
                 nodes.keep_coded_events,
                 inputs=[coded, counts, OPTIONS],
-                outputs=f"{whose}coded_events",
-                name=f"keep_{whose}coded_events",
+                outputs=f"{prefix}coded_events",
+                name=f"keep_{prefix}coded_events",
             ),
             Node(
                 nodes.keep_lab_events,
                 inputs=[labs, counts, OPTIONS],
-                outputs=f"{whose}lab_events",
-                name=f"keep_{whose}lab_events",
+                outputs=f"{prefix}lab_events",
+                name=f"keep_{prefix}lab_events",
             ),
         ]
     )
 
 
-def sequences_of(whose: str, unit_conversions: str, lab_percentiles: str, persons: str) -> Pipeline:
+def sequences_of(
+    prefix: str, unit_conversions: str, lab_percentiles: str, persons: str
+) -> Pipeline:
     """Return the node from the persons' events to their sequences.
 
     Args:
-        whose: What the names begin with.
+        prefix: What the names begin with.
         unit_conversions: The units of the model, extended by those of these persons.
         lab_percentiles: The percentiles of the model.
         persons: ``person_id`` and ``split`` of all who get a sequence.
     """
-    tables = [f"{whose}demographics", f"{whose}coded_events", f"{whose}lab_events"]
+    tables = [f"{prefix}demographics", f"{prefix}coded_events", f"{prefix}lab_events"]
     return Pipeline(
         [
             Node(
                 nodes.build_sequences,
                 inputs=[*tables, unit_conversions, lab_percentiles, persons, OPTIONS],
-                outputs=f"{whose}sequences",
-                name=f"build_{whose}sequences",
+                outputs=f"{prefix}sequences",
+                name=f"build_{prefix}sequences",
             )
         ]
     )
 
 
-def sequences_at(moments: str, whose: str) -> Pipeline:
+def sequences_at(prediction_times: str, prefix: str) -> Pipeline:
     """Return the nodes from prediction times to the persons' sequences, and those to integer columns.
 
     Args:
-        moments: A table of person_id and prediction_time.
-        whose: What the names of the results begin with.
+        prediction_times: A table of person_id and prediction_time.
+        prefix: What the names of the results begin with.
     """
     fitted = ["unit_conversions", "lab_percentiles", "person_splits"]
     events = ["demographics", "coded_events", "lab_events"]
     build = Node(
         nodes.build_labelled_sequences,
-        inputs=[moments, *events, *fitted, OPTIONS],
-        outputs=f"{whose}sequences",
-        name=f"build_{whose}sequences",
+        inputs=[prediction_times, *events, *fitted, OPTIONS],
+        outputs=f"{prefix}sequences",
+        name=f"build_{prefix}sequences",
     )
-    return Pipeline([build]) + encode(whose)
+    return Pipeline([build]) + encode(prefix)
 
 
-def encode(whose: str = "", tokenizer: str = "tokenizer") -> Pipeline:
+def encode(prefix: str = "", tokenizer: str = "tokenizer") -> Pipeline:
     """Return the node from sequences to integer columns, ``encoded_sequences`` where nobody is named."""
     return Pipeline(
         [
             Node(
                 nodes.encode_sequences,
-                inputs=[f"{whose}sequences", tokenizer],
-                outputs=f"{whose}encoded" if whose else "encoded_sequences",
-                name=f"encode_{whose}sequences",
+                inputs=[f"{prefix}sequences", tokenizer],
+                outputs=f"{prefix}encoded" if prefix else "encoded_sequences",
+                name=f"encode_{prefix}sequences",
             )
         ]
     )

@@ -61,11 +61,22 @@ def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:
     return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
 
+def row_count(table: ir.Table) -> int:
+    """Return the number of rows."""
+    return int(table.count().to_pyarrow().as_py())
+
+
+def counts_of(table: ir.Table) -> dict[str, int]:
+    """Return the counts in a table of one row, by column; 0 for null."""
+    (row,) = table.to_pyarrow().to_pylist()
+    return {name: int(count or 0) for name, count in row.items()}
+
+
 def count_repeated(table: ir.Table, *columns: str) -> int:
     """Return how many values of a key are in several rows: a join by it would multiply rows."""
     known = [table[column].notnull() for column in columns]
     rows = table.filter(known).group_by(columns).agg(rows=ibis._.count())
-    return int(rows.filter(rows.rows > 1).count().to_pyarrow().as_py())
+    return row_count(rows.filter(rows.rows > 1))
 
 
 def sum_int64(numbers: ir.IntegerColumn) -> ir.IntegerScalar:

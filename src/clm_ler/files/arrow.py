@@ -28,6 +28,11 @@ def mapped_files(table: pa.Table) -> list[str] | None:
     return None if files is None else json.loads(files)
 
 
+def evenly_spaced(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many of the numbers below ``size``, spread evenly, ascending."""
+    return np.linspace(0, size - 1, min(size, most)).astype(np.int64)
+
+
 def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """Return where each ragged row starts and the last one ends, int64 [n + 1]."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

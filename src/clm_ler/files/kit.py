@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 
 from clm_ler import __version__
 from clm_ler.files.location import is_remote
-from clm_ler.files.model_folder import SUMS, UnfitModelError, sha256_of, write_sums
+from clm_ler.files.model_folder import (
+    SUMS,
+    UnfitModelError,
+    faults_of,
+    files_below,
+    sha256_of,
+    write_sums,
+)
 
 FORMAT = 1  # raise it when an older clm-ler could not use a kit
 INVENTORY = "kit.json"
@@ -71,7 +78,7 @@ class Kit:
         files = []
         for place, part in self.parts.items():
             part.write(folder / place)
-            files += [_listed(path, folder, part) for path in _files_below(folder / place)]
+            files += [_listed(path, folder, part) for path in _files_at(folder / place)]
         inventory = {"format": FORMAT, "clm_ler": __version__, "statement": STATEMENT}
         content = inventory | dict(self.about) | {"files": files}
         (folder / INVENTORY).write_text(json.dumps(content, indent=2, ensure_ascii=False))
@@ -111,16 +118,9 @@ def check_kit(place: str) -> dict[str, Any]:
 
 
 def _compare(folder: Path, listed: Mapping[str, str]) -> None:
-    own = (folder / INVENTORY, folder / SUMS)
-    there = {p.relative_to(folder).as_posix() for p in _files_below(folder) if p not in own}
-    faults = {name: "is missing" for name in listed if name not in there}
-    faults |= {
-        name: "has another SHA-256"
-        for name in listed
-        if name in there and sha256_of(folder / name) != listed[name]
-    }
-    faults |= {name: "is not in its inventory" for name in sorted(there - listed.keys())}
-    for name, fault in faults.items():
+    own = (INVENTORY, SUMS)
+    files = {name: path for name, path in files_below(folder).items() if name not in own}
+    for name, fault in faults_of(files, listed).items():
         raise UnfitModelError(
             f"The kit {folder} is not as it was packaged: {name} {fault}. Get the kit anew."
         )
@@ -136,7 +136,5 @@ def _listed(path: Path, folder: Path, part: Part) -> dict[str, Any]:
     }
 
 
-def _files_below(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place]
-    return sorted(path for path in place.rglob("*") if path.is_file())
+def _files_at(place: Path) -> list[Path]:
+    return [place] if place.is_file() else [*files_below(place).values()]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +142,33 @@ def _check_sizes(path: Path, content: Any, shapes: dict[str, tuple[int, ...]]) -
 def _compare(folder: Path, files: dict[str, Path]) -> None:
     lines = (folder / SUMS).read_text().splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    changed = [
-        name for name in listed if name not in files or sha256_of(files[name]) != listed[name]
-    ]
-    changed += [name for name in files if name not in listed]
-    if changed:
+    for name, fault in faults_of(files, listed).items():
         raise UnfitModelError(
-            f"{folder} is not as it was saved: {changed[0]} is another, missing, or new (see {SUMS}). "
-            f"Save the model anew; where you have changed it yourself, remove {SUMS}."
+            f"{folder} is not as it was saved: {name} {fault}. Save the model anew; where you have "
+            f"changed it yourself, remove {SUMS}."
         )
 
 
+def faults_of(files: Mapping[str, Path], listed: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with the first of the files that are not as listed, by its name; often nothing.
+
+    Args:
+        files: By name.
+        listed: The SHA-256 of each, by name.
+    """
+    for name, digest in listed.items():
+        if name not in files:
+            return {name: "is missing"}
+        if sha256_of(files[name]) != digest:
+            return {name: "has another SHA-256"}
+    return {name: "is not listed" for name in sorted(files.keys() - listed.keys())[:1]}
+
+
 def _files(folder: Path) -> dict[str, Path]:
+    return {name: path for name, path in files_below(folder).items() if name not in _FREE}
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Return the files below a folder by their path there, in order."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    named = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {name: path for name, path in named.items() if name not in _FREE}
+    return {path.relative_to(folder).as_posix(): path for path in paths}

@@ -5,15 +5,15 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
+from clm_ler.corridor.wiring import MAY_LACK_INPUTS
 from clm_ler.datasets.optional import OptionalDataset
 from clm_ler.files.location import dataset_location
 
-TAG = "may-lack-inputs"
 TRAINED = "trained_"  # entries of the storage whose model is applied
 
 
 class AbsentInputHooks:
-    """Let what only nodes tagged ``may-lack-inputs`` read, and this run does not make, be absent.
+    """Let what only nodes tagged :data:`MAY_LACK_INPUTS` read, and this run does not make, be absent.
 
     The report tells of whatever was made, by this run or by earlier ones. Its inputs are the entries that
     the other pipelines write, so that in a run of both it comes after them.
@@ -22,7 +22,7 @@ class AbsentInputHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Take each such entry for an optional one."""
-        tagged = pipeline.only_nodes_with_tags(TAG)
+        tagged = pipeline.only_nodes_with_tags(MAY_LACK_INPUTS)
         others = Pipeline([node for node in pipeline.nodes if node not in tagged.nodes])
         for name in tagged.inputs() & pipeline.inputs() - others.inputs():
             if name in catalog and not name.startswith("param"):

@@ -12,12 +12,11 @@ from kedro.pipeline.node import Node
 
 from clm_ler.files.fingerprints import fingerprint
 from clm_ler.files.location import dataset_location
-from clm_ler.files.versions import installed
+from clm_ler.files.versions import PACKAGES, installed
 from clm_ler.hooks.current import Run, current_run
 from clm_ler.hooks.steps import pipeline_of
 
 ENTRY = "run_record"
-PACKAGES = ("clm-ler", "kedro", "duckdb", "ibis-framework", "torch", "transformers", "lightgbm")
 
 
 class RecordHooks:

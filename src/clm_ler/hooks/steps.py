@@ -65,7 +65,7 @@ def _turn_to(node: Node | None) -> None:
         steps.seconds[ended] += now - began
         steps.left[ended] -= 1
         if not steps.left[ended]:
-            logger.info("%s: done in %s", ended, _told(steps.seconds[ended]))
+            logger.info("%s: done in %s", ended, _duration(steps.seconds[ended]))
     steps.running = None if node is None else (node, now)
 
 
@@ -74,7 +74,7 @@ def pipeline_of(node: Node) -> str:
     return node.namespace or node.name
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """Return seconds as a reader counts them."""
     if seconds < 60:
         return f"{seconds:.1f} s"

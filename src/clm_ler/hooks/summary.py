@@ -13,6 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from clm_ler.corridor.cards import shown
+from clm_ler.engines.portable import row_count
 from clm_ler.files.location import dataset_location
 from clm_ler.tables.cutflow import ADVICE, describe_reasons
 from clm_ler.tables.screening import NO_PERSON
@@ -161,7 +162,7 @@ def _end(rows: dict[int, int]) -> int:
 
 def describe_predictions(predictions: ir.Table) -> str:
     """Return how many there are."""
-    return f"{predictions.count().to_pyarrow().as_py():,} predictions"
+    return f"{row_count(predictions):,} predictions"
 
 
 def describe_kit(inventory: dict[str, Any]) -> str:

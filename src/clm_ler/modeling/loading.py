@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,21 +23,27 @@ from clm_ler.modeling.model.published import (
     LongformerForMaskedCodes,
 )
 
-FLAVOURS: dict[str, tuple[Any, type[PreTrainedModel]]] = {
-    "clm_ler": (ClmLerConfig, ClmLerForMaskedLM),
-    "bert": (BertConfig, BertForMaskedCodes),
-    "longformer": (LongformerConfig, LongformerForMaskedCodes),
+
+class Flavour(NamedTuple):
+    """The classes of one kind of model: its configuration, pre-trained, and fine-tuned."""
+
+    config: Any
+    pretrained: type[PreTrainedModel]
+    classifier: type[PreTrainedModel]
+
+
+FLAVOURS = {
+    "clm_ler": Flavour(ClmLerConfig, ClmLerForMaskedLM, ClmLerForSequenceClassification),
+    "bert": Flavour(BertConfig, BertForMaskedCodes, BertForCodesClassification),
+    "longformer": Flavour(
+        LongformerConfig, LongformerForMaskedCodes, LongformerForCodesClassification
+    ),
 }
 # Names of parameters that `continue_from` may leave as they are.
 FORECASTS = "clm_ler.lab_forecasts."
 PER_LAB = ("clm_ler.embeddings.lab_rows.", f"{FORECASTS}labs.", f"{FORECASTS}decay.")
 EVENT_HEAD = "event_head."
 EVENT_TARGETS = ("event_head.targets.", "event_head.bias")
-CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
-    "clm_ler": ClmLerForSequenceClassification,
-    "bert": BertForCodesClassification,
-    "longformer": LongformerForCodesClassification,
-}
 
 
 def build_model(
@@ -51,7 +57,7 @@ def build_model(
         num_lab_bins: Lab bins B; 0 where labs are tokens of their own.
         options: Attributes of the configuration by name, among others.
     """
-    config_class, model_class = FLAVOURS[model_type]
+    config_class, model_class, _classifier = FLAVOURS[model_type]
     known = {field.name for field in fields(config_class)}
     chosen = {name: value for name, value in options.items() if name in known and value is not None}
     chosen.setdefault("intermediate_size", 4 * options["hidden_size"])
@@ -143,30 +149,33 @@ def load_model(directory: str | Path, **options: Any) -> PreTrainedModel:
         directory: What ``save_pretrained`` wrote.
         options: Passed on to ``from_pretrained``, such as ``attn_implementation``.
     """
-    model_type = AutoConfig.from_pretrained(directory).model_type
-    if model_type not in FLAVOURS:
-        raise ValueError(f"{model_type!r} is none of {', '.join(FLAVOURS)}.")
-    model: PreTrainedModel = FLAVOURS[model_type][1].from_pretrained(directory, **options)
+    model: PreTrainedModel = _flavour(directory).pretrained.from_pretrained(directory, **options)
     return model
 
 
+def load_classifier(directory: str | Path, **options: Any) -> PreTrainedModel:
+    """Load a fine-tuned model of any flavour; arguments as :func:`load_model`."""
+    model: PreTrainedModel = _flavour(directory).classifier.from_pretrained(directory, **options)
+    return model
+
+
+def _flavour(directory: str | Path) -> Flavour:
+    model_type = AutoConfig.from_pretrained(directory).model_type
+    if model_type not in FLAVOURS:
+        raise ValueError(f"{model_type!r} is none of {', '.join(FLAVOURS)}.")
+    return FLAVOURS[model_type]
+
+
 class CodesModel:
-    """Loads a pre-trained model of any flavour so that it takes our batches, see :func:`load_model`."""
+    """Loads a pre-trained model as Transformers' Auto classes do, for the catalog."""
 
     from_pretrained = staticmethod(load_model)
 
 
 class CodesClassifier:
-    """Loads a fine-tuned model of any flavour, as Transformers' Auto classes do."""
+    """Loads a fine-tuned model as Transformers' Auto classes do, for the catalog."""
 
-    @staticmethod
-    def from_pretrained(directory: str | Path, **options: Any) -> PreTrainedModel:
-        """Return the model of a directory that ``save_pretrained`` wrote."""
-        model_type = AutoConfig.from_pretrained(directory).model_type
-        if model_type not in CLASSIFIERS:
-            raise ValueError(f"{model_type!r} is none of {', '.join(CLASSIFIERS)}.")
-        model: PreTrainedModel = CLASSIFIERS[model_type].from_pretrained(directory, **options)
-        return model
+    from_pretrained = staticmethod(load_classifier)
 
 
 def classifier_on(pretrained: PreTrainedModel, config: Any) -> PreTrainedModel:
@@ -176,7 +185,7 @@ def classifier_on(pretrained: PreTrainedModel, config: Any) -> PreTrainedModel:
         pretrained: A masked language model of any flavour.
         config: Its configuration, with ``num_labels``, ``pooling`` and what else is to be changed.
     """
-    model = CLASSIFIERS[config.model_type](config)
+    model = FLAVOURS[config.model_type].classifier(config)
     model.base_model.load_state_dict(pretrained.base_model.state_dict())
     return model
 

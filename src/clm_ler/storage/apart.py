@@ -83,7 +83,7 @@ def do_apart(
                 made.append(do(connection, query.sql, part))
             return made
     except Exception as error:
-        raise BucketError(f"bucket {part.bucket}: {_told(error)}") from None
+        raise BucketError(f"bucket {part.bucket}: {_message_without_values(error)}") from None
 
 
 def _connect(settings: Mapping[str, str], secret: str | None) -> Connection:
@@ -97,7 +97,7 @@ def _connect(settings: Mapping[str, str], secret: str | None) -> Connection:
     return connection
 
 
-def _told(error: Exception) -> str:
+def _message_without_values(error: Exception) -> str:
     """Return the first line of an error about files, rights or memory; of any other, which may quote a
     person's values, its kind.
     """

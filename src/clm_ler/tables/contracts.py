@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import ibis
 import ibis.expr.types as ir
 
+from clm_ler.engines.portable import counts_of, row_count
 from clm_ler.tokens import SPLITS
 
 UNIT_STATUS = ("identity", "converted", "unconvertible")
@@ -104,10 +105,10 @@ def check_values(name: str, table: ir.Table) -> None:
     counted = table.aggregate(
         [rule.fill_null(False).cast("int64").sum().name(text) for text, rule in rules.items()]
     )
-    found = counted.to_pyarrow().to_pylist()[0]
+    found = counts_of(counted)
     if contract.unique:
         distinct = table.select(contract.unique).distinct().count()
-        repeated = int(table.count().to_pyarrow().as_py()) - int(distinct.to_pyarrow().as_py())
+        repeated = row_count(table) - int(distinct.to_pyarrow().as_py())
         found[f"{', '.join(contract.unique)} repeated"] = repeated
     faults = [f"{text} in {count} rows" for text, count in found.items() if count]
     if faults:

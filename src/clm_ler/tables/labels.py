@@ -11,6 +11,7 @@ from ibis import _
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from clm_ler.engines.expressions import parse_expression
+from clm_ler.engines.portable import counts_of
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import TableSource, select
 from clm_ler.tokens import SPLITS
@@ -161,7 +162,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         nobody=_.person_id.isnull().sum(),
         taskless=_.task.isnull().sum(),
     )
-    found = {**_first_row(counts), **_first_row(repeated.agg(repeated=_.rows.sum()))}
+    found = {**counts_of(counts), **counts_of(repeated.agg(repeated=_.rows.sum()))}
     return {
         "no row meets inclusion_criteria": int(not found["rows"]),
         "rows have no label": found["unlabelled"],
@@ -190,7 +191,7 @@ def select_times(prediction_times: ir.Table, time_zone: str) -> ir.Table:
     names = {name: name for name in ("person_id", "prediction_time")}
     rows = select(prediction_times, source, names, "prediction_times", time_zone=time_zone)
     times = rows.select(person_id=person_key(rows.person_id), prediction_time=rows.prediction_time)
-    counts = _first_row(
+    counts = counts_of(
         times.agg(
             rows=_.count(),
             nobody=_.person_id.isnull().sum(),
@@ -219,7 +220,7 @@ def usable_samples(candidates: ir.Table, options: LabelOptions) -> ir.Table:
         ValueError: With counts, if more than ``max_loss`` of the labels belong to persons without
             events or lie before the first event, or a split lacks a class.
     """
-    found = _first_row(
+    found = counts_of(
         candidates.agg(
             rows=_.count(),
             without_events=_.split.isnull().sum(),
@@ -244,12 +245,12 @@ def _by_date(samples: ir.Table, options: LabelOptions) -> ir.Table:
     """Return the samples that temporal validation keeps: all of them where none is asked for."""
     if options.test_from is None:
         return samples
-    timeless = _first_row(samples.agg(rows=_.prediction_time.isnull().sum()))["rows"]
+    timeless = counts_of(samples.agg(rows=_.prediction_time.isnull().sum()))["rows"]
     _raise_on({"rows have no prediction time, which labels.test_from needs": timeless})
     last = options.test_from - timedelta(days=options.gap_days)
     day, is_test = samples.prediction_time.date(), samples.split == "test"
     kept = ibis.ifelse(is_test, day >= options.test_from, day < last)
-    counts = _first_row(
+    counts = counts_of(
         samples.agg(
             test=(is_test & ~kept).sum(),
             others=(~is_test & ~kept).sum(),
@@ -290,11 +291,6 @@ def _missing_classes(samples: ir.Table, num_classes: int) -> dict[str, int]:
         if task not in few
     }
     return named | {f"tasks of fewer than {FEWEST_PERSONS} persons lack classes": len(lacking)}
-
-
-def _first_row(table: ir.Table) -> dict[str, int]:
-    """Return the values of a table of one row; 0 for null."""
-    return {name: int(values[0] or 0) for name, values in table.to_pyarrow().to_pydict().items()}
 
 
 def _raise_on(faults: dict[str, int], advice: str = "", name: str = "labels") -> None:

@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler import __version__
+from clm_ler.engines.portable import counts_of, row_count
 from clm_ler.tables.labels import LabelOptions, select_labels
 from clm_ler.tokens import AGE, SEPARATOR, prefix
 
@@ -83,7 +84,7 @@ def meds_labels(labels: ir.Table) -> ir.Table:
     found = labels.agg(
         tasks=_.task.nunique(), timeless=_.prediction_time.isnull().sum(), highest=_.label.max()
     )
-    counts = found.to_pyarrow().to_pylist()[0]
+    counts = counts_of(found)
     if counts["tasks"] > 1:
         raise ValueError(
             f"meds_labels: MEDS keeps each task in a folder of its own, and there are {counts['tasks']} "
@@ -119,11 +120,11 @@ def meds_predictions(
     if asked is None or not _has_labels(asked):
         return ibis.memtable([], schema=PREDICTIONS)
     labels = select_labels(asked, LabelOptions(task="'outcome'"), time_zone)
-    scores = hybrid if _count(hybrid) else predictions
+    scores = hybrid if row_count(hybrid) else predictions
     _check_one_outcome(scores)
     risks = scores.select("person_id", "prediction_time", risk=_.probabilities[1])
     rows = labels.left_join(risks, ["person_id", "prediction_time"])
-    if lost := _count(rows.filter(_.risk.isnull())):
+    if lost := row_count(rows.filter(_.risk.isnull())):
         logger.warning("%d labels see no event: they get the mean of the other risks.", lost)
     risk = rows.risk.fill_null(rows.risk.mean().over(ibis.window()))
     found = rows.select(
@@ -138,18 +139,14 @@ def meds_predictions(
 
 def _has_labels(asked: ir.Table) -> bool:
     known = "boolean_value" in asked.columns
-    return known and bool(_count(asked.filter(_.boolean_value.notnull())))
+    return known and bool(row_count(asked.filter(_.boolean_value.notnull())))
 
 
 def _check_one_outcome(scores: ir.Table) -> None:
     found = scores.agg(tasks=_.task.nunique(), classes=_.probabilities.length().max())
-    counts = found.to_pyarrow().to_pylist()[0]
+    counts = counts_of(found)
     if counts["tasks"] != 1 or counts["classes"] != 2:
         raise ValueError(
             f"meds_predictions: the model predicts {counts['tasks']} tasks of {counts['classes']} "
             "classes, and MEDS takes the risks of one outcome: fine-tune on one binary task."
         )
-
-
-def _count(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines import engine_of
-from clm_ler.engines.portable import ALL_BLANKS, trim
+from clm_ler.engines.portable import ALL_BLANKS, row_count, trim
 
 KEY_DIGITS = 15  # hexadecimal, of 4 bits each
 # Also as a column of floating-point numbers or a spreadsheet writes it: 007, +7, 7.0.
@@ -73,7 +73,7 @@ def check_ids(patients: ir.Table) -> None:
         return
     rows = patients.filter(patients.passes_filter)
     by_key = rows.group_by("person_id").agg(ids=_.own_id.nunique())
-    alike = int(by_key.filter(_.ids > 1).count().to_pyarrow().as_py())
+    alike = row_count(by_key.filter(_.ids > 1))
     if alike:
         raise ValueError(
             f"patient: {alike} keys stand for several ids each, which would make one person of them: "
@@ -88,7 +88,7 @@ def are_numbers(person_ids: ir.Table) -> bool:
     Args:
         person_ids: Of :func:`list_ids`.
     """
-    return not person_ids.count().to_pyarrow().as_py()
+    return not row_count(person_ids)
 
 
 def with_own_ids(rows: ir.Table, person_ids: ir.Table) -> ir.Table:

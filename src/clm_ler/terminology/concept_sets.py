@@ -26,7 +26,7 @@ class Item(NamedTuple):
 CONCEPT_SET = ibis.schema({"concept_id": "int64", "descendants": "boolean", "excluded": "boolean"})
 
 
-def atlas_items(document: Any, told: str) -> list[Item]:
+def atlas_items(document: Any, subject: str) -> list[Item]:
     """Return the concepts of a concept set as OHDSI's ATLAS exports it (WebAPI 2.x).
 
     The expression itself (``items``), a concept set (``expression``), or a cohort definition with one
@@ -35,12 +35,12 @@ def atlas_items(document: Any, told: str) -> list[Item]:
 
     Args:
         document: The JSON document.
-        told: What messages call it.
+        subject: What messages call it.
 
     Raises:
         ValueError: If the document is of another version, in one line.
     """
-    fault = f"{told} is no file that ATLAS 2 exports"
+    fault = f"{subject} is no file that ATLAS 2 exports"
     found = document
     sets = found.get("ConceptSets") if isinstance(found, dict) else None
     if sets is not None:
@@ -71,13 +71,13 @@ def concept_set_codes(
     concept: ir.Table | None,
     relationship: ir.Table | None,
     ancestor: ir.Table | None,
-    told: str,
+    subject: str,
 ) -> set[Code]:
     """Return the codes of the concepts of a set, and the source codes that map to them.
 
     The ids and their descendants, less the excluded ones and theirs: an exclusion always wins, as in
     OHDSI's circe-be. An event may be stored under its source code: every code with a ``Maps to`` to a
-    concept of the set counts, too. Messages begin with ``told``, the name of what the set is for.
+    concept of the set counts, too. Messages begin with ``subject``, the name of what the set is for.
 
     Raises:
         ValueError: If there is no vocabulary, an id is not in it, or descendants are asked for and
@@ -86,12 +86,12 @@ def concept_set_codes(
     items = list(items)
     if concept is None or relationship is None:
         raise ValueError(
-            f"{told} names OMOP concepts, and there is no vocabulary: give "
+            f"{subject} names OMOP concepts, and there is no vocabulary: give "
             "--params=vocabulary_root=DIR with CONCEPT, CONCEPT_RELATIONSHIP and CONCEPT_ANCESTOR."
         )
     if ancestor is None and any(item.descendants for item in items):
-        raise ValueError(f"{told} asks for descendants, and there is no CONCEPT_ANCESTOR.")
-    _check_known(items, concept, told)
+        raise ValueError(f"{subject} asks for descendants, and there is no CONCEPT_ANCESTOR.")
+    _check_known(items, concept, subject)
     wanted = small_table([item._asdict() for item in items], CONCEPT_SET)
     ids = _expanded(wanted.filter(~_.excluded), ancestor)
     ids = ids.anti_join(_expanded(wanted.filter(_.excluded), ancestor), "concept_id")
@@ -123,7 +123,7 @@ def _expanded(wanted: ir.Table, ancestor: ir.Table | None) -> ir.Table:
     return own.union(links.semi_join(above, "above").select("concept_id"), distinct=True)
 
 
-def _check_known(items: list[Item], concept: ir.Table, told: str) -> None:
+def _check_known(items: list[Item], concept: ir.Table, subject: str) -> None:
     wanted = {item.concept_id for item in items}
     ids = concept.select(concept_id=concept.concept_id.cast("int64"))
     known = set(
@@ -131,7 +131,7 @@ def _check_known(items: list[Item], concept: ir.Table, told: str) -> None:
     )
     if missing := sorted(wanted - known):
         raise ValueError(
-            f"{told}: {len(missing)} of {len(wanted)} concepts are not in the vocabulary, "
+            f"{subject}: {len(missing)} of {len(wanted)} concepts are not in the vocabulary, "
             f"such as {missing[0]}."
         )
 

@@ -16,16 +16,6 @@ def test_recovers_the_temperature_that_made_the_labels():
     assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.03)
 
 
-def test_several_labels_leave_the_unknown_out():
-    rng = np.random.default_rng(1)
-    logits = rng.normal(size=(20000, 2))
-    labels = (rng.random((20000, 2)) < expit(logits)).astype(int)
-    expected = fit_temperature(2 * logits[:, :1], labels[:, :1])
-    labels[:, 1] = -100
-    assert fit_temperature(2 * logits, labels) == pytest.approx(expected, rel=1e-6)
-    assert expected == pytest.approx(2, rel=0.05)
-
-
 def test_temperature_does_not_change_the_order():
     logits = np.array([[0.0, 2.0], [0.0, -1.0]], np.float32)
     probabilities = probabilities_of(logits, temperature=2.0)

@@ -1,7 +1,6 @@
 """Sections to one HTML page that needs nothing else: no network, no other file."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,17 +8,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from clm_ler.corridor.page.parts import HOW_IT_WAS_MADE, Section
-
-PACKAGES = (
-    "clm-ler",
-    "kedro",
-    "duckdb",
-    "ibis-framework",
-    "torch",
-    "transformers",
-    "lightgbm",
-    "scikit-learn",
-)
+from clm_ler.files.versions import PACKAGES, installed
 
 
 def write_page(
@@ -50,7 +39,7 @@ def write_page(
         last=HOW_IT_WAS_MADE,
         figures={name: _drawn(name, figures[name]) for name in sorted(figures)},
         plotly=Markup(get_plotlyjs()),
-        versions={name: version(name) for name in PACKAGES},
+        versions={name: installed(name) or "-" for name in PACKAGES},
         min_persons=min_persons,
         parameters=parameters,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from clm_ler.modeling.evaluation.recalibration import Recalibration
 
@@ -21,18 +21,13 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
 
     Args:
         logits: Of samples that the model was not fitted on, ``[samples, classes]``.
-        labels: Class numbers ``[samples]``; or, for several labels per sample, 0, 1 or -100
-            (unknown) ``[samples, tasks]``.
+        labels: Class numbers ``[samples]``.
     """
 
     def loss(log_temperature: float) -> float:
         scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        if labels.ndim == 1:
-            return float(
-                -np.take_along_axis(log_softmax(scaled, axis=1), labels[:, None], 1).mean()
-            )
-        sign = np.where(labels == 1, 1.0, -1.0)
-        return float(-log_expit(sign * scaled)[labels >= 0].mean())
+        log_probabilities = log_softmax(scaled, axis=1)
+        return float(-np.take_along_axis(log_probabilities, labels[:, None], 1).mean())
 
     bounds = (-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE)
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})

@@ -46,8 +46,8 @@ class Estimate:
         positive = labels == 1
         wins = np.empty(len(labels))
         with np.errstate(invalid="ignore", divide="ignore"):
-            wins[positive] = _share_below(scores[~positive], scores[positive])
-            wins[~positive] = 1 - _share_below(scores[positive], scores[~positive])
+            wins[positive] = share_below(scores[~positive], scores[positive])
+            wins[~positive] = 1 - share_below(scores[positive], scores[~positive])
             value = float(wins[positive].mean()) if positive.any() else np.nan
             share = (wins - value) / np.where(positive, positive.sum(), (~positive).sum())
         seen = np.bincount(persons, minlength=size) > 0
@@ -90,7 +90,7 @@ def mean_of(estimates: list[Estimate]) -> Estimate:
     return total * (1 / len(estimates))
 
 
-def _share_below(others: Floats, scores: Floats) -> Floats:
+def share_below(others: Floats, scores: Floats) -> Floats:
     """Return for each score which share of the others is below it, equal ones counted half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, scores)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clm_ler.files.arrow import ragged_offsets
 from clm_ler.modeling.data.store import ragged_arange
+from clm_ler.modeling.evaluation.counts import position_chunks
 
 Integers = NDArray[np.int64]
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -93,7 +94,7 @@ class EventCounts:
         ends.append(self.instants.first_not_before(person_ids, beginning))
         parts = [
             sp.hstack([self._between(start[part], end[part]) for end, start in pairwise(ends)])
-            for part in _parts(ends[0] - ends[-1])
+            for part in position_chunks(ends[0] - ends[-1], SUMMANDS)
         ]
         return sp.vstack(parts, format="csr")
 
@@ -152,13 +153,6 @@ def lookback_instants(person_ids: Integers, times: Integers, lookbacks: Sequence
     """Return the instants that :meth:`EventCounts.until` needs for these samples and lookbacks."""
     shifted = [times - days * MICROSECONDS_PER_DAY for days in (0, *lookbacks)]
     return Instants.of(np.tile(person_ids, len(shifted)), np.concatenate(shifted))
-
-
-def _parts(sizes: Integers) -> list[slice]:
-    """Return samples that follow each other, in parts of some ``SUMMANDS`` in all."""
-    part = np.cumsum(sizes) // SUMMANDS
-    bounds = [0, *(np.flatnonzero(np.diff(part)) + 1), len(sizes)]
-    return [slice(*bound) for bound in pairwise(bounds)]
 
 
 def _sum_of_rows(starts: Integers, ends: Integers, rows: int) -> sp.csr_matrix:

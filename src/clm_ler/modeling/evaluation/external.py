@@ -94,7 +94,7 @@ def validate_groups(
 
 
 Fit = Callable[[Array, Array, Array], Line]
-RUNGS: dict[str, Fit] = {
+UPDATES: dict[str, Fit] = {
     "unchanged": lambda labels, risks, weights: (0.0, 1.0),
     "intercept": intercept_only,
     "intercept and slope": intercept_and_slope,
@@ -102,14 +102,14 @@ RUNGS: dict[str, Fit] = {
 
 
 def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[str, float | None]]:
-    """Return each rung of recalibration: ``intercept, slope``, and what it is worth on other persons.
+    """Return each method of recalibration: ``intercept, slope``, and what it is worth on other persons.
 
     ``log_loss`` and ``brier`` are those of risks recalibrated without the person's own fifth of the
     persons. ``None`` where there is no such line.
     """
     ones = np.ones(len(labels))
     found: dict[str, dict[str, float | None]] = {}
-    for name, fit in RUNGS.items():
+    for name, fit in UPDATES.items():
         others = on_others(labels, risks, persons, partial(_mended, fit))
         intercept, slope = fit(labels, risks, ones)
         values = {

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_ler.modeling.evaluation.differences import Estimate
+from clm_ler.modeling.evaluation.differences import Estimate, share_below
 from clm_ler.modeling.evaluation.probes import Labels
 
 Floats = NDArray[np.float64]
@@ -40,9 +40,7 @@ class Scores:
     @property
     def ranks(self) -> Floats:
         """The share of the unlabelled samples below each score, equal ones counted half."""
-        below = np.searchsorted(self.unlabelled, self.of)
-        up_to = np.searchsorted(self.unlabelled, self.of, side="right")
-        return (below + up_to) / (2 * len(self.unlabelled))
+        return share_below(self.unlabelled, self.of)
 
 
 def candidate_scores(model: Scores, windowed: Scores, both: Floats) -> dict[str, Floats]:

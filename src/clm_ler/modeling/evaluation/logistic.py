@@ -40,3 +40,9 @@ def logistic_fit(design: Array, labels: Array, offset: Array, weights: Array) ->
         if np.abs(step).max() < 1e-10:
             return coefficients
     return np.full(design.shape[1], np.nan)
+
+
+def log_losses(labels: Array, risks: Array) -> Array:
+    """Return the negative log-likelihood of each label (natural logarithm)."""
+    inner = clipped(risks)
+    return np.asarray(-np.where(labels == 1, np.log(inner), np.log1p(-inner)))

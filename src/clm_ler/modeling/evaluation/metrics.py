@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from clm_ler.modeling.evaluation.bootstrap import (
     PatientWeights,
@@ -20,7 +19,8 @@ from clm_ler.modeling.evaluation.bootstrap import (
     weighted_metrics,
 )
 from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups
-from clm_ler.modeling.evaluation.logistic import clipped, logistic_fit
+from clm_ler.modeling.evaluation.logistic import clipped, log_losses
+from clm_ler.modeling.evaluation.recalibration import intercept_and_slope, intercept_only
 
 Array = NDArray[Any]
 Estimate = dict[str, float | None]
@@ -31,9 +31,7 @@ CALIBRATION_BINS = 15
 
 def log_loss(labels: Array, probabilities: Array, weights: Array) -> float:
     """Return the mean negative log-likelihood (natural logarithm) of one set of weights."""
-    inner = clipped(probabilities)
-    losses = -np.where(labels == 1, np.log(inner), np.log1p(-inner))
-    return float(np.average(losses, weights=weights))
+    return float(np.average(log_losses(labels, probabilities), weights=weights))
 
 
 def calibration_intercept(labels: Array, probabilities: Array, weights: Array) -> float:
@@ -42,8 +40,7 @@ def calibration_intercept(labels: Array, probabilities: Array, weights: Array) -
     The intercept of a logistic regression of the labels with the logit of the prediction as offset
     ("calibration in the large", Van Calster et al., BMC Medicine 2019;17:230).
     """
-    design = np.ones((len(labels), 1))
-    return float(logistic_fit(design, labels, logit(clipped(probabilities)), weights)[0])
+    return intercept_only(labels, probabilities, weights)[0]
 
 
 def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> float:
@@ -51,9 +48,7 @@ def calibration_slope(labels: Array, probabilities: Array, weights: Array) -> fl
 
     Cox's calibration regression (Biometrika 1958;45:562).
     """
-    scores = logit(clipped(probabilities))
-    design = np.column_stack([np.ones(len(scores)), scores])
-    return float(logistic_fit(design, labels, np.zeros(len(scores)), weights)[1])
+    return intercept_and_slope(labels, probabilities, weights)[1]
 
 
 def expected_to_observed(labels: Array, probabilities: Array, weights: Array) -> float:

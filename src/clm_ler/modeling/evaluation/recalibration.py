@@ -1,4 +1,4 @@
-"""Risks of a model made honest on persons that it was not fitted on, on the scale of log-odds.
+"""Recalibration of predicted risks on held-out persons, on the scale of log-odds.
 
 Four ways, from the plainest: ``none``; ``intercept``, a shift; ``platt``, a line (Platt 1999, Cox 1958);
 ``isotonic``, a rising curve through bins of rising risk (Zadrozny and Elkan, KDD 2002). Each is a rising
@@ -15,7 +15,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from clm_ler.modeling.evaluation.groups import smallest_cell
-from clm_ler.modeling.evaluation.logistic import clipped, logistic_fit
+from clm_ler.modeling.evaluation.logistic import clipped, log_losses, logistic_fit
 
 Array = NDArray[Any]
 Line = tuple[float, float]  # intercept and slope on the logit
@@ -164,7 +164,7 @@ METHODS: dict[str, Callable[[Array, Array, Array], Recalibration | None]] = {
 def choose(
     labels: Array, log_odds: Array, persons: Array, wanted: str = "auto"
 ) -> tuple[Recalibration, dict[str, Any]]:
-    """Return how log-odds become honest, and what that rests on.
+    """Return how log-odds are recalibrated, and what that rests on.
 
     ``auto`` goes from the plainest method to the freest. A freer one is taken where it lowers the log loss of
     persons that it was not fitted on by more than the standard error of the difference, which is that of
@@ -209,7 +209,7 @@ def _losses(name: str, labels: Array, risks: Array, persons: Array) -> Array | N
     mended = on_others(labels, risks, persons, fit_and_apply)
     if np.isnan(mended).any():
         return None
-    return -np.where(labels == 1, np.log(clipped(mended)), np.log1p(-clipped(mended)))
+    return log_losses(labels, mended)
 
 
 def apply_to_risks(found: Recalibration, risks: Array) -> Array:

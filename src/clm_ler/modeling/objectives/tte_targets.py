@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from clm_ler.files.arrow import evenly_spaced
 from clm_ler.modeling.data.random_streams import FITTING, random_stream
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -97,7 +98,6 @@ def drawn_windows(store: TokenStore, options: WindowOptions) -> Iterator[Windows
 
 def blocks_of(store: TokenStore) -> Iterator[Integers]:
     """Yield rows, spread evenly over the store where it has too many, some at a time."""
-    size = min(len(store), FITTED_PERSONS)
-    rows = np.unique(np.linspace(0, len(store) - 1, size).astype(np.int64))
+    rows = evenly_spaced(len(store), FITTED_PERSONS)
     for first in range(0, len(rows), _BLOCK):
         yield rows[first : first + _BLOCK]

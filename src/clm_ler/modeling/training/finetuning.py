@@ -32,7 +32,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut
 from clm_ler.modeling.evaluation.calibration import probabilities_of
 from clm_ler.modeling.inference import embed, predict_logits, sample_windows
-from clm_ler.modeling.loading import CodesClassifier, classifier_on, encoder_layers
+from clm_ler.modeling.loading import classifier_on, encoder_layers, load_classifier
 from clm_ler.modeling.training.checkpoints import (
     FINGERPRINT,
     RESULT,
@@ -108,7 +108,7 @@ def describe_run(
 
 def load_result(directory: Path) -> PreTrainedModel:
     """Return the model that :func:`fine_tune` has left in a directory."""
-    return CodesClassifier.from_pretrained(directory / RESULT)
+    return load_classifier(directory / RESULT)
 
 
 def _write_result(model: PreTrainedModel, result: Mapping[str, Any], directory: Path) -> None:

@@ -70,7 +70,7 @@ class Output:
         validation_auroc: That of each of them.
         classifiers: Those that ``chosen`` needs, by what they see.
         unlabelled: For the mean of ranks, validation scores of each, ascending.
-        scale: Slope and intercept that make the logit of the score an honest one.
+        scale: Slope and intercept that recalibrate the logit of the score.
     """
 
     chosen: str

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from clm_ler.files.arrow import evenly_spaced
 from clm_ler.modeling.data.batches import (
     Batch,
     BatchIndex,
@@ -113,4 +114,4 @@ def make_batch(
 
 def evaluation_rows(store: TokenStore, most: int) -> NDArray[np.int64]:
     """Return at most so many rows, spread evenly over the store."""
-    return np.unique(np.linspace(0, len(store) - 1, min(most, len(store))).astype(np.int64))
+    return evenly_spaced(len(store), most)

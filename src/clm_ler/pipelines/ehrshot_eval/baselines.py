@@ -21,9 +21,9 @@ from clm_ler.modeling.evaluation.event_counts import MICROSECONDS_PER_DAY
 from clm_ler.modeling.evaluation.windowed import VERSION, Timelines, standardise, windowed_chunks
 from clm_ler.pipelines.ehrshot_eval.features import (
     Features,
-    by_instant,
     embedding_features,
     keys_of,
+    place_in,
 )
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 
@@ -78,11 +78,11 @@ def demographic_features(seen: pd.DataFrame, demographics: ir.Table, ages: Featu
     """
     who = demographics.select("person_id", *BASELINE).to_pandas().set_index("person_id")
     known = pd.get_dummies(who.sort_index(), columns=BASELINE, dtype=np.float32)
-    instants, visible = by_instant(seen, seen["n_positions"].to_numpy() > 0)
+    place, visible = place_in(seen), seen["n_positions"].to_numpy() > 0
 
     def rows(samples: pd.DataFrame) -> NDArray[np.float32]:
         described = known.reindex(samples["person_id"], fill_value=0.0).to_numpy(copy=True)
-        described *= visible[instants.first_not_before(*keys_of(samples)), None]
+        described *= visible[place(samples), None]
         return np.hstack([ages.rows(samples), described], dtype=np.float32)
 
     parts = (known.index.to_numpy(), list(known.columns), known.to_numpy(), visible, ages.digest)
@@ -111,20 +111,20 @@ def windowed_features(
     """
     persons, times, timelines = read_timelines(events, train, min_persons)
     person_ids, moments = keys_of(seen)
-    place = np.searchsorted(persons, person_ids).clip(max=len(persons) - 1)
-    known = persons[place] == person_ids
-    ends = np.where(known, ragged_count_until(times, timelines.offsets, place, moments), 0)
-    instants, order = by_instant(seen, np.arange(len(seen)))
+    who = np.searchsorted(persons, person_ids).clip(max=len(persons) - 1)
+    known = persons[who] == person_ids
+    ends = np.where(known, ragged_count_until(times, timelines.offsets, who, moments), 0)
+    place = place_in(seen)
     once = Lock()
 
     @cache
     def summaries() -> sp.csr_matrix:
-        return spill(windowed_chunks(timelines, place, ends, moments / MICROSECONDS_PER_DAY), at)
+        return spill(windowed_chunks(timelines, who, ends, moments / MICROSECONDS_PER_DAY), at)
 
     def rows(samples: pd.DataFrame) -> sp.csr_matrix:
         with once:  # several cells ask at the same time
             matrix = summaries()
-        found = matrix[order[instants.first_not_before(*keys_of(samples))]]
+        found = matrix[place(samples)]
         return sp.hstack([sp.csr_matrix(ages.rows(samples)), found], format="csr", dtype=np.float32)
 
     parts = (timelines.offsets, timelines.codes, timelines.values, times, persons, moments)

@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clm_ler.engines.portable import row_count
+from clm_ler.files.arrow import evenly_spaced
 from clm_ler.files.digests import digest
 from clm_ler.modeling.evaluation.bootstrap import (
     OFFICIAL_METRICS,
@@ -199,8 +201,7 @@ def score(test: pd.DataFrame, probability: NDArray[np.float64], bootstraps: int)
 
 def evenly(samples: pd.DataFrame) -> pd.DataFrame:
     """Return at most ``UNLABELLED_ROWS`` of the samples, evenly spaced."""
-    places = np.linspace(0, len(samples) - 1, min(len(samples), UNLABELLED_ROWS))
-    return samples.iloc[places.astype(np.int64)]
+    return samples.iloc[evenly_spaced(len(samples), UNLABELLED_ROWS)]
 
 
 def by_sub_task(cells: ir.Table) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -210,7 +211,7 @@ def by_sub_task(cells: ir.Table) -> Iterator[tuple[str, pd.DataFrame]]:
         RuntimeError: If cells are missing at the end, because the engine was asked for something else
             meanwhile: DuckDB then gives up a stream without a word.
     """
-    expected, part, seen = cells.count().to_pyarrow().as_py(), list[pa.RecordBatch](), 0
+    expected, part, seen = row_count(cells), list[pa.RecordBatch](), 0
     for batch in cells.order_by("sub_task").to_pyarrow_batches(chunk_size=ROWS_PER_BATCH):
         seen += len(batch)
         names = batch["sub_task"].to_numpy(zero_copy_only=False)

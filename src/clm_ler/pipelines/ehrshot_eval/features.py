@@ -21,7 +21,6 @@ from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.event_counts import (
     EventCounts,
-    Instants,
     count_events,
     lookback_instants,
 )
@@ -71,10 +70,10 @@ def embedding_features(ehrshot_embeddings: ir.Table, parts: Sequence[int]) -> Fe
     table = ehrshot_embeddings.to_pyarrow()
     moments = table.select(["person_id", "prediction_time"]).to_pandas()
     vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(moments), -1)
-    instants, ordered = by_instant(moments, vectors)
+    place = place_in(moments)
     return Features(
-        lambda samples: ordered[instants.first_not_before(*keys_of(samples))],
-        digest(instants.keys, ordered, list(parts)),
+        lambda samples: vectors[place(samples)],
+        digest(*keys_of(moments), vectors, list(parts)),
         partial(fit_head, parts=parts),
     )
 
@@ -104,7 +103,7 @@ def fine_tuned_features(
         return {}
     store = TokenStore.from_arrow(encoded)
     samples = visible_samples(seen, store)
-    instants, order = by_instant(seen, np.arange(len(seen)))
+    place = place_in(seen)
     data = FineTuningData(
         store=store,
         vocabulary=Vocabulary.from_tokenizer(tokenizer, model.config),
@@ -117,7 +116,7 @@ def fine_tuned_features(
     tuner = FineTuner(model, data, options.tokens_per_batch, workspace)
     return {
         "clm_ler_finetuned": Features(
-            lambda rows: samples[order[instants.first_not_before(*keys_of(rows))]],
+            lambda rows: samples[place(rows)],
             digest("fine-tuned", frozen),
             lambda head, train, validation, seed, _: tuner.fit(head.grid, train, validation, seed),
         )
@@ -194,9 +193,17 @@ def keys_of(samples: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return samples["person_id"].to_numpy(), times.to_numpy()
 
 
-def by_instant(times: pd.DataFrame, values: NDArray[Any]) -> tuple[Instants, NDArray[Any]]:
-    """Return the values in the order of their instants."""
-    instants = Instants.of(*keys_of(times))
-    ordered = np.empty_like(values)
-    ordered[instants.first_not_before(*keys_of(times))] = values
-    return instants, ordered
+def place_in(times: pd.DataFrame) -> Callable[[pd.DataFrame], NDArray[np.int64]]:
+    """Return what tells in which row of ``times`` the person and prediction time of a sample stand.
+
+    It raises ValueError for a sample that stands in none.
+    """
+    index = pd.MultiIndex.from_arrays(keys_of(times))
+
+    def place(samples: pd.DataFrame) -> NDArray[np.int64]:
+        rows = index.get_indexer(pd.MultiIndex.from_arrays(keys_of(samples)))
+        if (rows < 0).any():
+            raise ValueError(f"{(rows < 0).sum()} of {len(rows)} samples have no features.")
+        return rows
+
+    return place

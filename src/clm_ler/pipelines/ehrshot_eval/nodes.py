@@ -17,6 +17,7 @@ from ibis import _
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clm_ler.corridor import samples as corridor
+from clm_ler.engines.portable import row_count
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.loading import encoder_of
@@ -88,7 +89,7 @@ def embed_samples(
     Raises:
         ValueError: If the tokenizer is not the model's.
     """
-    blind = int(ehrshot_seen.filter(_.n_positions == 0).count().to_pyarrow().as_py())
+    blind = row_count(ehrshot_seen.filter(_.n_positions == 0))
     if blind:
         logger.warning("%d prediction times see no event at all.", blind)
     vectors = corridor.embed_samples(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.samples import to_samples, wide_samples
+from clm_ler.files.arrow import evenly_spaced
 from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -89,8 +90,7 @@ def ask(
     frame = frame[(frame["split"] == "test") & (frame[task] >= 0)].reset_index(drop=True)
     if frame.empty:
         raise ValueError(f"The test split has no sample of '{task}': nothing can be explained.")
-    places = np.linspace(0, len(frame) - 1, min(len(frame), options.samples)).astype(int)
-    frame = frame.iloc[places].reset_index(drop=True)
+    frame = frame.iloc[evenly_spaced(len(frame), options.samples)].reset_index(drop=True)
     store = TokenStore.from_arrow(encoded)
     read = (to_samples(frame, store), store, Vocabulary.from_tokenizer(tokenizer, model.config))
     outcome = (options.label, options.label) if len(tasks) == 1 else (1, tasks.index(task))
@@ -260,8 +260,7 @@ def check_explanations(
 def _faithfulness(
     model: PreTrainedModel, asked: Asked, options: ExplainOptions, seed: int
 ) -> dict[str, Any]:
-    places = np.linspace(0, len(asked.samples) - 1, min(len(asked.samples), options.checked))
-    rows = np.unique(places.astype(int))
+    rows = evenly_spaced(len(asked.samples), options.checked)
     rng, found = np.random.default_rng(seed), dict[str, NDArray[np.float64]]()
     if not len(rows):
         return dict.fromkeys(("deletion", "insertion", "occlusion"))

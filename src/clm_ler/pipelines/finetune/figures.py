@@ -13,6 +13,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from clm_ler.corridor import figures as look
 from clm_ler.corridor.cards import shown
+from clm_ler.files.arrow import evenly_spaced
 
 MOST_POINTS = 200  # of a curve: enough for the eye, too few to read single persons off
 OURS = "fine-tuned model"
@@ -298,7 +299,7 @@ def _precision_recall(labels: Any, scores: Any) -> tuple[list[float], list[float
 
 
 def _thin(values: Any) -> list[float]:
-    index = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
+    index = evenly_spaced(len(values), MOST_POINTS)
     return np.round(values[index], 3).tolist()
 
 

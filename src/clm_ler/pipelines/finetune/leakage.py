@@ -21,6 +21,7 @@ from clm_ler.corridor.samples import (
     to_samples,
     wide_samples,
 )
+from clm_ler.engines.portable import counts_of, row_count
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -83,9 +84,7 @@ def _persons_in_two_splits(samples: ir.Table) -> dict[str, int]:
         split: samples.filter(_.split == split).select("person_id").distinct() for split in SPLITS
     }
     return {
-        f"{first}, {second}": int(
-            persons[first].semi_join(persons[second], "person_id").count().to_pyarrow().as_py()
-        )
+        f"{first}, {second}": int(row_count(persons[first].semi_join(persons[second], "person_id")))
         for first, second in combinations(SPLITS, 2)
     }
 
@@ -111,7 +110,7 @@ def _label_times(candidates: ir.Table) -> dict[str, int]:
         before_the_first_event=(_.n_events <= 0).sum(),
         on_the_day_of_the_first_event=((_.n_events > 0) & (_.prediction_day == 1)).sum(),
     )
-    return {name: int(values[0] or 0) for name, values in counts.to_pyarrow().to_pydict().items()}
+    return counts_of(counts)
 
 
 def _known_later(candidates: ir.Table, *events: ir.Table) -> dict[str, int]:
@@ -132,7 +131,7 @@ def _known_later(candidates: ir.Table, *events: ir.Table) -> dict[str, int]:
     )
     by_moment = missed.group_by("person_id", "prediction_time").agg(events=_.count())
     counts = by_moment.agg(events=_.events.sum(), samples=_.count())
-    return {name: int(values[0] or 0) for name, values in counts.to_pyarrow().to_pydict().items()}
+    return counts_of(counts)
 
 
 def _probe_shifts(

@@ -172,20 +172,19 @@ def predict_samples(
     part = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     logits = predict_logits(model, store, part, vocabulary, trained_window(model))
-    frame.insert(0, "age", ages(store, part.rows, part.ends, part.days))
+    age = ages(store, part.rows, part.ends, part.days)
     tables = []
-    tasks = tasks_of(frame.drop(columns="age"))
     for number, (task, probabilities) in enumerate(
-        by_task(calibrated(logits, model.config), tasks)
+        by_task(calibrated(logits, model.config), tasks_of(frame))
     ):
         scores = logits.astype(np.float64)
         if part.labels.ndim == 2:  # a task's logit against 0 is that of two classes
             scores = np.column_stack([np.zeros(len(scores)), scores[:, number]])
-        tables.append(_prediction_rows(frame, task, scores, probabilities))
-    return _with_own_ids(ibis.memtable(pa.concat_tables(tables)), samples)
+        tables.append(_prediction_rows(frame, age, task, scores, probabilities))
+    return _add_own_ids(ibis.memtable(pa.concat_tables(tables)), samples)
 
 
-def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
+def _add_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
     if "own_id" not in samples.columns:
         return predictions
     own = samples.select("sample_id", "own_id").distinct()
@@ -194,13 +193,15 @@ def _with_own_ids(predictions: ir.Table, samples: ir.Table) -> ir.Table:
 
 def _prediction_rows(
     frame: pd.DataFrame,
+    age: NDArray[np.floating],
     task: str,
     logits: NDArray[np.floating],
     probabilities: NDArray[np.floating],
 ) -> pa.Table:
     known = np.flatnonzero(frame[task] != UNKNOWN)
-    columns = ["sample_id", "person_id", "prediction_time", "split", "age"]
-    table = pa.Table.from_pandas(frame[columns], preserve_index=False).take(known)
+    columns = ["sample_id", "person_id", "prediction_time", "split"]
+    of_samples = frame[columns].assign(age=age)
+    table = pa.Table.from_pandas(of_samples, preserve_index=False).take(known)
     table = table.append_column("task", pa.array([task] * len(known), pa.string()))
     table = table.append_column("label", pa.array(frame[task].to_numpy()[known], pa.int64()))
     for name, values in (("logits", logits), ("probabilities", probabilities)):

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from clm_ler import __version__
 from clm_ler.corridor.labels import count_label_persons
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines.portable import row_count
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.ranks import FEWEST_IN_A_STEP
@@ -163,7 +164,7 @@ def _tables(
         counted["code_translations"] = (SOURCE, codes, "codes of the data and their tokens")
     for name, (keys, counts, holds) in counted.items():
         kept, fewest = of_enough(artifacts[name], counts, keys, min_persons)
-        if lost := int(artifacts[name].count().to_pyarrow().as_py()) - len(kept):
+        if lost := row_count(artifacts[name]) - len(kept):
             left_out.append(
                 f"{lost:,} rows of {name} that are not known to be of {min_persons} persons"
             )

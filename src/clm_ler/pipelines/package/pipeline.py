@@ -3,12 +3,10 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.deferred import Functions
-from clm_ler.corridor.wiring import OPTIONS
+from clm_ler.corridor.wiring import MAY_LACK_INPUTS, OPTIONS
 from clm_ler.pipelines.package.artifacts import ARTIFACTS
 
 nodes = Functions("clm_ler.pipelines.package.nodes")
-
-TAG = "may-lack-inputs"
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -21,21 +19,21 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["lab_events", "person_splits", OPTIONS],
                 outputs="lab_persons",
                 name="count_lab_persons",
-                tags=TAG,
+                tags=MAY_LACK_INPUTS,
             ),
             Node(
                 nodes.count_label_persons,
                 inputs="samples",
                 outputs="label_persons",
                 name="count_label_persons",
-                tags=TAG,
+                tags=MAY_LACK_INPUTS,
             ),
             Node(
                 nodes.package_kit,
                 inputs=[*settings, "lab_persons", "label_persons", *ARTIFACTS],
                 outputs="kit",
                 name="package_kit",
-                tags=TAG,
+                tags=MAY_LACK_INPUTS,
             ),
         ]
     )

@@ -25,8 +25,7 @@ from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
 from clm_ler.tables.labels import persons_asked, select_times
 from clm_ler.tables.meds import meds_predictions
-from clm_ler.tables.persons import are_numbers
-from clm_ler.tables.persons import with_own_ids as with_own_ids_of
+from clm_ler.tables.persons import are_numbers, with_own_ids
 from clm_ler.tables.samples import label_samples
 
 logger = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ def predict_persons(
 
     percentiles = getattr(model.config, "training_risks", None)
     batches = _predict(samples, about, model.config.tasks, predict, percentiles)
-    return with_own_ids(batches, _schema(about), new_person_ids)
+    return append_own_ids(batches, _schema(about), new_person_ids)
 
 
 def predict_hybrid(
@@ -113,7 +112,7 @@ def predict_hybrid(
     store = TokenStore.from_arrow(new_encoded)
     samples, about = asked_samples(store, new_sequences, prediction_times, options)
     if hybrid is None or not hybrid.outputs:
-        return with_own_ids(iter(()), _schema(about), new_person_ids)
+        return append_own_ids(iter(()), _schema(about), new_person_ids)
     hybrid.check(model)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
 
@@ -121,7 +120,7 @@ def predict_hybrid(
         return hybrid.predict(hybrid_inputs(model, store, part, vocabulary, part.days))
 
     batches = _predict(samples, about, model.config.tasks, predict)
-    return with_own_ids(batches, _schema(about), new_person_ids)
+    return append_own_ids(batches, _schema(about), new_person_ids)
 
 
 def asked_samples(
@@ -159,7 +158,7 @@ def list_skipped(
     skipped = ibis.memtable(left.order_by(keys).to_pyarrow())
     for row in skipped.group_by("reason").agg(rows=_.count()).to_pyarrow().to_pylist():
         logger.warning("%d without a prediction: %s.", row["rows"], row["reason"])
-    return with_own_ids_of(skipped, new_person_ids)
+    return with_own_ids(skipped, new_person_ids)
 
 
 def _times_asked(
@@ -175,7 +174,7 @@ def _schema(about: pa.Table) -> pa.Schema:
     return pa.schema([*about.schema.remove_metadata(), *PREDICTED])
 
 
-def with_own_ids(
+def append_own_ids(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, person_ids: ir.Table
 ) -> pa.RecordBatchReader:
     """Return the batches, with ``own_id`` as their last column where ids are no numbers."""

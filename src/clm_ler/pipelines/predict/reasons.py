@@ -13,7 +13,7 @@ from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.explanation.contributions import Explained, explain
-from clm_ler.pipelines.predict.nodes import asked_samples, with_own_ids
+from clm_ler.pipelines.predict.nodes import append_own_ids, asked_samples
 from clm_ler.pipelines.predict.options import PredictOptions
 from clm_ler.tables.names import names_of
 
@@ -50,7 +50,7 @@ def give_reasons(
     samples, about = asked_samples(store, new_sequences, prediction_times, preprocess)
     schema = pa.schema([*about.schema.remove_metadata(), *REASONS])
     if not options.reasons:
-        return with_own_ids(iter(()), schema, new_person_ids)
+        return append_own_ids(iter(()), schema, new_person_ids)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     names = np.array(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))), object)
     called = names_of(names.tolist(), code_names)
@@ -68,7 +68,7 @@ def give_reasons(
                 yield pa.RecordBatch.from_pandas(rows, schema=schema, preserve_index=False)
                 progress.step(len(part.index))
 
-    return with_own_ids(batches(), schema, new_person_ids)
+    return append_own_ids(batches(), schema, new_person_ids)
 
 
 def outcomes_of(model: PreTrainedModel) -> list[tuple[int, str, int]]:

@@ -33,14 +33,14 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
     yield Markup(
         "{}: the fine-tuned model has an AUROC of {} on {} persons of the test split."
     ).format(task, numbers.estimate(f"{path}/auroc"), numbers.count(f"{path}/samples/test/persons"))
-    beaten = [
+    unbeaten = [
         name
         for name, other in report["baselines"].items()
         if not (other["difference"]["lower"] or 0) > 0
     ]
-    if beaten:
+    if unbeaten:
         yield Markup("It does <strong>not</strong> clearly beat {}: {}").format(
-            ", ".join(beaten), report["verdict"]
+            ", ".join(unbeaten), report["verdict"]
         )
     else:
         yield Markup("It beats every baseline: {}").format(report["verdict"])

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.deferred import Functions
+from clm_ler.corridor.wiring import MAY_LACK_INPUTS
 from clm_ler.pipelines.report.artifacts import ARTIFACTS
 
 nodes = Functions("clm_ler.pipelines.report.nodes")
@@ -17,7 +18,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["parameters", "params:report", *ARTIFACTS],
                 outputs="report",
                 name="write_report",
-                tags="may-lack-inputs",
+                tags=MAY_LACK_INPUTS,
             )
         ]
     )

@@ -118,7 +118,7 @@ def _groups(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
 
 
 def _recalibration(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Table]:
-    """Return how the risks were made honest on validation; nothing for several classes."""
+    """Return how the risks were recalibrated on the valid split; nothing for several classes."""
     told = data["finetune_metrics"].get("selection", {}).get("recalibration", {}).get(task)
     if told is None or told["fewest"] < numbers.min_persons:
         return

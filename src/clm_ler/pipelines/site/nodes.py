@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
+from clm_ler.engines.portable import row_count
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
@@ -69,7 +70,7 @@ def ask_times(
     lab_events: ir.Table,
 ) -> ir.Table:
     """Return ``person_id, prediction_time``: those of the labels; else the user's; else each last event."""
-    if site_labels.limit(1).count().to_pyarrow().as_py():
+    if row_count(site_labels.limit(1)):
         asked = site_labels.filter(_.prediction_time.notnull())
         return asked.select("person_id", "prediction_time").distinct()
     return last_events(coded_events, lab_events) if prediction_times is None else prediction_times
@@ -92,25 +93,25 @@ def count_tokens(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
 def recalibrate_predictions(
     predictions: ir.Table, site_recalibration: dict[str, Any]
 ) -> pa.RecordBatchReader:
-    """Return the predictions with the risk of class 1 by each rung; null where there is none."""
+    """Return the predictions with the risk of class 1 by each method; null where there is none."""
     batches = predictions.to_pyarrow_batches()
     risks = [pa.field(name, pa.float64()) for name in RECALIBRATED.values()]
     schema = pa.schema([*batches.schema, *risks])
 
     def rows() -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            added = [_along(batch, site_recalibration, rung) for rung in RECALIBRATED]
+            added = [_along(batch, site_recalibration, method) for method in RECALIBRATED]
             yield pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, rows())
 
 
-def _along(batch: pa.RecordBatch, recalibration: dict[str, Any], rung: str) -> pa.Array:
+def _along(batch: pa.RecordBatch, recalibration: dict[str, Any], method: str) -> pa.Array:
     """Return the recalibrated risks of the tasks with two classes; null of the others."""
     binary = pc.equal(pc.list_value_length(batch["probabilities"]), 2).to_numpy(False)
     tasks, risks = batch["task"].to_numpy(False), np.full(len(batch), np.nan)
-    for task, rungs in recalibration.items():
-        line, rows = rungs[rung], np.flatnonzero(binary & (tasks == task))
+    for task, methods in recalibration.items():
+        line, rows = methods[method], np.flatnonzero(binary & (tasks == task))
         if line["slope"] is not None and len(rows):
             given = pc.list_element(batch["probabilities"].take(pa.array(rows)), 1)
             risks[rows] = along((line["intercept"], line["slope"]), given.to_numpy())

@@ -77,10 +77,10 @@ def _of_task(name: str, task: dict[str, Any], numbers: Numbers) -> list[Markup |
             numbers.value(f"{path}/expected", ",.1f"),
         )
     ]
-    rungs = task["recalibration"] or {}
-    losses = {rung: found["log_loss"] for rung, found in rungs.items() if found["log_loss"]}
+    methods = task["recalibration"] or {}
+    losses = {method: found["log_loss"] for method, found in methods.items() if found["log_loss"]}
     if losses:
-        best = min(losses, key=lambda rung: losses[rung])
+        best = min(losses, key=lambda method: losses[method])
         said.append(
             "In cross-validation, its risks are best unchanged."
             if best == "unchanged"
@@ -129,7 +129,7 @@ def _task(name: str, task: dict[str, Any], numbers: Numbers) -> Section:
     path = f"{SUMMARY}/tasks/{name}"
     tables = [
         _measured(name, task, numbers),
-        _rungs(task, numbers, path),
+        _methods(task, numbers, path),
         Table(
             "Predictions by risk",
             ["predictions", "outcomes expected", "observed"],
@@ -166,12 +166,12 @@ def _at_home(found: Any, numbers: Numbers, path: str, measure: str) -> Markup | 
     return DASH if found is None else numbers.estimate(f"{path}/at_home/{measure}")
 
 
-def _rungs(task: Mapping[str, Any], numbers: Numbers, path: str) -> Table:
+def _methods(task: Mapping[str, Any], numbers: Numbers, path: str) -> Table:
     rows: list[Row] = [
         [
-            rung,
+            method,
             *(
-                numbers.value(f"{path}/recalibration/{rung}/{name}", form)
+                numbers.value(f"{path}/recalibration/{method}/{name}", form)
                 for name, form in (
                     ("intercept", "+.3f"),
                     ("slope", ".3f"),
@@ -180,10 +180,10 @@ def _rungs(task: Mapping[str, Any], numbers: Numbers, path: str) -> Table:
                 )
             ),
         ]
-        for rung in task["recalibration"] or {}
+        for method in task["recalibration"] or {}
     ]
     head = ["recalibrated by", "intercept", "slope", "log loss", "Brier score"]
-    return Table("Rungs of recalibration; losses in cross-validation", head, rows)
+    return Table("Methods of recalibration; losses in cross-validation", head, rows)
 
 
 def _groups(task: dict[str, Any], numbers: Numbers, path: str) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from clm_ler.engines.portable import counts_of
 from clm_ler import __version__
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
@@ -32,7 +33,7 @@ def recalibrate_site(
     new_demographics: ir.Table,
     options: SiteOptions,
 ) -> dict[str, Any]:
-    """Return the rungs of recalibration of each outcome that enough persons have and have not."""
+    """Return the methods of recalibration of each outcome that enough persons have and have not."""
     return {
         found.name: recalibrate(found.labels, found.risks, found.persons)
         for found in outcomes(predictions, site_labels, new_demographics)
@@ -72,7 +73,7 @@ def summarise_site(
         reading: How events become tokens here.
         options: What may be told.
     """
-    asked = predictions.agg(n=_.count(), persons=_.person_id.nunique()).to_pyarrow().to_pylist()[0]
+    asked = counts_of(predictions.agg(n=_.count(), persons=_.person_id.nunique()))
     few = asked["persons"] < options.min_persons
     home = (calibration or {}).get("test_split_at_home", {})
     tasks = {

@@ -4,6 +4,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from clm_ler.engines.portable import counts_of, row_count
 from clm_ler.pipelines.split.options import SplitOptions
 from clm_ler.tables.persons import person_key, with_own_ids
 from clm_ler.tables.sources import require_columns
@@ -62,7 +63,7 @@ def _deal_out(
         held_out = persons.region.isin(options.test_regions).fill_null(False)
         test = persons.filter(held_out).select("person_id", split=ibis.literal("test"))
         _check_pretrained(test, pretraining_persons, "split.test_regions")
-        if not _count(test):
+        if not row_count(test):
             raise ValueError("split.test_regions: no person of `demographics` has such a region.")
         others = persons.filter(~held_out)
         return test.union(_deal_out(others, None, pretraining_persons, options.without_test()))
@@ -100,7 +101,7 @@ def _threshold(share: float) -> str:
 
 def _ratios_of_others(marked: ir.Table, options: SplitOptions) -> tuple[float, float, float]:
     """Return the ratios among the persons who were not pre-trained on."""
-    counts = marked.aggregate(all=_.count(), known=_.known_id.count()).to_pyarrow().to_pylist()[0]
+    counts = counts_of(marked.aggregate(all=_.count(), known=_.known_id.count()))
     train, valid, test = (ratio * counts["all"] for ratio in options.ratios)
     if counts["known"] > train:
         raise ValueError(
@@ -114,15 +115,11 @@ def _ratios_of_others(marked: ir.Table, options: SplitOptions) -> tuple[float, f
 
 def _check_pretrained(unseen: ir.Table, pretrained: ir.Table | None, name: str) -> None:
     """Raise if somebody was pre-trained on who is to be unseen."""
-    if pretrained is not None and (seen := _count(unseen.semi_join(pretrained, "person_id"))):
+    if pretrained is not None and (seen := row_count(unseen.semi_join(pretrained, "person_id"))):
         raise ValueError(
             f"{name}: {seen} persons are in valid or test whom the pre-training has used "
             "(pretraining_persons): they may only be in train."
         )
-
-
-def _count(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())
 
 
 def _check_predefined(splits: ir.Table) -> None:
@@ -132,9 +129,9 @@ def _check_predefined(splits: ir.Table) -> None:
     found = per_person.aggregate(
         overlapping=(_.parts > 1).cast("int64").sum(), unknown=_.unknown.sum()
     )
-    counts = found.to_pyarrow().to_pylist()[0]
+    counts = counts_of(found)
     if counts["unknown"] or counts["overlapping"]:
         raise ValueError(
-            f"predefined_splits: {counts['overlapping'] or 0} persons are in more than one split, "
-            f"{counts['unknown'] or 0} in one that is none of {', '.join(SPLITS)}."
+            f"predefined_splits: {counts['overlapping']} persons are in more than one split, "
+            f"{counts['unknown']} in one that is none of {', '.join(SPLITS)}."
         )

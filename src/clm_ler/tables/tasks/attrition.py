@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.engines.portable import small_table
+from clm_ler.engines.portable import counts_of, row_count, small_table
 from clm_ler.tables.tasks.candidates import REASONS, SAME_TIME
 from clm_ler.tables.tasks.definition import TaskOptions
 
@@ -66,7 +66,7 @@ def _steps(candidates: ir.Table, task: TaskOptions, min_persons: int) -> list[Ro
         if n < len(REASONS)
     ]
     total = sum(row["rows"] for row in by_rank.values()), sum(gone.values())
-    return _told(steps, total, task.name, min_persons)
+    return _rows_without_small_counts(steps, total, task.name, min_persons)
 
 
 def _counts(rows: list[Row], schema: ibis.Schema) -> ir.Table:
@@ -76,7 +76,9 @@ def _counts(rows: list[Row], schema: ibis.Schema) -> ir.Table:
     return table.cast({name: "int64" for name in whole if name in table.columns})
 
 
-def _told(steps: list[Row], total: tuple[int, int], task: str, least: int) -> list[Row]:
+def _rows_without_small_counts(
+    steps: list[Row], total: tuple[int, int], task: str, least: int
+) -> list[Row]:
     """Return the rows of the table, with nothing in them that concerns too few persons."""
     told, (rows_left, persons_left) = [], total
     bundles = _bundles(steps, least)
@@ -139,14 +141,14 @@ def check_labels(candidates: ir.Table, task: TaskOptions, min_persons: int) -> N
     candidates = candidates.filter(_.task == task.name)
     twice = candidates.filter(_.reason.isnull() | (_.reason == SAME_TIME))
     times = twice.group_by("person_id", "prediction_time").agg(labels=_.label.nunique())
-    if contradicting := int(times.filter(_.labels > 1).count().to_pyarrow().as_py()):
+    if contradicting := row_count(times.filter(_.labels > 1)):
         raise ValueError(
             f"task {task.name}: {contradicting} prediction times of one person have two labels that "
             "contradict each other: visits overlap. Raise task.merge_hours, or set index.keep to first."
         )
     kept = candidates.filter(_.reason.isnull())
-    counts = kept.agg(rows=_.count(), outcomes=_.label.sum()).to_pyarrow().to_pylist()[0]
-    outcomes = int(counts["outcomes"] or 0)
+    counts = counts_of(kept.agg(rows=_.count(), outcomes=_.label.sum()))
+    outcomes = counts["outcomes"]
     for what, number in {"with": outcomes, "without": counts["rows"] - outcomes}.items():
         if number < task.min_events:
             told = (
@@ -162,7 +164,7 @@ def _worst_step(candidates: ir.Table) -> str:
     """Return what most index dates are lost for, in a sentence."""
     lost = candidates.filter(_.reason.notnull()).group_by("reason").agg(rows=_.count())
     rows = lost.order_by(ibis.desc("rows"), "reason").limit(1).to_pyarrow().to_pylist()
-    total = int(candidates.count().to_pyarrow().as_py())
+    total = row_count(candidates)
     if not rows:
         return f"There are {total} index dates."
     return f"Of {total} index dates most are lost for the reason '{rows[0]['reason']}'."

@@ -92,9 +92,9 @@ def find_codes(
         found: dict[str, list[Row]] = {}
         for name, event in task.events.items():
             if event.is_coded:
-                told = _called(task, name)
-                wanted = _codes_of(told, event, codes, vocabulary, concept_sets)
-                found[name] = _rows_of(told, event, wanted, recorded, units)
+                subject = _called(task, name)
+                wanted = _codes_of(subject, event, codes, vocabulary, concept_sets)
+                found[name] = _rows_of(subject, event, wanted, recorded, units)
         _check_found(task, found)
         of_task = [
             row | {"task": task.name, "event": name, "leaf": leaf}
@@ -113,7 +113,7 @@ def _called(task: TaskOptions, event: str) -> str:
 
 
 def _codes_of(
-    told: str,
+    subject: str,
     event: EventDefinition,
     codes: set[Code],
     vocabulary: tuple[ir.Table | None, ir.Table | None, ir.Table | None],
@@ -122,21 +122,21 @@ def _codes_of(
     by_pattern = matching_codes(event.codes, codes)
     asked = {text for texts in event.codes.values() for text in texts}
     if unused := sorted(asked - {*by_pattern.values()}):
-        logger.info("%s: %d of %d codes are not in the records.", told, len(unused), len(asked))
-    items = [ConceptItem(*one.model_dump().values()) for one in event.concepts]
+        logger.info("%s: %d of %d codes are not in the records.", subject, len(unused), len(asked))
+    items = [ConceptItem(one.id, one.descendants, one.excluded) for one in event.concepts]
     if event.concept_set is not None:
         if event.concept_set not in concept_sets:
             known = ", ".join(sorted(concept_sets)) or "none"
             raise ValueError(
-                f"{told}: there is no concept set {event.concept_set!r} in the folder of the "
+                f"{subject}: there is no concept set {event.concept_set!r} in the folder of the "
                 f"catalog entry concept_sets, which has {known}."
             )
         document = concept_sets[event.concept_set]
         document = document() if callable(document) else document
-        items += atlas_items(document, f"{told}: concept set {event.concept_set!r}")
+        items += atlas_items(document, f"{subject}: concept set {event.concept_set!r}")
     wanted = set(by_pattern)
     if items:
-        wanted |= codes & concept_set_codes(items, *vocabulary, told)
+        wanted |= codes & concept_set_codes(items, *vocabulary, subject)
     return wanted - {*matching_codes(event.except_codes, codes)}
 
 
@@ -146,17 +146,17 @@ def _check_found(task: TaskOptions, found: Mapping[str, list[Row]]) -> None:
         empty = [leaf for leaf in task.leaves(name) if leaf in found and not found[leaf]]
         if len(empty) < len(task.leaves(name)):
             continue
-        told = f"{_called(task, name)} ({where}): none of its codes is in the records"
+        subject = f"{_called(task, name)} ({where}): none of its codes is in the records"
         if where == "index.without":
-            logger.warning("%s: it leaves nobody out.", told)
+            logger.warning("%s: it leaves nobody out.", subject)
         elif "any_of" not in where:
             raise ValueError(
-                f"{told}. Correct them; vocabulary_report has the systems of the records."
+                f"{subject}. Correct them; vocabulary_report has the systems of the records."
             )
 
 
 def _rows_of(
-    told: str, event: EventDefinition, wanted: set[Code], recorded: list[Row], units: UnitOptions
+    subject: str, event: EventDefinition, wanted: set[Code], recorded: list[Row], units: UnitOptions
 ) -> list[Row]:
     rows = []
     for row in recorded:
@@ -168,7 +168,7 @@ def _rows_of(
         known |= {"factor": factor, "offset": offset, "rises": bool(event.rise)}
         rows.append(known | {"measured": event.is_measured} | event.bounds)
     if event.is_measured:
-        _check_units(told, event, rows)
+        _check_units(subject, event, rows)
     return rows
 
 
@@ -180,18 +180,18 @@ def _conversion(row: Row, event: EventDefinition, units: UnitOptions) -> tuple[f
     return convert_unit(row["unit"], event.unit, f"{row['system']}:{row['code']}", units)
 
 
-def _check_units(told: str, event: EventDefinition, rows: list[Row]) -> None:
+def _check_units(subject: str, event: EventDefinition, rows: list[Row]) -> None:
     total = sum(row["rows"] for row in rows)
     lost = sum(row["rows"] for row in rows if row["factor"] is None)
     if total and lost == total:
         raise ValueError(
-            f"{told}: none of {total} results can be read in {event.unit!r}: they have no unit, "
+            f"{subject}: none of {total} results can be read in {event.unit!r}: they have no unit, "
             "or one that does not convert. See preprocess.units."
         )
     if lost:
         logger.warning(
             "%s: %d of %d results have no unit that converts to %s: they count as not measured.",
-            told,
+            subject,
             lost,
             total,
             event.unit,
