@@ -81,7 +81,14 @@ EXPORT = {
             "recordedDate": "2020-01-01",
             "verificationStatus": {"coding": [{"code": "refuted"}]},
         },
+        {
+            "code": concept("E119", ICD),
+            "subject": to("Patient/a-1"),
+            "recordedDate": "2020-01-01",
+            "verificationStatus": {"coding": [{"code": "local"}, {"code": "entered-in-error"}]},
+        },
         {"code": concept("E119", ICD), "subject": {"identifier": {"value": "7"}}},
+        {"code": concept("E119", ICD), "subject": to("Group/a-1"), "recordedDate": "2020-01-01"},
         {"code": {"text": "words only"}, "subject": to("Patient/a-1"), "recordedDate": "2020"},
         # Not of the file's type: counted.
         observation("2345-7", **quantity(1)) | {"resourceType": "Observation"},
@@ -97,6 +104,14 @@ EXPORT = {
         {
             "status": "active",
             "intent": "plan",
+            "authoredOn": "2020-01-02",
+            "subject": to("Patient/a-1"),
+            "medicationCodeableConcept": concept("1", RXNORM),
+        },
+        {
+            "status": "active",
+            "intent": "order",
+            "doNotPerform": True,
             "authoredOn": "2020-01-02",
             "subject": to("Patient/a-1"),
             "medicationCodeableConcept": concept("1", RXNORM),
@@ -167,8 +182,11 @@ EXPORT = {
             component=[
                 {"code": concept("8480-6"), **quantity(120, unit="mmHg", code="mm[Hg]")},
                 {"code": concept("8462-4"), **quantity(80, unit="mmHg", code="mm[Hg]")},
+                {"code": concept("8888-8")},
+                {"code": concept("2345-7"), "dataAbsentReason": concept("unknown")},
             ],
         ),
+        observation("2345-7", "Device/a-1", **quantity(5)),
         observation("2345-7", "#contained", **quantity(7)),
     ],
 }
@@ -210,6 +228,7 @@ TOKENS = {
         "LOINC:72166-2",
         "LOINC:8462-4:90-100",
         "LOINC:8480-6:90-100",
+        "LOINC:8888-8",
         "LOINC:9999-1:TRUE",
         "FHIR:DEATH",
     ],
@@ -232,12 +251,13 @@ def check(catalog):
     assert found == {name: sorted(tokens) for name, tokens in TOKENS.items()}
     losses = catalog.load("loss_ledger").to_pyarrow().to_pylist()
     assert sorted((row["table"], row["reason"], row["rows"]) for row in losses) == [
-        ("diagnosis", "filter_expr", 2),
+        ("diagnosis", "filter_expr", 3),
         ("diagnosis", "no code", 1),
-        ("diagnosis", "no person_id", 1),
-        ("lab", "filter_expr", 1),
+        ("diagnosis", "no person_id", 2),
+        *[("lab", "filter_expr", 1)] * 3,
+        ("lab", "no person_id", 1),
         ("lab", "person not in patient", 1),
-        ("prescription", "filter_expr", 2),
+        ("prescription", "filter_expr", 3),
     ]
 
 
@@ -285,10 +305,45 @@ def test_results_of_every_kind_are_texts(export, backend):
     )
     found = fhir.results(dataset.load(), patient.load())
     assert engine_of(found).name == backend.name
-    values = sorted(found.value.to_pyarrow().to_pylist())
-    assert values == sorted(
-        ["90", "<100.5", "110", "1", "Negative", "not detected", "true", "120", "80", "7"]
+    given = found.filter(found.value.notnull())
+    assert sorted(given.value.to_pyarrow().to_pylist()) == sorted(
+        ["90", "<100.5", "110", "1", "Negative", "not detected", "true", "120", "80", "7", "5"]
     )
+    absent = found.filter(found.value.isnull()).happened.to_pyarrow().to_pylist()
+    assert absent == [False, False]
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("fields", "value", "unit"),
+    [
+        ({"valueRange": {"low": {"value": 1}, "high": {"value": 3, "unit": "g"}}}, "1-3", "g"),
+        ({"valueRange": {"low": {"value": 5, "unit": "g"}}}, ">=5", "g"),
+        ({"valueRange": {"high": {"value": 5, "unit": "g"}}}, "<=5", "g"),
+        (
+            {
+                "valueRatio": {
+                    "numerator": {"value": 1, "comparator": "<"},
+                    "denominator": {"value": 128},
+                }
+            },
+            "<1/128",
+            None,
+        ),
+        ({"valuePeriod": {"start": "2020-01-01"}}, "2020-01-01/", None),
+        ({"valueSampledData": {"data": "1 2 3"}}, "sampled data", None),
+        (quantity(1, code="mg/dL", system="http://unitsofmeasure.org", unit="mg"), "1", "mg/dL"),
+        (quantity(1, code="258797006", system=SNOMED, unit="mg/dL"), "1", "mg/dL"),
+    ],
+)
+def test_a_result_of_each_form_and_its_unit(fields, value, unit, backend, tmp_path):
+    one = {"resourceType": "Observation"} | observation("2345-7", **fields)
+    one["effectiveInstant"] = one.pop("effectiveDateTime")
+    (tmp_path / "o.ndjson").write_text(json.dumps(one) + "\n")
+    connection = {"backend": backend.name}
+    seen = FhirDataset(folder=str(tmp_path), resource="Observation", connection=connection).load()
+    (row,) = fhir.results(seen, seen).to_pyarrow().to_pylist()
+    assert (row["value"], row["unit"], row["date"]) == (value, unit, one["effectiveInstant"])
 
 
 @pytest.mark.spark
@@ -308,7 +363,7 @@ def test_both_engines_make_the_same_tables(export, spark):
         ]
         made.append([rows(table.select(sorted(table.columns))) for table in tables])
     assert made[0] == made[1]
-    assert [len(table) for table in made[0]] == [2, 8, 6, 3, 10, 0]
+    assert [len(table) for table in made[0]] == [2, 10, 7, 4, 13, 0]
 
 
 def _load(export, backend, resource):

@@ -10,6 +10,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+_UCUM = "http://unitsofmeasure.org"
 _CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 # Statuses of what did not happen, or not yet; elsewhere only an error.
 _NOT_SO = {
@@ -20,11 +21,11 @@ _NOT_SO = {
     "Immunization": ("not-done",),
     "MedicationAdministration": ("not-done",),
     "MedicationRequest": ("draft", "cancelled"),
-    "MedicationStatement": ("not-taken",),
+    "MedicationStatement": ("not-taken", "intended"),
     "Encounter": ("planned", "cancelled"),
 }
 _ERROR = "entered-in-error"
-_INTENDED = ("proposal", "plan")  # of a MedicationRequest: nobody has ordered it
+_INTENDED = ("proposal", "plan", "option")  # of a MedicationRequest: nobody has ordered it
 
 Fields = Any  # a table or a struct: fields by name
 
@@ -92,21 +93,18 @@ def procedures(
 
 
 def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
-    """Return the results of Observations, and those of their components."""
+    """Return the results of Observations and of their components, also those that are absent for a reason."""
     if observation is None:
         nothing = ibis.null("string")
         return _united(patient).mutate(value=nothing, unit=nothing)
-    common = {
-        "patient": _id_of(observation.subject),
-        "date": _observed(observation),
-        "available": observation.issued,
-        "happened": _happened("Observation", observation),
-    }
+    common = _common(observation)
     own = observation.select(**common, **_result(observation))
     parts = observation.select(**common, part=observation.component.unnest())
     parts = parts.select(*common, **_result(parts.part))
     found = own.union(parts)
-    return found.filter(found.value.notnull())
+    # What was asked for and has no result for a reason is counted as what did not happen.
+    found = found.filter(found.value.notnull() | found.absent)
+    return found.mutate(happened=found.happened & found.value.notnull()).drop("absent")
 
 
 def _united(patient: ir.Table, *tables: ir.Table | None) -> ir.Table:
@@ -122,8 +120,10 @@ def _conditions(rows: ir.Table | None) -> ir.Table | None:
     if rows is None:
         return None
     time = ibis.coalesce(rows.onsetDateTime, rows.onsetPeriod.start, rows.recordedDate)
-    status = rows.verificationStatus.coding[0].code
-    return _codes(rows, "Condition", time, rows.code, rows.recordedDate, status)
+    statuses = rows.verificationStatus.coding
+    wrong = statuses.filter(lambda one: one.code.isin(_not_so("Condition"))).length() > 0
+    happened = _happened("Condition", rows) & ~wrong.fill_null(False)
+    return _codes(rows, "Condition", time, rows.code, rows.recordedDate, happened)
 
 
 def _immunizations(rows: ir.Table | None) -> ir.Table | None:
@@ -160,12 +160,26 @@ def _reports(rows: ir.Table | None) -> ir.Table | None:
     return _codes(rows, "DiagnosticReport", _effective(rows), rows.code, rows.issued)
 
 
-def _bare_observations(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
+def _bare_observations(observation: ir.Table | None) -> ir.Table | None:
+    """Return Observations without components, and components, that have neither a value nor a reason for that."""
+    if observation is None:
         return None
-    whole = rows.component.isnull() | (rows.component.length() == 0)
-    rows = rows.filter(_value(rows).isnull(), rows.dataAbsentReason.isnull(), whole)
-    return _codes(rows, "Observation", _observed(rows), rows.code, rows.issued)
+    common = _common(observation)
+    whole = observation.component.isnull() | (observation.component.length() == 0)
+    own = observation.filter(whole).select(**common, **_result(observation))
+    parts = observation.select(**common, part=observation.component.unnest())
+    found = own.union(parts.select(*common, **_result(parts.part)))
+    found = found.filter(found.value.isnull(), ~found.absent)
+    return found.select("patient", "date", "available", "system", "code", "happened")
+
+
+def _common(observation: ir.Table) -> dict[str, ir.Value]:
+    return {
+        "patient": _id_of(observation.subject),
+        "date": _observed(observation),
+        "available": observation.issued,
+        "happened": _happened("Observation", observation),
+    }
 
 
 def _codes(
@@ -174,7 +188,7 @@ def _codes(
     date: ir.StringValue,
     concept: ir.StructValue,
     available: ir.StringValue | None = None,
-    status: ir.StringValue | None = None,
+    happened: ir.BooleanValue | None = None,
 ) -> ir.Table:
     coding = _coding(concept)
     available = ibis.null("string") if available is None else available
@@ -184,7 +198,7 @@ def _codes(
         available=available,
         system=coding.system,
         code=coding.code,
-        happened=_happened(resource, rows, status),
+        happened=_happened(resource, rows) if happened is None else happened,
     )
 
 
@@ -200,6 +214,7 @@ def _medications(
     happened = _happened(resource, rows)
     if "intent" in rows.columns:
         happened &= rows.intent.notin(_INTENDED).fill_null(True)
+        happened &= (rows.doNotPerform != "true").fill_null(True)
     codes = rows.select(
         patient=_id_of(rows.subject),
         date=rows.authoredOn if "authoredOn" in rows.columns else _effective(rows),
@@ -207,7 +222,7 @@ def _medications(
         system=own.system.coalesce(contained.system),
         code=own.code.coalesce(contained.code),
         happened=happened,
-        reference=_id_of(rows.medicationReference),
+        reference=_id_of(rows.medicationReference, "Medication"),
     )
     if medication is not None:
         other = _coding(medication.code)
@@ -234,23 +249,28 @@ def _coding(concept: ir.StructValue) -> ir.StructValue:
     return concept.coding.filter(lambda one: one.system.notnull() & one.code.notnull())[0]
 
 
-def _id_of(reference: ir.StructValue) -> ir.StringValue:
-    """Return the id that a reference names: ``Patient/1``, an address, ``urn:uuid:``, a version."""
+def _id_of(reference: ir.StructValue, of: str = "Patient") -> ir.StringValue:
+    """Return the id that a reference to a kind of resource names; null for one to another kind.
+
+    It is written as ``Patient/1``, an address, ``urn:uuid:``, or either with a version.
+    """
     text = reference.reference.re_replace("/_history/.*$", "").re_replace("^urn:(uuid|oid):", "")
-    return text.re_replace("^.*/", "").nullif("")
+    kind = text.re_extract("([^/]*)/[^/]*$", 1).fill_null("")
+    return ibis.ifelse(kind.isin(["", of]), text.re_replace("^.*/", ""), "").nullif("")
 
 
-def _happened(
-    resource: str, rows: ir.Table, status: ir.StringValue | None = None
-) -> ir.BooleanValue:
+def _happened(resource: str, rows: ir.Table) -> ir.BooleanValue:
     """Return whether a row is of the resource at all, and tells of something that happened."""
-    status = rows.status if status is None else status
     of_it = rows.resourceType == resource  # a file may hold others, whatever its first line says
-    return of_it & status.notin((_ERROR, *_NOT_SO[resource])).fill_null(True)
+    return of_it & rows.status.notin(_not_so(resource)).fill_null(True)
+
+
+def _not_so(resource: str) -> tuple[str, ...]:
+    return (_ERROR, *_NOT_SO[resource])
 
 
 def _effective(rows: ir.Table) -> ir.StringValue:
-    return rows.effectiveDateTime.coalesce(rows.effectivePeriod.start)
+    return rows.effectiveDateTime.coalesce(rows.effectivePeriod.start, rows.effectiveInstant)
 
 
 def _observed(rows: ir.Table) -> ir.StringValue:
@@ -259,32 +279,49 @@ def _observed(rows: ir.Table) -> ir.StringValue:
 
 def _result(fields: Fields) -> dict[str, ir.Value]:
     coding, quantity = _coding(fields["code"]), fields["valueQuantity"]
-    low = fields["valueRange"].low
+    low, high = fields["valueRange"].low, fields["valueRange"].high
     return {
         "system": coding.system,
         "code": coding.code,
         "value": _value(fields),
-        "unit": ibis.coalesce(quantity.code, quantity.unit, low.code, low.unit),
+        "unit": ibis.coalesce(_unit(quantity), _unit(low), _unit(high)),
+        "absent": fields["dataAbsentReason"].notnull(),
     }
 
 
 def _value(fields: Fields) -> ir.StringValue:
     """Return a result of any kind as text: ``<5``, ``1-3``, a word."""
     quantity, concept = fields["valueQuantity"], fields["valueCodeableConcept"]
-    span, ratio = fields["valueRange"], fields["valueRatio"]
+    low, high = fields["valueRange"].low.value, fields["valueRange"].high.value
+    over, under = fields["valueRatio"].numerator, fields["valueRatio"].denominator
+    period = fields["valuePeriod"]
     return ibis.coalesce(
-        quantity.comparator.fill_null("").concat(quantity.value),
+        _number(quantity),
         _coding(concept).display,
         concept.text,
         _coding(concept).code,
         fields["valueString"],
         fields["valueBoolean"],
         fields["valueInteger"],
-        span.low.value.concat("-", span.high.value),
-        ratio.numerator.value.concat("/", ratio.denominator.value),
+        low.concat("-", high),
+        ibis.literal(">=").concat(low),
+        ibis.literal("<=").concat(high),
+        _number(over).concat("/", under.value),
         fields["valueTime"],
         fields["valueDateTime"],
+        period.start.fill_null("").concat("/", period.end.fill_null("")).nullif("/"),
+        ibis.ifelse(fields["valueSampledData"].data.notnull(), "sampled data", None),
     )
+
+
+def _number(quantity: ir.StructValue) -> ir.StringValue:
+    return quantity.comparator.fill_null("").concat(quantity.value)
+
+
+def _unit(quantity: ir.StructValue) -> ir.StringValue:
+    """Return the UCUM code, or the unit as people write it where the code is of another system."""
+    ucum = quantity.system.isnull() | (quantity.system == _UCUM)
+    return ibis.ifelse(ucum, quantity.code, None).coalesce(quantity.unit)
 
 
 def _us_core(patient: ir.Table, name: str) -> ir.StringValue:

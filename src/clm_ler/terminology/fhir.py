@@ -35,10 +35,12 @@ VALUE = {
     "valueCodeableConcept": CONCEPT,
     "valueRange": RANGE,
     "valueRatio": RATIO,
+    "valuePeriod": PERIOD,
+    "valueSampledData": _struct(data=TEXT),
     "dataAbsentReason": CONCEPT,
     **_texts("valueString", "valueBoolean", "valueInteger", "valueTime", "valueDateTime"),
 }
-EFFECTIVE = {"effectiveDateTime": TEXT, "effectivePeriod": PERIOD}
+EFFECTIVE = {**_texts("effectiveDateTime", "effectiveInstant"), "effectivePeriod": PERIOD}
 MEDICATION = {
     "medicationCodeableConcept": CONCEPT,
     "medicationReference": REFERENCE,
@@ -63,7 +65,7 @@ RESOURCES: dict[str, ibis.Schema] = {
         },
         "MedicationRequest": {
             "subject": REFERENCE,
-            **_texts("intent", "authoredOn"),
+            **_texts("intent", "authoredOn", "doNotPerform"),
             **MEDICATION,
         },
         "MedicationStatement": {
