@@ -144,6 +144,18 @@ def task_of_kit(kit: str) -> Any:
         return None
 
 
+def among(parameter: str, chosen: Any, known: list[str]) -> Any:
+    """Return what was chosen, a name or a list of names, if all of it is known.
+
+    Raises:
+        ValueError: With the parameter and what is known.
+    """
+    names = [chosen] if isinstance(chosen, str) else list(chosen)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{parameter}: there is no {unknown[0]!r}, but {', '.join(known)}.")
+    return chosen
+
+
 def _bind(resolver: str, values: Mapping[str, Any]) -> None:
     """Let ``${RESOLVER:NAME, DEFAULT}`` look names up in these values."""
     known = OmegaConf.create(dict(values))

@@ -1,6 +1,6 @@
 """Project settings, read by Kedro."""
 
-from clm_ler.config import ConfigLoader
+from clm_ler.config import ConfigLoader, among
 from clm_ler.engines import engine
 from clm_ler.files.location import below
 from clm_ler.hooks import PROJECT_HOOKS
@@ -22,6 +22,7 @@ CONFIG_LOADER_ARGS = {
         "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
         "listed": lambda name, names: str(name in names).lower(),
+        "among": among,
         "given": lambda value: value is not None,
         "either": lambda condition, chosen, other: chosen if condition else other,
     },

@@ -38,7 +38,7 @@ person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth,birth_date
 race_concept_id,ethnicity_concept_id,location_id,gender_source_value,race_source_value,\
 ethnicity_source_value
 1,8532,1980,5,5,1980-05-05 00:00:00,8527,0,7,f,w,not
-2,0,1990,,,,0,0,,male,,
+2,0,1990,0,30,,0,0,,male,,
 """,
     "LOCATION.csv": "location_id,state\n7,NJ\n",
     "death.csv": "person_id,death_date\n2,2020-02-01\n",
@@ -60,7 +60,7 @@ concept_id\tconcept_name\tvocabulary_id\tconcept_code
 person_id,condition_concept_id,condition_start_date,condition_start_datetime,\
 condition_source_concept_id
 1,12,2020-01-01,2020-01-01 10:00:00,11
-1,12,2020-03-01,,0
+1,12,2020-03-01,,2000000001
 2,0,2020-03-01,,0
 """,
     "drug_exposure.csv.gz": """\
@@ -72,7 +72,7 @@ person_id,measurement_concept_id,measurement_date,value_as_number,unit_concept_i
 unit_source_value,measurement_source_concept_id,value_as_concept_id,value_source_value
 1,14,2020-01-03,90,0,MG/DL,0,0,
 1,14,2020-01-04,5.5,15,whatever,0,0,
-1,16,2020-01-04,,0,,16,0,
+1,16,2020-01-04,nan,0,,16,0,
 1,14,2020-01-05,91,0,,0,0,
 2,14,2020-01-03,95,0,mg/dL,14,0,
 1,17,2020-01-06,,0,,0,18,pos
@@ -178,6 +178,59 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
     ]
     assert found[1]["split"] == "test"
     assert ledger == []
+
+
+@pytest.fixture
+def meds(tmp_path):
+    """Write rows of a person's events as a MEDS dataset, and return its folder."""
+
+    def write(rows, number=pa.float64()):
+        columns = ("time", "code", "numeric_value", "text_value", "unit")
+        table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+        values = pa.array([row[2] for row in rows], number)
+        table = table.set_column(2, "numeric_value", values)
+        table = table.append_column("subject_id", pa.array([1] * len(rows)))
+        shard = tmp_path / "meds" / "data" / "0.parquet"
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, shard)
+        return str(tmp_path / "meds")
+
+    return write
+
+
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("pyspark", marks=pytest.mark.spark)])
+def test_what_meds_fills_in_for_nothing_is_nothing(engine, meds, through):
+    noon = datetime(2020, 1, 2, 12)
+    rows = [
+        (None, "GENDER//F", None, None, None),
+        (noon, "ICD10CM//I10", float("nan"), None, None),
+        (noon, "SNOMED//1", None, " ", None),
+        (noon, "HR", float("inf"), None, None),
+        (noon, "DIAGNOSIS//ICD//UNK//x", None, None, None),
+        (noon, "LAB//1//UNK", 1.0, None, "UNK"),
+        (noon, "LAB//2//mg/dL", 2.0, None, ""),
+    ]
+    found, ledger = through("meds", meds_root=meds(rows), engine=engine)
+    assert found[1]["sorted_event_tokens"] == [
+        "GENDER:F",
+        "ICD10CM:I10",
+        "ICD:X",
+        "LAB:1:90-100",
+        "LAB:2:90-100",
+        "MEDS:HR",
+        "SNOMED:1",
+    ]
+    assert ledger == []
+
+
+@pytest.mark.parametrize("number", [pa.float32(), pa.float64()])
+def test_single_precision_changes_no_result(number, meds, kedro_run, tmp_path):
+    root = meds([(datetime(2020, 1, 2), "LAB//1//g", 7.1, None, None)], number)
+    preprocess = {"preprocess": EVERYTHING}
+    catalog = kedro_run(
+        tmp_path / "out", ["split", "preprocess"], "meds", meds_root=root, **preprocess
+    )
+    assert catalog.load("lab_events").to_pyarrow()["value"].to_pylist() == [7.1]
 
 
 @pytest.mark.parametrize("kind", ["int32", "absent"])

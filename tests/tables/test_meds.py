@@ -83,6 +83,14 @@ def test_there_are_no_predictions_of_meds_without_labels(as_table):
         assert found.count().execute() == 0
 
 
+def test_labels_that_are_numbers_are_predicted_as_well(as_table):
+    model = as_table(scores(RISKS), SCORES)
+    rows = [(person, time, None, int(truth)) for person, time, truth in TRUTH]
+    asked = as_table(rows, MEDS | {"integer_value": "int64"})
+    found = meds_predictions(asked, model, model.limit(0), "UTC").to_pyarrow()
+    assert found["boolean_value"].to_pylist() == [truth for *_, truth in TRUTH]
+
+
 @pytest.mark.parametrize(
     ("asked", "predicted", "message"),
     [

@@ -9,7 +9,7 @@ from ibis import _
 
 from clm_ler import __version__
 from clm_ler.engines.portable import counts_of, row_count
-from clm_ler.tables.labels import LabelOptions, select_labels
+from clm_ler.tables.labels import MEDS_VALUES, LabelOptions, select_labels
 from clm_ler.tokens import AGE, SEPARATOR, prefix
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def meds_predictions(
     """Return ``PREDICTIONS`` for the labels at whose times a risk was asked; no row where there are none.
 
     Args:
-        asked: Persons and times, with ``boolean_value`` where they are labels.
+        asked: Persons and times, with ``boolean_value`` or ``integer_value`` where they are labels.
         predictions: ``person_id, prediction_time, task, probabilities`` of the model.
         hybrid: The same of the hybrid, which counts where it has rows.
         time_zone: Local time, in which dates are read.
@@ -138,8 +138,8 @@ def meds_predictions(
 
 
 def _has_labels(asked: ir.Table) -> bool:
-    known = "boolean_value" in asked.columns
-    return known and bool(row_count(asked.filter(_.boolean_value.notnull())))
+    given = [asked[name].notnull() for name in MEDS_VALUES if name in asked.columns]
+    return bool(given) and bool(row_count(asked.filter(ibis.or_(*given))))
 
 
 def _check_one_outcome(scores: ir.Table) -> None:

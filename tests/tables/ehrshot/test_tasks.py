@@ -144,3 +144,27 @@ def test_the_groups_hold_the_fifteen_tasks() -> None:
     assert len(tasks.TASKS) == 15
     assert len(tasks.SUB_TASKS) == 28
     assert len(np.unique(tasks.SUB_TASKS)) == 28
+
+
+@pytest.mark.parametrize("split", ["validation", None])
+def test_a_split_that_is_none_is_refused(split) -> None:
+    splits = pd.DataFrame({"subject_id": [1, 2], "split": ["train", split]})
+    with pytest.raises(ValueError, match="1 persons are in a split that is none of train, val"):
+        tasks.read_splits(splits)
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "most"),
+    [("guo_los", 2, 1), ("guo_los", -1, 1), ("chexpert", 2**14, 2**14 - 1), ("lab_anemia", 5, 4)],
+)
+def test_a_label_that_is_none_is_refused(task, value, most) -> None:
+    labels = pd.DataFrame({"patient_id": [1], "prediction_time": ["2020-01-01"], "value": [value]})
+    with pytest.raises(ValueError, match=f"labels of {task}: 1 values are not from 0 to {most}"):
+        tasks.read_labels(task, labels)
+
+
+def test_times_with_a_zone_are_those_of_utc() -> None:
+    times = ["2020-01-01T01:00:00Z", "2020-01-01T02:00:00+01:00", "2020-01-01 01:00:00"]
+    labels = pd.DataFrame({"patient_id": [1, 2, 3], "prediction_time": times, "value": [0, 1, 0]})
+    read = tasks.read_labels("guo_los", labels)["prediction_time"]
+    assert (read == pd.Timestamp("2020-01-01 01:00")).all()

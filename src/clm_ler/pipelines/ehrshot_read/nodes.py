@@ -23,11 +23,15 @@ def read_samples(
     Columns: task, sub_task, split, row (within sub-task and split), person_id, prediction_time,
     label.
     """
+    if not (found := tasks.present_tasks(ehrshot_labels)):
+        raise ValueError(
+            f"ehrshot_labels has no folder of a task of the benchmark: {', '.join(tasks.TASKS)}."
+        )
     splits = tasks.read_splits(ehrshot_splits.to_pandas())
     samples = [
         tasks.number_rows(
             tasks.read_labels(tasks.task_of(name), ehrshot_labels[name]().to_pandas()), splits
         )
-        for name in tasks.present_tasks(ehrshot_labels)
+        for name in found
     ]
     return ibis.memtable(pd.concat(samples, ignore_index=True))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clm_ler.tokens import SPLITS
+
 GROUPS = {
     "operational_outcomes": ("guo_los", "guo_readmission", "guo_icu"),
     "lab_values": (
@@ -58,6 +60,7 @@ FINDINGS = (
 SUB_TASKS = (*(task for task in TASKS if task != "chexpert"), *FINDINGS)
 
 _SPLITS = {"val": "valid", "tuning": "valid", "held_out": "test"}
+_NAMES = ("train", "val", "test", "tuning", "held_out")  # of splits, in either release
 _VALUES = ("value", "boolean_value", "integer_value", "float_value")
 _WORDS = {"true": 1, "false": 0}
 
@@ -66,7 +69,7 @@ def read_splits(splits: pd.DataFrame) -> pd.DataFrame:
     """Return person_id and split (train, valid, test) from either release's file of splits.
 
     Raises:
-        ValueError: If a column is missing, or a person is in several splits.
+        ValueError: If a column is missing, or a person is in several splits or in none of the three.
     """
     person = "omop_person_id" if "omop_person_id" in splits else "subject_id"
     _require(splits, (person, "split"), "ehrshot_splits")
@@ -76,6 +79,10 @@ def read_splits(splits: pd.DataFrame) -> pd.DataFrame:
             "split": splits["split"].astype(str).replace(_SPLITS),
         }
     ).drop_duplicates(ignore_index=True)
+    if unknown := int((~read["split"].isin(SPLITS)).sum()):
+        raise ValueError(
+            f"ehrshot_splits: {unknown} persons are in a split that is none of {', '.join(_NAMES)}."
+        )
     if repeated := int((read["person_id"].value_counts() > 1).sum()):
         raise ValueError(f"ehrshot_splits: {repeated} persons are in several splits.")
     return read
@@ -97,7 +104,8 @@ def read_labels(task: str, labels: pd.DataFrame) -> pd.DataFrame:
     person = "patient_id" if "patient_id" in labels else "subject_id"
     _require(labels, (person, "prediction_time"), f"labels of {task}")
     given = labels["prediction_time"]
-    times = pd.to_datetime(given, format="ISO8601", errors="coerce").astype("datetime64[us]")
+    times = pd.to_datetime(given, format="ISO8601", errors="coerce", utc=True)
+    times = times.dt.tz_localize(None).astype("datetime64[us]")
     if unread := int(times.isna().sum()):
         raise ValueError(f"labels of {task}: {unread} prediction times cannot be read.")
     samples = pd.DataFrame(
@@ -186,7 +194,18 @@ def _integers(labels: pd.DataFrame, task: str) -> pd.Series:
     if not columns:
         raise ValueError(f"labels of {task}: none of {', '.join(_VALUES)} is filled.")
     text = labels[columns[0]].astype(str).str.strip().str.lower().replace(_WORDS)
-    return _whole(text, f"labels of {task}: values")
+    values = _whole(text, f"labels of {task}: values")
+    most = _highest(task)
+    if outside := int((~values.between(0, most)).sum()):
+        raise ValueError(f"labels of {task}: {outside} values are not from 0 to {most}.")
+    return values
+
+
+def _highest(task: str) -> int:
+    """Return the highest label: a bit for each finding, the grade of a lab, else yes or no."""
+    if task == "chexpert":
+        return 2 ** len(FINDINGS) - 1
+    return 4 if task.startswith("lab_") else 1
 
 
 def _whole(column: pd.Series, place: str) -> pd.Series:
