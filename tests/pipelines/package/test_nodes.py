@@ -85,7 +85,7 @@ def tokenizer(**options):
 def samples(positives=10):
     rows = [
         (person, "t", split, int(person < positives))
-        for split, first in (("train", 0), ("test", 0))
+        for split, first in (("train", 0), ("valid", 0), ("test", 0))
         for person in range(first, 31)
     ]
     return table(rows, person_id="int64", task="string", split="string", label="int64")
@@ -131,7 +131,7 @@ def test_a_kit_has_what_a_site_needs_and_rows_of_enough_persons_only():
     assert units.persons == 12
     percentiles = kit.parts["04_feature/lab_percentiles.parquet"].content
     assert percentiles.to_pylist() == [LAB | {"boundaries": [1.0]}]
-    assert kit.parts["06_models/finetuned_model"].persons == 40
+    assert kit.parts["06_models/finetuned_model"].persons == 10  # whom its risks are calibrated on
     home = kit.parts["calibration.json"].content
     assert home["recalibration"][0]["method"] == "platt"
     assert home["test_split_at_home"]["t"]["events"] == 20
@@ -157,8 +157,8 @@ def test_it_is_written_and_is_what_its_inventory_says(tmp_path):
             {"tokenizer": tokenizer(min_persons=1)},
             "1 of the 128 tokens of `tokenizer` are of fewer",
         ),
-        ({"labelled": samples(9)}, "trained on 9 persons with class 1 of t, fewer than 10"),
-        ({"labelled": samples(22)}, "trained on 9 persons with class 0 of t, fewer than 10"),
+        ({"labelled": samples(9)}, "on 9 persons with class 1 of t, fewer than 10"),
+        ({"labelled": samples(22)}, "on 9 persons with class 0 of t, fewer than 10"),
         ({"finetuned_model": Model(range(7))}, "is not the one that the model"),
         ({"tasks": Tasks([TASK, TASK | {"name": "u"}])}, "the model predicts t, not u"),
         (
@@ -182,6 +182,19 @@ def test_a_curve_of_risks_rests_on_its_bins():
     assert kit.parts["06_models/finetuned_model"].persons == 10
     with pytest.raises(ValueError, match=r"bins of 10 persons .* fewer than 11"):
         pack(tokenizer=words, finetuned_model=model, min_persons=11, labelled=samples(15))
+
+
+def test_risks_rest_on_whom_they_were_calibrated_on():
+    few = samples(15).filter((ibis._.split != "valid") | (ibis._.person_id > 5))
+    words = tokenizer()
+    with pytest.raises(ValueError, match=r"risks calibrated on 9 persons with class 1 of t.*none"):
+        pack(tokenizer=words, finetuned_model=Model(words), labelled=few)
+    plain = Model(words, recalibration=[{"method": "none"}])
+    kit = pack(tokenizer=words, finetuned_model=plain, labelled=few)
+    assert kit.parts["06_models/finetuned_model"].persons == 40
+    kit = pack(labelled=samples(15))
+    assert kit.parts["06_models/finetuned_model"].persons == 15
+    assert kit.parts["calibration.json"].persons == 15
 
 
 def test_percentiles_of_risks_stay_where_they_are_of_too_few():

@@ -76,20 +76,30 @@ def persons_of_words(
     return found
 
 
-def check_classes(label_persons: pa.Table, min_persons: int) -> int | None:
-    """Return the smallest number of persons that a class was trained on; ``None`` where none is known.
+def check_classes(label_persons: pa.Table, min_persons: int, calibrated: bool) -> int | None:
+    """Return the smallest number of persons of a class that risks are calibrated on, if they are.
+
+    Args:
+        label_persons: Persons by task, split and class.
+        min_persons: As many as it takes.
+        calibrated: Whether the model's risks are calibrated, which is on the valid split.
 
     Raises:
-        ValueError: If a class was trained on fewer than ``min_persons``.
+        ValueError: If a class was trained on, or risks calibrated on, fewer than ``min_persons``.
     """
-    train = label_persons.filter(pc.equal(label_persons["split"], "train"))
-    for row in train.to_pylist():
-        if row["persons"] < min_persons:
+    uses = {"train": ("was trained", "")}
+    if calibrated:
+        advice = " Set finetune.recalibration to none, or give the valid split more persons."
+        uses["valid"] = ("has its risks calibrated", advice)
+    for row in label_persons.to_pylist():
+        if row["split"] in uses and row["persons"] < min_persons:
+            use, advice = uses[row["split"]]
             raise ValueError(
-                f"package: `finetuned_model` was trained on {row['persons']} persons with class "
-                f"{row['label']} of {row['task']}, fewer than {min_persons} (package.min_persons)."
+                f"package: `finetuned_model` {use} on {row['persons']} persons with class "
+                f"{row['label']} of {row['task']}, fewer than {min_persons} (package.min_persons).{advice}"
             )
-    return pc.min(train["persons"]).as_py()
+    valid = label_persons.filter(pc.equal(label_persons["split"], "valid"))
+    return pc.min(valid["persons"]).as_py() if calibrated else None
 
 
 def of_enough(

@@ -74,13 +74,13 @@ def package_kit(
         Vocabulary.from_tokenizer(artifacts["tokenizer"], model.config)
     model = next(iter(models.values()))
     labelled = label_persons.to_pyarrow()
-    check_classes(labelled, options.min_persons)
+    calibrated_on = check_classes(labelled, options.min_persons, _is_calibrated(model))
     definitions = _definitions(tasks, artifacts["run_record"] or {}, model)
     home = _measured(artifacts["finetune_metrics"], model, labelled, options.min_persons)
-    parts = _weights(models, artifacts["encoded_sequences"], options.min_persons)
+    parts = _weights(models, artifacts["encoded_sequences"], calibrated_on, options.min_persons)
     tables, left_out = _tables(artifacts, lab_persons.to_pyarrow(), options.min_persons)
     left_out += _forget_risks(models, options.min_persons)
-    parts |= tables | _calibration(model, home)
+    parts |= tables | _calibration(model, home, calibrated_on)
     if definitions:
         parts |= _tasks(definitions, artifacts["concept_sets"] or {})
     card = write_card(model, __version__, options.min_persons, definitions, home)
@@ -123,15 +123,20 @@ def _check_there(
 
 
 def _weights(
-    models: Mapping[str, PreTrainedModel], encoded: pa.Table, min_persons: int
+    models: Mapping[str, PreTrainedModel],
+    encoded: pa.Table,
+    calibrated_on: int | None,
+    min_persons: int,
 ) -> dict[str, Part]:
-    """Return the models; weights rest on all who were trained on together, a curve of risks on its bins.
+    """Return the models; weights rest on all who were trained on together, risks on whom they are calibrated on.
 
     Raises:
         ValueError: If these bins are of too few persons.
     """
     persons = count_data(encoded)["persons"].get("train")
     fewest = dict.fromkeys(models, persons)
+    if calibrated_on is not None:
+        fewest["finetuned_model"] = min(calibrated_on, persons or calibrated_on)
     if "isotonic" in [found["method"] for found in _recalibrations(models.get("finetuned_model"))]:
         if min_persons > FEWEST_IN_A_BIN:
             raise ValueError(
@@ -189,14 +194,25 @@ def _counted_codes(source_codes: ir.Table | None) -> pa.Table:
     ).to_pyarrow()
 
 
-def _calibration(model: PreTrainedModel, home: Mapping[str, Any]) -> dict[str, Part]:
+def _calibration(
+    model: PreTrainedModel, home: Mapping[str, Any], calibrated_on: int | None
+) -> dict[str, Part]:
     """Return how logits become risks, and how good these were on the test split at home."""
-    fewest = min((found["fewest_persons"] for found in home.values()), default=None)
+    persons = [found["fewest_persons"] for found in home.values()]
+    persons += [] if calibrated_on is None else [calibrated_on]
+    fewest = min(persons, default=None)
     temperature = getattr(model.config, "calibration_temperature", None)
     found = {"recalibration": _recalibrations(model), "temperature": temperature}
     content = found | {"test_split_at_home": home}
     holds = "how risks are recalibrated, and measures of the test split at home"
     return {"calibration.json": Part(content, holds, fewest)}
+
+
+def _is_calibrated(model: PreTrainedModel) -> bool:
+    """Return whether something of the persons of the valid split is in how logits become risks."""
+    maps = [found["method"] for found in _recalibrations(model)]
+    temperature = getattr(model.config, "calibration_temperature", None)
+    return any(method != "none" for method in maps) or temperature not in (None, 1.0)
 
 
 def _recalibrations(model: PreTrainedModel | None) -> list[dict[str, Any]]:

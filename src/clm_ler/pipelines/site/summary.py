@@ -1,5 +1,6 @@
 """What a site may send back: sums over enough persons each."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from clm_ler.modeling.evaluation.groups import age_bands
 from clm_ler.pipelines.site.options import SiteOptions
 from clm_ler.tokens import DAYS_PER_YEAR, DEMOGRAPHIC_SYSTEMS, SEPARATOR, code_token, system_of
 
+logger = logging.getLogger(__name__)
+
 FORMAT = 1
 STATEMENT = (
     "Sums over persons only. Each number of a task, a bin or a subgroup is about min_persons or more with "
@@ -33,7 +36,21 @@ def recalibrate_site(
     new_demographics: ir.Table,
     options: SiteOptions,
 ) -> dict[str, Any]:
-    """Return the methods of recalibration of each outcome that enough persons have and have not."""
+    """Return the methods of recalibration of each outcome that enough persons have and have not.
+
+    Labels of tasks that the kit does not predict are of no use, and it says so.
+    """
+    predicted, labelled = (
+        {*table.select("task").distinct().to_pyarrow()["task"].to_pylist()}
+        for table in (predictions, site_labels)
+    )
+    if unused := sorted(labelled - predicted):
+        logger.warning(
+            "site_labels are of task %s, and the kit predicts %s: they are not used. If it is the same "
+            "outcome, name it so: --params=finetune.labels.task=\"'NAME'\"",
+            ", ".join(unused),
+            ", ".join(sorted(predicted)),
+        )
     return {
         found.name: recalibrate(found.labels, found.risks, found.persons)
         for found in outcomes(predictions, site_labels, new_demographics)
