@@ -66,6 +66,18 @@ def test_calibration_solves_its_score_equations(sample):
     assert intercept == pytest.approx(expected, **EXACT)
 
 
+@pytest.mark.parametrize(("mean", "shift"), [(-3, 3), (-5, 3), (3, -4), (-8, 7)])
+def test_calibration_in_the_large_is_known_however_wrong_the_risks_are(mean, shift):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(mean, 1, 2000)
+    labels = (rng.random(2000) < expit(scores + shift)).astype(int)
+    for weights in patient_weights(np.arange(2000), 5).dense().astype(float):
+        expected = brentq(lambda a, w=weights: w @ (labels - expit(scores + a)), -30, 30)
+        found = evaluation.calibration_intercept(labels, expit(scores), weights)
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(evaluation.calibration_intercept(0 * labels, expit(scores), weights))
+
+
 def test_calibration_without_a_maximum_is_undefined():
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9])
     report = binary_metrics(labels, probabilities, unit_weights(4))
