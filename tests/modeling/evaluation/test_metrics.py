@@ -157,6 +157,12 @@ def test_threshold_metrics_count_the_confusion_table(sample):
     assert {name: value_of(row, name) for name in expected} == pytest.approx(expected, **EXACT)
 
 
+def test_who_is_flagged_is_counted_in_persons():
+    persons, risks = np.array([0, 0, 1, 1, 2]), np.array([0.9, 0.8, 0.7, 0.1, 0.2])
+    (row,) = threshold_metrics(np.ones(5, int), risks, [0.5], patient_weights(persons, 5))
+    assert (row["persons"], row["persons_not_flagged"]) == (2, 2)
+
+
 def test_net_benefit_by_its_definition(sample):
     labels, probabilities, _ = sample
     curve = decision_curve(labels, probabilities, np.array([0.25]))
@@ -186,6 +192,8 @@ def test_small_groups_cannot_be_read_or_computed(sample):
     assert hidden == {"attribute": "site", "group": SMALL_GROUPS, "suppressed": True}
     mask = group == shown["group"]
     assert shown["n"] == mask.sum()
+    sick, n = int(labels[mask].sum()), int(mask.sum())
+    assert shown["persons_by_class"] == {"0": n - sick, "1": sick}
     assert value_of(shown, "auroc") == pytest.approx(
         sk.roc_auc_score(labels[mask], probabilities[mask]), **EXACT
     )

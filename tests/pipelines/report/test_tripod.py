@@ -23,7 +23,8 @@ TITLES = {
 }
 TASK = {"name": "t", "outcome": {"event": "flu", "days": [1, 365]}}
 SPLITS = {
-    name: {"persons": 40, "classes": {"0": 60, "1": 20}} for name in ("train", "valid", "test")
+    name: {"persons": 40, "classes": {"0": 60, "1": 20}, "persons_by_class": {"0": 35, "1": 15}}
+    for name in ("train", "valid", "test")
 }
 DATA = {
     "finetune_metrics": {

@@ -22,7 +22,7 @@ def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
         said = ["Nothing was trained yet.", "What follows tells of the records only."]
     if "finetune_metrics" in data and len(told) < len(data["finetune_metrics"]["tasks"]):
         said.append(
-            f"Tasks with fewer than {numbers.min_persons} test persons or samples of a class are left out."
+            f"Tasks with fewer than {numbers.min_persons} test persons of a class are left out."
         )
     return said
 
@@ -123,11 +123,14 @@ def shots(data: Artifacts, numbers: Numbers, row: int) -> Markup | str:
 
 
 def told_tasks(data: Artifacts, min_persons: int) -> list[str]:
-    """Return the fine-tuned tasks whose test split has enough samples of every class to be told of."""
+    """Return the fine-tuned tasks whose test split has enough persons of every class to be told of.
+
+    An older fine-tuning, which counted samples alone, has none.
+    """
     tasks = data.get("finetune_metrics", {}).get("tasks", {})
     return [
         name
         for name, task in tasks.items()
-        if min(task["samples"]["test"]["classes"].values()) >= min_persons
-        and task["samples"]["test"]["persons"] >= min_persons
+        if min(task["samples"]["test"].get("persons_by_class", {}).values(), default=0)
+        >= min_persons
     ]

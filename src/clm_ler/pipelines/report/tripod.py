@@ -86,7 +86,12 @@ def _counts(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
                 task,
                 split,
                 numbers.count(f"{path}/{split}/persons"),
-                Markup(" / ").join(numbers.count(f"{path}/{split}/classes/{n}") for n in classes),
+                Markup(" / ").join(
+                    numbers.count(f"{path}/{split}/classes/{n}")
+                    if found["persons_by_class"][n] >= numbers.min_persons
+                    else f"those of fewer than {numbers.min_persons} persons"
+                    for n in classes
+                ),
             )
 
 
