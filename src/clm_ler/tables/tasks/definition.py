@@ -165,7 +165,9 @@ class OutcomeOptions(Strict):
     )
     first_ever: bool = Field(default=False, description="Leave out persons who had it before")
     washout: int | None = Field(
-        default=None, ge=1, description="Leave out persons who had it in so many days before"
+        default=None,
+        ge=1,
+        description="Leave out persons who had it on the day of the prediction, or so many days before it",
     )
 
     @model_validator(mode="after")
