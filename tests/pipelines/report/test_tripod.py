@@ -33,7 +33,13 @@ DATA = {
     },
     "task_prevalence": [
         {"attribute": "year", "group": year, "suppressed": year == "2011"}
-        for year in ("2011", "2012", "2019")
+        for year in (
+            "2012",
+            "2019",
+            "2011",
+            "2015",
+            "unknown",
+        )  # of several tasks, one after the other
     ],
     "run_record": {"label": {"parameters": {"task": TASK}}},
 }
@@ -61,7 +67,7 @@ def test_answers_are_in_sections_that_a_page_can_have():
 
 def test_what_the_run_knows_is_said():
     told = {item: re.sub("<.*?>", "", answer) for item, answer in answers(TITLES, DATA).items()}
-    assert told["5b"].startswith("predictions of 2012 to 2019")
+    assert told["5b"].startswith("predictions of 2011 to 2019")
     assert told["8a"].startswith("t: flu, day 1 to 365 after the prediction")
     several = DATA | {"run_record": {"label": {"parameters": {"task": [TASK, TASK]}}}}
     assert answers(TITLES, several)["8a"].count("after the prediction") == 2
