@@ -239,6 +239,28 @@ def test_nothing_is_told_of_few_persons(whole):
     assert "no code" not in whole.text
 
 
+def test_what_several_classes_are_worth_is_told():
+    measures = {"auroc": estimate(0.8, 0.7, 0.9)}
+    metrics = {"class_0": measures, "macro": measures, "overall": {"accuracy": UNCLEAR}}
+    given = task(UNCLEAR) | {"metrics": metrics, "before_calibration": metrics}
+    for name in ("thresholds", "alerts", "subgroups", "calibration_smooth"):
+        del given[name]
+    made = Page(page(**finetuned(t=given)))
+    places = {place for place, *_ in made.numbers}
+    path = "finetune_metrics/tasks/t"
+    for kind in ("metrics", "before_calibration"):
+        assert f"{path}/{kind}/macro/auroc/value" in places
+        assert f"{path}/{kind}/overall/accuracy/value" in places
+    assert "mean of classes: AUROC" in made.text
+
+
+def test_equal_risks_are_not_judged():
+    given = task(UNCLEAR)
+    given["metrics"]["calibration_slope"] = estimate(None, None, None)
+    said = Page(page(**finetuned(t=given))).text
+    assert "Its risks are of a kind that cannot be judged (calibration slope -)" in said
+
+
 def test_the_verdict_does_not_flatter():
     said = Page(page(**finetuned(t=task(UNCLEAR)), **LEAKAGE)).text
     assert "It does not clearly beat counts" in said

@@ -55,18 +55,22 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
         yield Markup("As to doubts, {}").format(doubts)
         return
     yield Markup("Its risks are {} (calibration slope {}); {}").format(
-        _judged(slope["lower"] or 0, slope["upper"] or 0),
+        _judged(slope["lower"], slope["upper"]),
         numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
         doubts,
     )
 
 
-def _judged(lower: float, upper: float) -> str:
+def _judged(lower: float | None, upper: float | None) -> str:
     """Return what the interval of a calibration slope allows to say: 1 is right, 0 tells nobody apart.
 
     >>> _judged(0.8, 1.3), _judged(-5.7, 6.0), _judged(0.2, 0.9)
     ('compatible with right ones', 'too uncertain to be judged', 'too extreme')
+    >>> _judged(None, None)  # such as those of equal risks, which have no slope
+    'of a kind that cannot be judged'
     """
+    if lower is None or upper is None:
+        return "of a kind that cannot be judged"
     if lower > 1:
         return "not extreme enough"
     if upper < 1:

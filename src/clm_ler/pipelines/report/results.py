@@ -57,14 +57,18 @@ def _baselines(report: Artifacts, numbers: Numbers, path: str, task: str) -> Tab
 
 
 def _measures(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
+    metrics = report["metrics"]
+    several = {"mean of classes: ": "/macro", "all classes: ": "/overall"}
+    parts = several if "macro" in metrics else {"": ""}
     rows: list[Row] = [
         [
-            said,
-            numbers.estimate(f"{path}/metrics/{name}"),
-            numbers.estimate(f"{path}/before_calibration/{name}"),
+            f"{whose}{said}",
+            numbers.estimate(f"{path}/metrics{part}/{name}"),
+            numbers.estimate(f"{path}/before_calibration{part}/{name}"),
         ]
+        for whose, part in parts.items()
         for name, said in MEASURES.items()
-        if name in report["metrics"]
+        if name in (metrics[part[1:]] if part else metrics)
     ]
     if "calibration_smooth" in report:
         ici = numbers.estimate(f"{path}/calibration_smooth/ici")
