@@ -6,7 +6,8 @@ import pytest
 
 from clm_ler.storage.person_wise import refuse
 from clm_ler.tables.tasks import candidates as c
-from clm_ler.tables.tasks.definition import Rise, TaskOptions
+from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.event_definition import Rise
 from clm_ler.tables.tasks.events import TASK_CODES, _rises, task_events
 from clm_ler.tables.tasks.stays import DEATHS, VISITS, merged_stays
 from tests.engines import both_engines

@@ -6,7 +6,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.tables.tasks.definition import Rise, TaskOptions
+from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.event_definition import Rise
 from clm_ler.tables.tasks.stays import merged_stays
 
 # One row for each way in which codes make an event; a unit is '' where results have none.
