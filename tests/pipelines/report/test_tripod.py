@@ -72,6 +72,10 @@ def test_what_the_run_knows_is_said():
     several = DATA | {"run_record": {"label": {"parameters": {"task": [TASK, TASK]}}}}
     assert answers(TITLES, several)["8a"].count("after the prediction") == 2
     assert "t, test: 40 persons, 20 predictions with the outcome" in told["21"]
+    few = {"valid": SPLITS["valid"] | {"persons_by_class": {"0": 39, "1": 4}}}
+    of_few = DATA["finetune_metrics"] | {"tasks": {"t": {"samples": SPLITS | few}}}
+    said = re.sub("<.*?>", "", answers(TITLES, DATA | {"finetune_metrics": of_few})["21"])
+    assert "t, valid: 40 persons, fewer than 10 persons&#39; predictions with the outcome" in said
     assert told["24"].startswith("t: on validation, platt")
     assert {"1", "3a", "10", "14", "17", "18a", "19", "25", "27c"} <= {
         item for item, answer in answers(TITLES, DATA).items() if answer == OPEN

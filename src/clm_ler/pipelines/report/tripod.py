@@ -91,7 +91,7 @@ def _counts(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
                 Markup(" / ").join(
                     numbers.count(f"{path}/{split}/classes/{n}")
                     if found["persons_by_class"][n] >= numbers.min_persons
-                    else f"those of fewer than {numbers.min_persons} persons"
+                    else f"fewer than {numbers.min_persons} persons'"
                     for n in classes
                 ),
             )
