@@ -59,6 +59,12 @@ def loader(conf: Path) -> Loader:
     return loader
 
 
+def test_a_task_that_is_no_yaml_is_named_with_its_line(loader: Loader, conf: Path) -> None:
+    (conf / "tasks/torn.yml").write_text("name: torn\nindex: {visits: [IP}\n")
+    with pytest.raises(ValueError, match=r"^tasks/torn\.yml, line 2 is no YAML: [^\n]*$"):
+        loader("base", task="torn")["parameters"]
+
+
 @pytest.mark.parametrize("env", ["base", "mine", "spark"])
 def test_a_command_line_value_changes_that_value_only(loader: Loader, env: str) -> None:
     before = loader(env)["parameters"]

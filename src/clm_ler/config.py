@@ -105,7 +105,11 @@ class ConfigLoader(OmegaConfigLoader):
             raise ValueError(
                 f"There is no task {name!r}: no file tasks/{name}.yml in the configuration."
             )
-        task = OmegaConf.create(text)
+        try:
+            task = OmegaConf.create(text)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            raise ValueError(f"tasks/{name}.yml{line} is no YAML: {error.problem}.") from None
         return OmegaConf.to_container(task, resolve=True)
 
     def _with_own_blocks(self, found: dict[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def test_a_meds_label_without_a_time_is_counted(raw):
         ([(1, NOON, None, "t")], "1 rows have no label"),
         ([(None, NOON, 1, "t")], "1 rows have no person"),
         ([(1, NOON, 1, None)], "1 rows have no task"),
+        ([(1, NOON, 1, "split")], r"1 rows have a task of a name that is taken \(sample_id, "),
         ([], "no row meets inclusion_criteria"),
     ],
 )

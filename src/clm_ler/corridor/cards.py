@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 MEASURES = {
+    "accuracy": "accuracy",
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "brier": "Brier score",

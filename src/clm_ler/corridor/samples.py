@@ -21,32 +21,19 @@ from clm_ler.modeling.evaluation.counts import last_visible_days
 from clm_ler.modeling.inference import TOKENS_PER_BATCH, embed
 from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.model.configuration_clm_ler import pooled_size
+from clm_ler.tables.samples import PER_SAMPLE
 
 SAMPLES_PER_CHUNK = 20_000  # bounds the memory
 
 SEEN = ["person_id", "n_positions", "prediction_day"]
 EMBEDDED = ["sample_id", "person_id", "prediction_time", "split"]
-PER_SAMPLE = [
-    "sample_id",
-    "person_id",
-    "prediction_time",
-    "split",
-    "n_positions",
-    "prediction_day",
-]
 
 
 def wide_samples(samples: ir.Table) -> pd.DataFrame:
-    """Return one row per sample, by ``sample_id``: ``PER_SAMPLE``, then a label column per task.
-
-    Raises:
-        ValueError: If a task has the name of one of these columns.
-    """
+    """Return one row per sample, by ``sample_id``: ``PER_SAMPLE``, then a label column per task."""
     long = samples.order_by("sample_id", "task").to_pandas()
     once = long[PER_SAMPLE].drop_duplicates("sample_id").set_index("sample_id")
     labels = long.pivot(index="sample_id", columns="task", values="label")
-    if taken := sorted({*PER_SAMPLE} & {*labels.columns}):
-        raise ValueError(f"A task cannot be called {taken[0]!r}: give it another name.")
     return once.join(labels.fillna(UNKNOWN).astype("int64")).reset_index()
 
 

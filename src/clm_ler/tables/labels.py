@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from clm_ler.engines.expressions import parse_expression
 from clm_ler.engines.portable import counts_of
 from clm_ler.tables.persons import person_key
+from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource, select
 from clm_ler.tokens import SPLITS
 
@@ -161,6 +162,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         timeless=_.timeless.sum(),
         nobody=_.person_id.isnull().sum(),
         taskless=_.task.isnull().sum(),
+        taken=_.task.isin(PER_SAMPLE).sum(),
     )
     found = {**counts_of(counts), **counts_of(repeated.agg(repeated=_.rows.sum()))}
     return {
@@ -172,6 +174,7 @@ def _label_faults(labels: ir.Table, num_classes: int) -> dict[str, int]:
         "rows have no prediction_time, which a MEDS label must have": found["timeless"],
         "rows have no person": found["nobody"],
         "rows have no task": found["taskless"],
+        f"rows have a task of a name that is taken ({', '.join(PER_SAMPLE)})": found["taken"],
         "rows share person, prediction time and task with another": found["repeated"],
     }
 

@@ -13,6 +13,15 @@ from clm_ler.files.arrow import ragged_count_until, ragged_offsets
 from clm_ler.tables.sequences import baseline_length
 
 VERSION = "1"  # of what `count_until` gives
+# What is known of a sample beside its labels: no task has such a name, because each becomes a column.
+PER_SAMPLE = [
+    "sample_id",
+    "person_id",
+    "prediction_time",
+    "split",
+    "n_positions",
+    "prediction_day",
+]
 ENDS = {"ends": dt.Array(dt.int32)}
 
 

@@ -66,6 +66,18 @@ def test_calibration_solves_its_score_equations(sample):
     assert intercept == pytest.approx(expected, **EXACT)
 
 
+@pytest.mark.parametrize(("mean", "shift"), [(-3, 3), (-5, 3), (3, -4), (-8, 7)])
+def test_calibration_in_the_large_is_known_however_wrong_the_risks_are(mean, shift):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(mean, 1, 2000)
+    labels = (rng.random(2000) < expit(scores + shift)).astype(int)
+    for weights in patient_weights(np.arange(2000), 5).dense().astype(float):
+        expected = brentq(lambda a, w=weights: w @ (labels - expit(scores + a)), -30, 30)
+        found = evaluation.calibration_intercept(labels, expit(scores), weights)
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(evaluation.calibration_intercept(0 * labels, expit(scores), weights))
+
+
 def test_calibration_without_a_maximum_is_undefined():
     labels, probabilities = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9])
     report = binary_metrics(labels, probabilities, unit_weights(4))
@@ -145,6 +157,12 @@ def test_threshold_metrics_count_the_confusion_table(sample):
     assert {name: value_of(row, name) for name in expected} == pytest.approx(expected, **EXACT)
 
 
+def test_who_is_flagged_is_counted_in_persons():
+    persons, risks = np.array([0, 0, 1, 1, 2]), np.array([0.9, 0.8, 0.7, 0.1, 0.2])
+    (row,) = threshold_metrics(np.ones(5, int), risks, [0.5], patient_weights(persons, 5))
+    assert (row["persons"], row["persons_not_flagged"]) == (2, 2)
+
+
 def test_net_benefit_by_its_definition(sample):
     labels, probabilities, _ = sample
     curve = decision_curve(labels, probabilities, np.array([0.25]))
@@ -174,6 +192,8 @@ def test_small_groups_cannot_be_read_or_computed(sample):
     assert hidden == {"attribute": "site", "group": SMALL_GROUPS, "suppressed": True}
     mask = group == shown["group"]
     assert shown["n"] == mask.sum()
+    sick, n = int(labels[mask].sum()), int(mask.sum())
+    assert shown["persons_by_class"] == {"0": n - sick, "1": sick}
     assert value_of(shown, "auroc") == pytest.approx(
         sk.roc_auc_score(labels[mask], probabilities[mask]), **EXACT
     )

@@ -53,17 +53,24 @@ class Person:
 
     def stays(self, kinds, hours=0):
         """Start and end of the visits of some kinds, those that touch as one."""
-        found = []
+        parts, until = [], None
         for start, end, kind in sorted(self.visits, key=lambda v: (v[0], v[1] or v[0])):
             if kind not in kinds:
                 continue
-            if found and start <= found[-1][2] + timedelta(hours=hours):
-                known = [time for time in (found[-1][1], end) if time]
-                found[-1][1] = max(known) if known else None
-                found[-1][2] = max(found[-1][2], end or start)
+            if parts and start <= until + timedelta(hours=hours):
+                parts[-1].append((start, end))
+                until = max(until, end or start)
             else:
-                found.append([start, end, end or start])
-        return [(start, end) for start, end, _ in found]
+                parts.append([(start, end)])
+                until = end or start
+        return [(part[0][0], over(part)) for part in parts]
+
+
+def over(part):
+    """When the last of the visits ended: not known where one without an end began after all others."""
+    ends = [end for _, end in part if end]
+    going_on = [start for start, end in part if end is None]
+    return None if not ends or any(start >= max(ends) for start in going_on) else max(ends)
 
 
 def people(tables):
@@ -96,7 +103,7 @@ def readmission_30d(person, end):
         if not (old(person, 18, time) and alive(person, time) and discharge and seen(person, time)):
             continue
         last = midnight(time) + timedelta(days=31)
-        again = any(time < later < last for later, _ in stays)
+        again = any(time < later < last and lived_until(person, later) for later, _ in stays)
         dead = person.died is not None and person.died < last
         if again or dead or midnight(end) + timedelta(days=1) >= last:
             yield time, int(again)
@@ -105,7 +112,9 @@ def readmission_30d(person, end):
 def in_hospital_death(person, end):
     for start, discharge in person.stays({"IP", "ERIP"}, 24):
         time = start + timedelta(hours=24)
-        if not (old(person, 18, time) and alive(person, time) and seen(person, time)):
+        if not (old(person, 18, time) and seen(person, time)):
+            continue
+        if person.died is not None and person.died <= time:
             continue
         if discharge is None or discharge <= time:
             continue
@@ -121,7 +130,8 @@ def long_stay(person, end):
         if not (old(person, 18, time) and alive(person, time) and seen(person, time)):
             continue
         if discharge and discharge > time:
-            yield time, int(discharge - start >= timedelta(days=7))
+            long = discharge - start >= timedelta(days=7)
+            yield time, int(long and lived_until(person, start + timedelta(days=7)))
 
 
 def new_diabetes(person, end):
@@ -146,7 +156,7 @@ def first_disease(person, outcomes, age, excluding):
         if any(t <= time for t in excluding) or any(t <= time for t in outcomes):
             continue
         last = midnight(time) + timedelta(days=366)
-        sick = any(time < t < last for t in outcomes)
+        sick = any(time < t < last and lived_until(person, t) for t in outcomes)
         dead = person.died is not None and person.died < last
         if sick or (midnight(max(records)) + timedelta(days=1) >= last and not dead):
             years.add(time.year)
@@ -161,7 +171,7 @@ def acute_kidney_injury(person, end):
         in_2, in_7 = (
             min(v for t, v in values if time - timedelta(days=days) <= t <= time) for days in (2, 7)
         )
-        if value >= in_2 + 0.3 - 1e-9 or value >= 1.5 * in_7 - 1e-9:
+        if value >= in_2 + 0.3 - 1e-9 or (in_7 > 0 and value >= 1.5 * in_7 - 1e-9):
             rises.append(time)
     failure = {
         "ICD10CM": ["N18.5", "N18.6", "Z99.2", "Z94.0", "T86.1*"],
@@ -176,10 +186,10 @@ def acute_kidney_injury(person, end):
             continue
         if any(t <= time for t in person.times(failure)):
             continue
-        if any(time - timedelta(days=7) <= t <= time for t in rises):
+        if any(midnight(time) - timedelta(days=7) <= t <= time for t in rises):
             continue
         last = min(midnight(discharge), midnight(time) + timedelta(days=7)) + timedelta(days=1)
-        injured = any(time < t < last for t in rises)
+        injured = any(time < t < last and lived_until(person, t) for t in rises)
         dead = person.died is not None and person.died < last
         followed = midnight(max(person.records())) + timedelta(days=1) >= last
         if injured or (followed and not dead and any(time < t < last for t, *_ in every)):
@@ -192,6 +202,10 @@ def old(person, age, time):
 
 def alive(person, time):
     return person.died is None or midnight(person.died) > midnight(time)
+
+
+def lived_until(person, time):
+    return person.died is None or midnight(person.died) >= midnight(time)
 
 
 def seen(person, time):

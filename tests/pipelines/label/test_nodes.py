@@ -115,6 +115,17 @@ def test_what_cannot_come_to_anything_stops_at_once(records, parts, message):
         (event(codes={"X": ["1"]}, death=True), "an event is one of"),
         (event(any_of=["nobody"]), "any_of names 'nobody'"),
         ({"horizon": 30}, "Extra inputs are not permitted"),
+        ({"name": "n_positions"}, "cannot have the name of a column of samples"),
+        (
+            {"events": {"High_HbA1c": {"codes": {"X": ["1"]}}}},
+            "events high_hba1c, High_HbA1c differ in case alone",
+        ),
+        ({"index": {"hours_after": float("inf")}}, "Input should be a finite number"),
+        ({"index": {"hours_after": 1e12}}, "should be less than or equal to"),
+        ({"index": {"age": [float("nan"), None]}}, "Input should be a finite number"),
+        ({"merge_hours": float("inf")}, "Input should be a finite number"),
+        ({"outcome": {"washout": 10**12}}, "should be less than or equal to"),
+        ({"outcome": {"days": [1, 10**9]}}, "of a century at most"),
     ],
 )
 def test_a_definition_that_contradicts_itself_is_refused(parts, message):

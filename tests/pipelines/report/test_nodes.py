@@ -17,32 +17,43 @@ def estimate(value, lower, upper):
     return {"value": value, "lower": lower, "upper": upper}
 
 
-def task(difference, positives=40):
+def group(attribute, name, n, positives, sick):
+    counts = {"n": n, "positives": positives, "persons_by_class": {"0": 40, "1": sick}}
+    row = {"attribute": attribute, "group": name, "suppressed": False} | counts
+    return row | {"auroc": estimate(0.75, 0.65, 0.85)}
+
+
+def flagged(persons, others):
+    names = ("flagged", "sensitivity", "specificity", "ppv")
+    counts = {"persons": persons, "persons_not_flagged": others}
+    return counts | dict.fromkeys(names, estimate(0.5, 0.4, 0.6))
+
+
+def task(difference, positives=40, sick=30):
     metrics = {"auroc": estimate(0.81, 0.7, 0.9), "calibration_slope": estimate(0.4, 0.2, 0.6)}
     subgroups = [
         {"attribute": "gender", "group": "F", "suppressed": True},
-        {"attribute": "gender", "group": "M", "suppressed": False, "n": 60, "positives": 7}
-        | {"auroc": estimate(0.7, 0.6, 0.8)},
-        {"attribute": "age", "group": "50-59", "suppressed": False, "n": 90, "positives": 30}
-        | {"auroc": estimate(0.75, 0.65, 0.85)},
+        group("gender", "M", 60, 20, 15),  # alone beside a hidden one
+        group("age", "50-59", 90, 30, 15),
+        group("age", "60-69", 90, 30, 7),  # 30 samples of 7 persons
+        group("age", "70-79", 90, 30, 12),  # with it, those of the others would tell of these 7
     ]
     return {
-        "samples": {"test": {"persons": 111, "classes": {"0": 222, "1": positives}}},
+        "samples": {
+            "test": {"persons": 111, "classes": {"0": 222, "1": positives}}
+            | {"persons_by_class": {"0": 90, "1": sick}}
+        },
         "auroc": metrics["auroc"],
         "metrics": metrics,
         "before_calibration": metrics,
         "baselines": {"counts": {"auroc": estimate(0.8, 0.7, 0.9), "difference": difference}},
         "verdict": "The fine-tuned model does NOT clearly beat counts (AUROC on test).",
         "thresholds": [
-            {"threshold": 0.1}
-            | dict.fromkeys(
-                ("flagged", "sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6)
-            )
+            {"threshold": 0.1} | flagged(*persons) for persons in ((50, 61), (3, 108), (108, 3))
         ],
         "alerts": [
-            {"rate": rate, "persons": persons, "threshold": 0.2}
-            | dict.fromkeys(("sensitivity", "specificity", "ppv"), estimate(0.5, 0.4, 0.6))
-            for rate, persons in ((0.01, 3), (0.1, 30))
+            {"rate": rate, "threshold": 0.2} | flagged(persons, 111 - persons)
+            for rate, persons in ((0.01, 3), (0.1, 30), (0.9, 105))
         ],
         "calibration_smooth": {"ici": estimate(0.02, 0.01, 0.03)},
         "subgroups": subgroups,
@@ -132,7 +143,7 @@ def everything():
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1]))
     return {
         **{name: ibis.memtable(rows) for name, rows in tables().items()},
-        **finetuned(t=task(UNCLEAR), rare=task(UNCLEAR, positives=9)),
+        **finetuned(t=task(UNCLEAR), rare=task(UNCLEAR, sick=9)),
         **LEAKAGE,
         "pretrain_metrics": {"valid": {"persons": 70, "loss": 4.2}},
         "run_record": {
@@ -213,14 +224,41 @@ def test_no_other_number_stands_in_a_table():
 def test_nothing_is_told_of_few_persons(whole):
     places = [place for place, *_ in whole.numbers]
     assert not [place for place in places if place.startswith("finetune_metrics/tasks/rare")]
-    assert "finetune_metrics/tasks/t/subgroups/1/n" not in places  # 7 with the outcome
+    groups = {place.split("/")[4] for place in places if "/t/subgroups/" in place}
+    assert groups == {"2"}
+    thresholds = {place.split("/")[4] for place in places if place.endswith("/ppv/value")}
+    assert thresholds == {"0", "1"}  # of a threshold and an alert
+    assert "finetune_metrics/tasks/t/thresholds/1/ppv/value" not in places
     assert "cutflow/1/persons" not in places  # 5 fewer than before
     assert "cutflow/2/persons" in places
     assert "finetune_metrics/tasks/t/alerts/0/ppv/value" not in places  # of three persons
     assert "finetune_metrics/tasks/t/alerts/1/ppv/value" in places
+    assert "finetune_metrics/tasks/t/alerts/2/ppv/value" not in places  # all but few
     assert not [place for place in places if place.startswith("loss_ledger/1")]
-    assert "fewer than 10 test persons or samples of a class are left out" in whole.text
+    assert "fewer than 10 test persons of a class are left out" in whole.text
     assert "no code" not in whole.text
+
+
+def test_what_several_classes_are_worth_is_told():
+    measures = {"auroc": estimate(0.8, 0.7, 0.9)}
+    metrics = {"class_0": measures, "macro": measures, "overall": {"accuracy": UNCLEAR}}
+    given = task(UNCLEAR) | {"metrics": metrics, "before_calibration": metrics}
+    for name in ("thresholds", "alerts", "subgroups", "calibration_smooth"):
+        del given[name]
+    made = Page(page(**finetuned(t=given)))
+    places = {place for place, *_ in made.numbers}
+    path = "finetune_metrics/tasks/t"
+    for kind in ("metrics", "before_calibration"):
+        assert f"{path}/{kind}/macro/auroc/value" in places
+        assert f"{path}/{kind}/overall/accuracy/value" in places
+    assert "mean of classes: AUROC" in made.text
+
+
+def test_equal_risks_are_not_judged():
+    given = task(UNCLEAR)
+    given["metrics"]["calibration_slope"] = estimate(None, None, None)
+    said = Page(page(**finetuned(t=given))).text
+    assert "Its risks are of a kind that cannot be judged (calibration slope -)" in said
 
 
 def test_the_verdict_does_not_flatter():

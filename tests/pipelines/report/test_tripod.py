@@ -23,7 +23,8 @@ TITLES = {
 }
 TASK = {"name": "t", "outcome": {"event": "flu", "days": [1, 365]}}
 SPLITS = {
-    name: {"persons": 40, "classes": {"0": 60, "1": 20}} for name in ("train", "valid", "test")
+    name: {"persons": 40, "classes": {"0": 60, "1": 20}, "persons_by_class": {"0": 35, "1": 15}}
+    for name in ("train", "valid", "test")
 }
 DATA = {
     "finetune_metrics": {
@@ -32,7 +33,13 @@ DATA = {
     },
     "task_prevalence": [
         {"attribute": "year", "group": year, "suppressed": year == "2011"}
-        for year in ("2011", "2012", "2019")
+        for year in (
+            "2012",
+            "2019",
+            "2011",
+            "2015",
+            "unknown",
+        )  # of several tasks, one after the other
     ],
     "run_record": {"label": {"parameters": {"task": TASK}}},
 }
@@ -60,11 +67,15 @@ def test_answers_are_in_sections_that_a_page_can_have():
 
 def test_what_the_run_knows_is_said():
     told = {item: re.sub("<.*?>", "", answer) for item, answer in answers(TITLES, DATA).items()}
-    assert told["5b"].startswith("predictions of 2012 to 2019")
+    assert told["5b"].startswith("predictions of 2011 to 2019")
     assert told["8a"].startswith("t: flu, day 1 to 365 after the prediction")
     several = DATA | {"run_record": {"label": {"parameters": {"task": [TASK, TASK]}}}}
     assert answers(TITLES, several)["8a"].count("after the prediction") == 2
     assert "t, test: 40 persons, 20 predictions with the outcome" in told["21"]
+    few = {"valid": SPLITS["valid"] | {"persons_by_class": {"0": 39, "1": 4}}}
+    of_few = DATA["finetune_metrics"] | {"tasks": {"t": {"samples": SPLITS | few}}}
+    said = re.sub("<.*?>", "", answers(TITLES, DATA | {"finetune_metrics": of_few})["21"])
+    assert "t, valid: 40 persons, fewer than 10 persons&#39; predictions with the outcome" in said
     assert told["24"].startswith("t: on validation, platt")
     assert {"1", "3a", "10", "14", "17", "18a", "19", "25", "27c"} <= {
         item for item, answer in answers(TITLES, DATA).items() if answer == OPEN

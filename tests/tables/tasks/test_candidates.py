@@ -7,7 +7,8 @@ import pytest
 from clm_ler.storage.person_wise import refuse
 from clm_ler.tables.tasks import candidates as c
 from clm_ler.tables.tasks.definition import TaskOptions
-from clm_ler.tables.tasks.events import TASK_CODES, task_events
+from clm_ler.tables.tasks.event_definition import Rise
+from clm_ler.tables.tasks.events import TASK_CODES, _rises, task_events
 from clm_ler.tables.tasks.stays import DEATHS, VISITS, merged_stays
 from tests.engines import both_engines
 
@@ -107,10 +108,71 @@ def test_who_dies_before_the_end(label, rule, expected):
     asked = task(follow_up={"death": rule})
     died = [(1, at("2020-01-20"))]
     assert label(asked, [SEEN], deaths=died) == [(PREDICTED, *expected)]
+    billed = [SEEN, (1, at("2020-01-25"), "sick")]
+    assert label(asked, billed, deaths=died) == [(PREDICTED, *expected)]
     sick = [SEEN, (1, at("2020-01-19 08:00"), "sick")]
     assert label(asked, sick, deaths=died) == [(PREDICTED, 1, None)]
     dead = label(asked, [SEEN], deaths=[(1, at("2020-01-10"))])
     assert [reason for *_, reason in dead] == [c.DEAD]
+
+
+@pytest.mark.parametrize(
+    ("rule", "with_outcome", "without"),
+    [
+        ("negative", (1, None), (0, None)),
+        ("outcome", (1, None), (1, None)),
+        ("censored", (None, c.LOST), (None, c.DIED)),
+        ("exclude", (None, c.LOST), (None, c.DIED)),
+    ],
+)
+@pytest.mark.parametrize("ends", ["last_record", "end_of_data"])
+def test_to_exclude_who_leaves_does_not_choose_by_the_outcome(
+    label, rule, with_outcome, without, ends
+):
+    asked = task(follow_up={"incomplete": "exclude", "death": rule, "ends": ends})
+    died, sick = [(1, at("2020-01-20"))], (1, at("2020-01-15"), "sick")
+    until = at("2020-01-19")
+    assert label(asked, [SEEN, sick], deaths=died, until=until) == [(PREDICTED, *with_outcome)]
+    assert label(asked, [SEEN], deaths=died, until=until) == [(PREDICTED, *without)]
+
+
+def test_a_death_that_is_the_outcome_is_known_to_the_end(label):
+    asked = task(
+        events={"seen": {"codes": {"X": ["2"]}}, "death": {"death": True}},
+        outcome={"event": "death", "days": [1, 30]},
+        follow_up={"incomplete": "exclude"},
+    )
+    died = at("2020-01-20")
+    events = [SEEN, (1, died, "death")]
+    assert label(asked, events, deaths=[(1, died)], until=died) == [(PREDICTED, 1, None)]
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("died", "reason"),
+    [
+        ("2020-01-10 10:00", None),
+        ("2020-01-10 09:00", c.DEAD),
+        ("2020-01-10", c.DEAD),  # only the day is known
+        ("2020-01-11", None),
+    ],
+)
+def test_who_dies_after_the_prediction_is_alive_at_it(label, died, reason):
+    asked = task(index={"event": "seen", "end_of_day": False}, follow_up={"death": "negative"})
+    (row,) = label(asked, [SEEN], deaths=[(1, at(died))])
+    assert row[2] == reason
+
+
+def test_a_day_is_over_at_its_last_minute(label):
+    (row,) = label(task(), [SEEN], deaths=[(1, at("2020-01-10 23:59:30"))])
+    assert row[2] == c.DEAD
+
+
+@pytest.mark.parametrize(("days", "reason"), [(9, c.BEFORE), (8, None)])
+def test_a_washout_is_of_calendar_days(label, days, reason):
+    events = [(1, at("2020-01-01"), "sick"), SEEN]
+    asked = task(outcome={"event": "sick", "days": [1, 30], "washout": days})
+    assert [row[2] for row in label(asked, events, until=END)] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +247,14 @@ def test_a_stay_may_be_long(label, days, expected):
 
 
 @pytest.mark.parametrize(
+    ("days", "label_and_reason"), [(2, (1, c.REACHED)), (3, (1, None)), (11, (0, None))]
+)
+def test_how_long_a_stay_already_is_is_not_predicted(label, days, label_and_reason):
+    asked = stay_task({"stay_days": days}, hours_after=48, end_of_day=False)
+    assert label(asked, visits=[STAY]) == [(at("2020-01-12 10:00"), *label_and_reason)]
+
+
+@pytest.mark.parametrize(
     ("died", "expected"),
     [("2020-01-20", 1), ("2020-01-20 10:00", 1), ("2020-01-21", 0), ("2020-01-11", 1)],
 )
@@ -213,10 +283,13 @@ def test_visits_that_touch_are_one(as_table):
     stays = merged_stays(as_table(rows, VISITS), ("*IP",), 24)
     found = sorted(tuple(row.values()) for row in stays.to_pyarrow().to_pylist())
     assert found[:2] == [
-        (1, at("2020-01-01 08:00"), at("2020-01-03 08:00")),
+        (1, at("2020-01-01 08:00"), None),  # its last part goes on
         (1, at("2020-01-05 09:00"), at("2020-01-06 08:00")),
     ]
     assert found[2] == (2, at("2020-01-04 08:00"), None)
+    within = [(*rows[0][:2], at("2020-01-05 08:00"), "IP", None), rows[2]]
+    (stay,) = merged_stays(as_table(within, VISITS), ("*IP",), 0).to_pyarrow().to_pylist()
+    assert stay["stay_end"] == at("2020-01-05 08:00")
 
 
 CREATININE = ("LOINC", "2160-0")
@@ -280,3 +353,13 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
     assert sorted(found["aki"]) == times[1:]  # by 0.3 in 48 hours, by 1.5 times in 7 days
     assert sorted(found["high"]) == times[1:]
     assert len(found["any"]) == 4
+
+
+@both_engines
+def test_a_multiple_of_nothing_is_no_rise(as_table):
+    days = [at(f"2020-01-0{n}") for n in range(1, 6)]
+    values = zip([1, 1, 2, 3, 3], [0.0, 0.0, -2.0, 1.0, 1.5], strict=True)
+    rows = [(person, day, value) for day, (person, value) in zip(days, values, strict=True)]
+    schema = {"person_id": "int64", "time": "timestamp", "value": "float64"}
+    risen = _rises(as_table(rows, schema), (Rise(days=7, times=1.5),))
+    assert [row["time"] for row in risen.to_pyarrow().to_pylist()] == days[4:]

@@ -12,9 +12,14 @@ Array = NDArray[Any]
 SMALL_GROUPS = "(groups of few persons)"
 
 
+def persons_by_class(labels: Array, person_ids: Array) -> dict[str, int]:
+    """Return how many persons have each of the labels 0 and 1; one may have both."""
+    return {str(label): len(np.unique(person_ids[labels == label])) for label in (0, 1)}
+
+
 def smallest_cell(labels: Array, person_ids: Array) -> int:
     """Return the smaller one of the numbers of persons with and without the outcome."""
-    return min(len(np.unique(person_ids[labels == label])) for label in (0, 1))
+    return min(persons_by_class(labels, person_ids).values())
 
 
 def hidden_groups(
@@ -29,6 +34,28 @@ def hidden_groups(
     shown = sorted(set(cells) - hidden, key=lambda group: (cells[group], group))
     together = np.any([masks[group] for group in hidden], axis=0)
     if hidden and shown and smallest_cell(labels[together], person_ids[together]) < fewest:
+        hidden.add(shown[0])
+    return hidden
+
+
+def hidden_counts(
+    counts: Mapping[str, Mapping[str, int]], fewest: int, hidden_already: bool
+) -> set[str]:
+    """Return what :func:`hidden_groups` does where only ``persons_by_class`` of each group is known.
+
+    Persons of two groups may be the same, such as those of age bands: together they are at least as many
+    as those of the largest one.
+
+    Args:
+        counts: Persons by class of each group.
+        fewest: Persons that there have to be.
+        hidden_already: Whether there are other groups, which are hidden, of nobody knows how many.
+    """
+    cells = {group: min(persons.values()) for group, persons in counts.items()}
+    hidden = {group for group, count in cells.items() if count < fewest}
+    shown = sorted(set(cells) - hidden, key=lambda group: (cells[group], group))
+    together = [max((counts[g][label] for g in hidden), default=0) for label in ("0", "1")]
+    if (hidden or hidden_already) and shown and min(together) < fewest:
         hidden.add(shown[0])
     return hidden
 

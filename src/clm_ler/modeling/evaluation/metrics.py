@@ -18,7 +18,7 @@ from clm_ler.modeling.evaluation.bootstrap import (
     weighted_auroc,
     weighted_metrics,
 )
-from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups
+from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups, persons_by_class
 from clm_ler.modeling.evaluation.logistic import clipped, log_losses
 from clm_ler.modeling.evaluation.recalibration import intercept_and_slope, intercept_only
 
@@ -183,7 +183,10 @@ def auroc_difference(
 def threshold_metrics(
     labels: Array, probabilities: Array, thresholds: Sequence[float], weights: PatientWeights
 ) -> list[dict[str, Any]]:
-    """Return sensitivity, specificity, PPV, NPV and the flagged share where risk >= threshold."""
+    """Return sensitivity, specificity, PPV, NPV and the flagged share where risk >= threshold.
+
+    Each row also has ``persons`` and ``persons_not_flagged``, of how many that is: one may be both.
+    """
     once = unit_weights(len(labels))
 
     def rates(flagged: Array) -> dict[str, Estimate]:
@@ -200,7 +203,15 @@ def threshold_metrics(
             for name, (hit, among) in cells.items()
         }
 
-    return [{"threshold": float(t), **rates(probabilities >= t)} for t in thresholds]
+    def persons(flagged: Array) -> dict[str, int]:
+        both = {"persons": flagged, "persons_not_flagged": ~flagged}
+        return {name: len(np.unique(weights.patient[those])) for name, those in both.items()}
+
+    flags = [probabilities >= threshold for threshold in thresholds]
+    return [
+        {"threshold": float(threshold), **persons(flagged), **rates(flagged)}
+        for threshold, flagged in zip(thresholds, flags, strict=True)
+    ]
 
 
 def alert_metrics(
@@ -208,16 +219,11 @@ def alert_metrics(
 ) -> list[dict[str, Any]]:
     """Return what :func:`threshold_metrics` does where the share ``rate`` with the highest risks is alerted.
 
-    Each row also has the ``rate`` that was asked for, and ``persons``, of how many that is: of equal risks
-    all are alerted.
+    Each row also has the ``rate`` that was asked for; of equal risks all are alerted.
     """
     thresholds = [float(np.quantile(probabilities, 1 - rate, method="higher")) for rate in rates]
     rows = threshold_metrics(labels, probabilities, thresholds, weights)
-    alerted = [weights.patient[probabilities >= threshold] for threshold in thresholds]
-    return [
-        {"rate": float(rate), "persons": len(np.unique(whose))} | row
-        for rate, whose, row in zip(rates, alerted, rows, strict=True)
-    ]
+    return [{"rate": float(rate)} | row for rate, row in zip(rates, rows, strict=True)]
 
 
 def decision_curve(
@@ -263,6 +269,8 @@ def subgroup_metrics(
 ) -> list[dict[str, Any]]:
     """Return one row per group of each attribute: counts, AUROC, AUPRC and Brier with intervals.
 
+    ``n`` and ``positives`` are samples, of as many persons as ``persons_by_class`` says.
+
     Groups with fewer than ``smallest_cell`` persons in a class are suppressed: one row for all of an
     attribute's, without counts, metrics and names, which may be one person's. Where they could be had
     by subtraction together, the smallest shown group is suppressed too.
@@ -275,7 +283,11 @@ def subgroup_metrics(
             if group in hidden:
                 continue
             row: dict[str, Any] = {"attribute": attribute, "group": group}
-            counts = {"n": int(mask.sum()), "positives": int(labels[mask].sum())}
+            counts = {
+                "n": int(mask.sum()),
+                "positives": int(labels[mask].sum()),
+                "persons_by_class": persons_by_class(labels[mask], person_ids[mask]),
+            }
             drawn = PatientWeights(weights.counts, weights.patient[mask])
             metrics = binary_metrics(labels[mask], probabilities[mask], drawn, weighted_metrics)
             rows.append(row | {"suppressed": False} | counts | metrics)

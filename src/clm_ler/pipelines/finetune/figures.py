@@ -42,18 +42,27 @@ def plot_precision_recall(
     """Return the precision-recall curves of the model and the baselines."""
     figure = _curves(predictions, baseline_predictions, _precision_recall, top=True)
     reports = _reports(metrics)
-    shares = []
     for column, report in enumerate(reports.values(), start=1):
-        classes = report["samples"]["test"]["classes"]
-        shares.append(1 - classes.get("0", 0) / max(sum(classes.values()), 1))
-        chance = f"chance: prevalence {shares[-1]:.0%}"
-        look.write(figure, [look.mark_level(figure, shares[-1], chance, row=1, col=column)])
+        levels = [
+            look.mark_level(figure, share, f"{name}: prevalence {share:.0%}", row=1, col=column)
+            for name, share in _chances(report).items()
+        ]
+        look.write(figure, levels)
     figure.update_yaxes(range=[0, 1.02])
     finding = "Precision and recall"
     if len(reports) == 1 and (found := next(iter(reports.values()))["metrics"].get("auprc")):
-        finding = f"Average precision {shown(found, '.2f')}, at a prevalence of {shares[0]:.0%}"
+        share = _chances(next(iter(reports.values())))["chance"]
+        finding = f"Average precision {shown(found, '.2f')}, at a prevalence of {share:.0%}"
     detail = "Precision and recall of the test split, with the average precision of each"
     return _finished(figure, finding, detail, "recall", "precision")
+
+
+def _chances(report: dict[str, Any]) -> dict[str, float]:
+    """Return the precision that chance has of each class above 0: how frequent it is."""
+    classes = report["samples"]["test"]["classes"]
+    shares = {name: n / sum(classes.values()) for name, n in classes.items() if name != "0"}
+    several = len(classes) > 2
+    return {f"chance, class {name}" if several else "chance": n for name, n in shares.items()}
 
 
 def plot_calibration(metrics: dict[str, Any]) -> go.Figure:

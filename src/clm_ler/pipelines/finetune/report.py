@@ -89,14 +89,19 @@ def _subgroups(test: ir.Table, demographics: ir.Table, columns: tuple[str, ...])
 
 
 def _count_samples(predictions: ir.Table) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return samples, persons and samples per class, by task and split."""
-    table = predictions.group_by("task", "split", "label").agg(samples=_.count())
+    """Return persons, and samples and persons per class, by task and split."""
+    table = predictions.group_by("task", "split", "label").agg(
+        samples=_.count(), persons=_.person_id.nunique()
+    )
     persons = predictions.group_by("task", "split").agg(persons=_.person_id.nunique()).to_pandas()
     counts: dict[str, dict[str, dict[str, Any]]] = {}
     for row in persons.itertuples():
-        counts.setdefault(row.task, {})[row.split] = {"persons": int(row.persons), "classes": {}}
+        of_split = {"persons": int(row.persons), "classes": {}, "persons_by_class": {}}
+        counts.setdefault(row.task, {})[row.split] = of_split
     for row in table.order_by("task", "split", "label").to_pandas().itertuples():
-        counts[row.task][row.split]["classes"][str(row.label)] = int(row.samples)
+        found = counts[row.task][row.split]
+        found["classes"][str(row.label)] = int(row.samples)
+        found["persons_by_class"][str(row.label)] = int(row.persons)
     return counts
 
 

@@ -22,7 +22,7 @@ def find_out(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
         said = ["Nothing was trained yet.", "What follows tells of the records only."]
     if "finetune_metrics" in data and len(told) < len(data["finetune_metrics"]["tasks"]):
         said.append(
-            f"Tasks with fewer than {numbers.min_persons} test persons or samples of a class are left out."
+            f"Tasks with fewer than {numbers.min_persons} test persons of a class are left out."
         )
     return said
 
@@ -55,18 +55,22 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
         yield Markup("As to doubts, {}").format(doubts)
         return
     yield Markup("Its risks are {} (calibration slope {}); {}").format(
-        _judged(slope["lower"] or 0, slope["upper"] or 0),
+        _judged(slope["lower"], slope["upper"]),
         numbers.estimate(f"{path}/metrics/calibration_slope", ".2f"),
         doubts,
     )
 
 
-def _judged(lower: float, upper: float) -> str:
+def _judged(lower: float | None, upper: float | None) -> str:
     """Return what the interval of a calibration slope allows to say: 1 is right, 0 tells nobody apart.
 
     >>> _judged(0.8, 1.3), _judged(-5.7, 6.0), _judged(0.2, 0.9)
     ('compatible with right ones', 'too uncertain to be judged', 'too extreme')
+    >>> _judged(None, None)  # such as those of equal risks, which have no slope
+    'of a kind that cannot be judged'
     """
+    if lower is None or upper is None:
+        return "of a kind that cannot be judged"
     if lower > 1:
         return "not extreme enough"
     if upper < 1:
@@ -123,11 +127,14 @@ def shots(data: Artifacts, numbers: Numbers, row: int) -> Markup | str:
 
 
 def told_tasks(data: Artifacts, min_persons: int) -> list[str]:
-    """Return the fine-tuned tasks whose test split has enough samples of every class to be told of."""
+    """Return the fine-tuned tasks whose test split has enough persons of every class to be told of.
+
+    An older fine-tuning, which counted samples alone, has none.
+    """
     tasks = data.get("finetune_metrics", {}).get("tasks", {})
     return [
         name
         for name, task in tasks.items()
-        if min(task["samples"]["test"]["classes"].values()) >= min_persons
-        and task["samples"]["test"]["persons"] >= min_persons
+        if min(task["samples"]["test"].get("persons_by_class", {}).values(), default=0)
+        >= min_persons
     ]

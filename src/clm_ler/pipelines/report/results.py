@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from clm_ler.corridor.cards import MEASURES
-from clm_ler.corridor.page.numbers import Artifacts, Numbers
+from clm_ler.corridor.page.numbers import DASH, Artifacts, Numbers
 from clm_ler.corridor.page.parts import Row, Section, Table
+from clm_ler.modeling.evaluation.groups import hidden_counts
 from clm_ler.pipelines.report.finding import told_tasks
 
 
@@ -20,7 +21,8 @@ def results(data: Artifacts, numbers: Numbers) -> Section:
             f"finetune_{name}"
             for name in ("roc", "precision_recall", "calibration", "decision_curve")
         ]
-        if all(_large(row, numbers) for task in told for row in _subgroups(data, task)):
+        reports = [data["finetune_metrics"]["tasks"][task] for task in told]
+        if all(_told_groups(report, numbers) == _shown_groups(report) for report in reports):
             found.figures.append("finetune_subgroups")
     return found
 
@@ -55,14 +57,18 @@ def _baselines(report: Artifacts, numbers: Numbers, path: str, task: str) -> Tab
 
 
 def _measures(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
+    metrics = report["metrics"]
+    several = {"mean of classes: ": "/macro", "all classes: ": "/overall"}
+    parts = several if "macro" in metrics else {"": ""}
     rows: list[Row] = [
         [
-            said,
-            numbers.estimate(f"{path}/metrics/{name}"),
-            numbers.estimate(f"{path}/before_calibration/{name}"),
+            f"{whose}{said}",
+            numbers.estimate(f"{path}/metrics{part}/{name}"),
+            numbers.estimate(f"{path}/before_calibration{part}/{name}"),
         ]
+        for whose, part in parts.items()
         for name, said in MEASURES.items()
-        if name in report["metrics"]
+        if name in (metrics[part[1:]] if part else metrics)
     ]
     if "calibration_smooth" in report:
         ici = numbers.estimate(f"{path}/calibration_smooth/ici")
@@ -72,15 +78,18 @@ def _measures(report: Artifacts, numbers: Numbers, path: str, task: str) -> Tabl
 
 
 def _flagged(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
+    names = ("flagged", "sensitivity", "specificity", "ppv")
     rows: list[Row] = [
         [
             numbers.value(f"{path}/thresholds/{n}/threshold", ".0%"),
             *(
                 numbers.estimate(f"{path}/thresholds/{n}/{name}", ".2f")
-                for name in ("flagged", "sensitivity", "specificity", "ppv")
+                if _enough_flagged(row, numbers)
+                else DASH
+                for name in names
             ),
         ]
-        for n in range(len(report["thresholds"]))
+        for n, row in enumerate(report["thresholds"])
     ]
     head = ["risk from", "flagged", "sensitivity", "specificity", "PPV"]
     return Table(f"{task}: who is flagged", head, rows)
@@ -97,13 +106,14 @@ def _alerted(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table
             ),
         ]
         for n, row in enumerate(report["alerts"])
-        if row["persons"] >= numbers.min_persons
+        if _enough_flagged(row, numbers)
     ]
     head = ["highest risks", "risk from", "sensitivity", "specificity", "PPV"]
     return Table(f"{task}: if so many are alerted", head, rows)
 
 
 def _groups(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
+    told = _told_groups(report, numbers)
     rows: list[Row] = [
         [
             row["attribute"],
@@ -112,7 +122,7 @@ def _groups(report: Artifacts, numbers: Numbers, path: str, task: str) -> Table:
             numbers.estimate(f"{path}/subgroups/{n}/auroc"),
         ]
         for n, row in enumerate(report["subgroups"])
-        if not row["suppressed"] and _large(row, numbers)
+        if n in told
     ]
     return Table(f"{task}: subgroups", ["by", "group", "samples", "AUROC"], rows)
 
@@ -131,10 +141,30 @@ def _recalibration(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Tab
     yield Table(title, ["", "log loss of persons it was not fitted on", ""], rows)
 
 
-def _subgroups(data: Artifacts, task: str) -> list[dict[str, Any]]:
-    rows = data["finetune_metrics"]["tasks"][task].get("subgroups", [])
-    return [row for row in rows if not row["suppressed"]]
+def _enough_flagged(row: dict[str, Any], numbers: Numbers) -> bool:
+    """Return whether a threshold flags enough persons, and leaves out enough."""
+    sides = (row.get(name, 0) for name in ("persons", "persons_not_flagged"))
+    return min(sides) >= numbers.min_persons
 
 
-def _large(row: dict[str, Any], numbers: Numbers) -> bool:
-    return min(row["positives"], row["n"] - row["positives"]) >= numbers.min_persons
+def _shown_groups(report: Artifacts) -> set[int]:
+    """Return the places of the subgroups that the fine-tuning shows."""
+    return {n for n, row in enumerate(report.get("subgroups", [])) if not row["suppressed"]}
+
+
+def _told_groups(report: Artifacts, numbers: Numbers) -> set[int]:
+    """Return those of them that neither are too small for the page nor tell of one that is."""
+    shown, rows = _shown_groups(report), report.get("subgroups", [])
+    told = set[int]()
+    for attribute in {row["attribute"] for row in rows}:
+        places = {row["group"]: n for n, row in enumerate(rows) if row["attribute"] == attribute}
+        counts = {group: _persons(rows[n]) for group, n in places.items() if n in shown}
+        some_hidden = len(counts) < len(places)
+        hidden = hidden_counts(counts, numbers.min_persons, some_hidden)
+        told |= {places[group] for group in counts.keys() - hidden}
+    return told
+
+
+def _persons(row: dict[str, Any]) -> dict[str, int]:
+    """Return the persons by class: none where an older fine-tuning has counted samples alone."""
+    return row.get("persons_by_class", {"0": 0, "1": 0})

@@ -50,8 +50,10 @@ def items() -> list[dict[str, str]]:
 
 
 def _years(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
-    rows = enumerate(data.get("task_prevalence", []))
-    known = [n for n, row in rows if row["attribute"] == "year" and not row["suppressed"]]
+    """Yield the first and the last year of all, those too whose numbers are suppressed."""
+    rows = data.get("task_prevalence", [])
+    years = [n for n, row in enumerate(rows) if row["attribute"] == "year"]
+    known = sorted((n for n in years if rows[n]["group"].isdigit()), key=lambda n: rows[n]["group"])
     if known:
         first, last = (
             numbers.value(f"task_prevalence/{n}/group", "") for n in (known[0], known[-1])
@@ -86,7 +88,12 @@ def _counts(data: Artifacts, numbers: Numbers) -> Iterator[Markup]:
                 task,
                 split,
                 numbers.count(f"{path}/{split}/persons"),
-                Markup(" / ").join(numbers.count(f"{path}/{split}/classes/{n}") for n in classes),
+                Markup(" / ").join(
+                    numbers.count(f"{path}/{split}/classes/{n}")
+                    if found["persons_by_class"][n] >= numbers.min_persons
+                    else f"fewer than {numbers.min_persons} persons'"
+                    for n in classes
+                ),
             )
 
 

@@ -144,7 +144,7 @@ def check_labels(candidates: ir.Table, task: TaskOptions, min_persons: int) -> N
     if contradicting := row_count(times.filter(_.labels > 1)):
         raise ValueError(
             f"task {task.name}: {contradicting} prediction times of one person have two labels that "
-            "contradict each other: visits overlap. Raise task.merge_hours, or set index.keep to first."
+            "contradict each other: of several visits on one day. Raise task.merge_hours."
         )
     kept = candidates.filter(_.reason.isnull())
     counts = counts_of(kept.agg(rows=_.count(), outcomes=_.label.sum()))

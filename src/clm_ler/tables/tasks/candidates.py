@@ -23,6 +23,7 @@ NO_RECORD, SHORT_HISTORY, LONG_HISTORY = (
 DEAD = "dead at the prediction"
 NOT_IN = "visit is over at the prediction"
 NO_END = "end of the visit is unknown"
+REACHED = "the visit is so long already at the prediction"
 HAVING, WITHOUT = "lacks a required event", "has an excluding event"
 BEFORE = "had the outcome before"
 DIED = "died before the end of the horizon"
@@ -41,6 +42,7 @@ REASONS = (
     DEAD,
     NOT_IN,
     NO_END,
+    REACHED,
     HAVING,
     WITHOUT,
     BEFORE,
@@ -200,11 +202,16 @@ def _with_outcome(rows: ir.Table, task: TaskOptions) -> ir.Table:
         seen = _first_within(rows, f"times_{outcome.event}")
         followed = (rows.followed >= rows.end).fill_null(False)
     rows = rows.mutate(seen=seen, dead=(rows.died < rows.end).fill_null(False))
-    happened, dies = rows.seen.notnull(), rows.dead & rows.seen.isnull()
+    # What is recorded after the day of the death, such as the codes of a bill, does not undo it.
+    too_late = (_midnight(rows.died) < _midnight(rows.seen)).fill_null(False)
+    dies = rows.dead & (rows.seen.isnull() | too_late)
+    happened = rows.seen.notnull() & ~dies
+    # To leave out the dead without the outcome, and not those with it, would choose by the outcome.
+    to_the_end = followed | rows.dead if _death_answers(task) else followed & ~rows.dead
     known = {
         "negative": ibis.literal(True),
         "censored": followed | rows.dead | happened,
-        "exclude": followed | rows.dead,
+        "exclude": to_the_end,
     }[rule.incomplete]
     if_dies = rule.death in ("negative", "outcome") or (
         rule.death == "censored" and rule.incomplete == "negative"
@@ -212,10 +219,17 @@ def _with_outcome(rows: ir.Table, task: TaskOptions) -> ir.Table:
     death = ibis.cases((dies & (rule.death == "outcome"), rows.died))
     return rows.mutate(
         outcome=happened | death.notnull(),
-        outcome_time=rows.seen.coalesce(death),
+        outcome_time=ibis.ifelse(dies, death, rows.seen),
         dies=dies,
         known=ibis.ifelse(dies, ibis.literal(if_dies), known),
     )
+
+
+def _death_answers(task: TaskOptions) -> bool:
+    """Return whether it is known of the dead to the end of the horizon if they had the outcome."""
+    event = task.outcome.event
+    is_outcome = event is not None and any(task.events[leaf].death for leaf in task.leaves(event))
+    return is_outcome or task.follow_up.death in ("negative", "outcome")
 
 
 def _first_within(rows: ir.Table, times: str) -> ir.TimestampValue:
@@ -247,9 +261,11 @@ def _first_reason(rows: ir.Table, task: TaskOptions) -> ir.StringValue:
         NO_RECORD: ~(rows["first"] <= rows.prediction_time).fill_null(False),
         SHORT_HISTORY: history < index.min_history,
         LONG_HISTORY: index.max_history is not None and history > index.max_history,
-        DEAD: _midnight(rows.died) <= _midnight(rows.prediction_time),
+        DEAD: _dead(rows, index),
         NOT_IN: index.still_in and (rows.stay_end <= rows.prediction_time).fill_null(False),
         NO_END: _needs_end(task) and rows.stay_end.isnull(),
+        REACHED: outcome.stay_days is not None
+        and (rows.seen <= rows.prediction_time).fill_null(False),
         HAVING: _either(*(~_any_until(rows, name) for name in index.having)),
         WITHOUT: _either(*(_any_until(rows, name) for name in index.without)),
         BEFORE: _outcome_before(rows, outcome),
@@ -262,6 +278,15 @@ def _first_reason(rows: ir.Table, task: TaskOptions) -> ir.StringValue:
     return ibis.cases(*((_boolean(condition), reason) for reason, condition in lost.items()))
 
 
+def _dead(rows: ir.Table, index: IndexOptions) -> ir.BooleanValue:
+    """Return whether the person is dead at the prediction, or on that day where only the day is known.
+
+    Such a death has the time 00:00:00, as dates have. What is predicted at the end of a day is after all of it.
+    """
+    died = _midnight(rows.died) if index.end_of_day else rows.died
+    return died <= rows.prediction_time
+
+
 def _needs_end(task: TaskOptions) -> bool:
     outcome = task.outcome
     return task.index.at == "end" or outcome.until_discharge or outcome.stay_days is not None
@@ -271,7 +296,7 @@ def _outcome_before(rows: ir.Table, outcome: OutcomeOptions) -> ir.BooleanValue 
     """Return whether the outcome was there before its horizon begins, or in the washout before it."""
     if outcome.event is None or not (outcome.first_ever or outcome.washout):
         return False
-    earliest = rows.prediction_time - ibis.interval(days=outcome.washout or 0)
+    earliest = _midnight(rows.prediction_time) - ibis.interval(days=outcome.washout or 0)
     everything = ibis.literal(outcome.first_ever)
     seen = rows[f"times_{outcome.event}"].filter(
         lambda time: (

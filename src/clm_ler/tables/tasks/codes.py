@@ -11,7 +11,8 @@ from ibis import _
 
 from clm_ler.engines.portable import small_table
 from clm_ler.tables.labs.units import IDENTITY, UnitOptions, convert_unit
-from clm_ler.tables.tasks.definition import EventDefinition, TaskOptions
+from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.event_definition import EventDefinition
 from clm_ler.tables.tasks.events import CODE, TASK_CODES
 from clm_ler.terminology.concept_sets import (
     Code,

@@ -5,98 +5,15 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import ConfigDict, Field, RootModel, ValidationError, model_validator
 
+from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource
+from clm_ler.tables.tasks.event_definition import CENTURY, EventDefinition, Strict
 
 OF_THE_FILE: Any = None  # what a task has only where no file of ACES says all of it
 # What is said of a task beside its definition.
 OF_ACES = {"name", "source", "min_events", "aces", "aces_predicates"}
-
-
-class Strict(BaseModel):
-    """Options that refuse unknown names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Concept(Strict):
-    """An OMOP concept of a concept set."""
-
-    id: int = Field(description="concept_id")
-    descendants: bool = Field(default=True, description="Whether its descendants count, too")
-    excluded: bool = Field(
-        default=False, description="Take it (and its descendants) out; exclusion always wins"
-    )
-
-
-class Rise(Strict):
-    """How much a result is above the least of the days before it."""
-
-    days: float = Field(gt=0, description="Days to look back")
-    by: float | None = Field(default=None, gt=0, description="In the unit of the event")
-    times: float | None = Field(default=None, gt=1, description="As a multiple")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "Rise":
-        if (self.by is None) == (self.times is None):
-            raise ValueError("a rise has either 'by' or 'times'")
-        return self
-
-
-class EventDefinition(Strict):
-    """What counts as an event: codes, results of a laboratory, visits, death, or any of several."""
-
-    codes: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Codes by system; * and ? are wildcards (E11*)"
-    )
-    except_codes: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Codes that do not count although `codes` names them"
-    )
-    concepts: tuple[Concept, ...] = Field(default=(), description="OMOP concepts")
-    concept_set: str | None = Field(
-        default=None,
-        description="A concept set of ATLAS: the name of its file in the folder `concept_sets`",
-    )
-    unit: str | None = Field(default=None, description="Unit of the bounds, for results")
-    at_least: float | None = Field(default=None, description="A result of this value or more")
-    above: float | None = Field(default=None, description="A result of more than this")
-    at_most: float | None = Field(default=None, description="A result of this value or less")
-    below: float | None = Field(default=None, description="A result of less than this")
-    rise: tuple[Rise, ...] = Field(
-        default=(), description="A result that has risen by any of these"
-    )
-    visits: tuple[str, ...] = Field(
-        default=(), description="Types of visits, whose begin is the event"
-    )
-    death: bool = Field(default=False, description="Death")
-    any_of: tuple[str, ...] = Field(default=(), description="Names of other events")
-
-    @property
-    def bounds(self) -> dict[str, float | None]:
-        """The bounds of a result by name."""
-        return {name: getattr(self, name) for name in ("at_least", "above", "at_most", "below")}
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether the value of a result decides."""
-        return bool(self.rise) or any(bound is not None for bound in self.bounds.values())
-
-    @property
-    def is_coded(self) -> bool:
-        """Whether codes say what it is."""
-        return bool(self.codes or self.concepts or self.concept_set)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "EventDefinition":
-        kinds = [self.is_coded, bool(self.visits), self.death, bool(self.any_of)]
-        if sum(kinds) != 1:
-            raise ValueError(
-                "an event is one of: codes, concepts or a concept_set; visits; death; any_of"
-            )
-        if self.is_measured and not (self.is_coded and self.unit):
-            raise ValueError("bounds and rises need the codes of a laboratory result and a unit")
-        return self
 
 
 class IndexOptions(Strict):
@@ -109,7 +26,7 @@ class IndexOptions(Strict):
     dates: tuple[date, ...] = Field(default=(), description="Fixed days, for everybody")
     at: Literal["start", "end"] = Field(default="start", description="Start or end of the visit")
     hours_after: float = Field(
-        default=0, ge=0, description="Hours from that time to the prediction"
+        default=0, ge=0, le=24 * CENTURY, description="Hours from that time to the prediction"
     )
     end_of_day: bool = Field(
         default=True,
@@ -155,7 +72,10 @@ class OutcomeOptions(Strict):
 
     event: str | None = Field(default=None, description="Name of an event")
     stay_days: float | None = Field(
-        default=None, gt=0, description="In place of an event: the visit lasts so many days or more"
+        default=None,
+        gt=0,
+        le=CENTURY,
+        description="In place of an event: the visit lasts so many days or more",
     )
     days: tuple[int, int] = Field(
         default=(1, 365), description="Days after the day of the prediction: from, and to"
@@ -165,15 +85,18 @@ class OutcomeOptions(Strict):
     )
     first_ever: bool = Field(default=False, description="Leave out persons who had it before")
     washout: int | None = Field(
-        default=None, ge=1, description="Leave out persons who had it in so many days before"
+        default=None,
+        ge=1,
+        le=CENTURY,
+        description="Leave out persons who had it on the day of the prediction, or so many days before it",
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> "OutcomeOptions":
         if (self.event is None) == (self.stay_days is None):
             raise ValueError("an outcome has either 'event' or 'stay_days'")
-        if not 0 <= self.days[0] <= self.days[1]:
-            raise ValueError("days are from and to, 0 or later")
+        if not 0 <= self.days[0] <= self.days[1] <= CENTURY:
+            raise ValueError("days are from and to, 0 or later, and of a century at most")
         return self
 
 
@@ -212,6 +135,7 @@ class TaskOptions(Strict):
     merge_hours: float = Field(
         default=0,
         ge=0,
+        le=24 * CENTURY,
         description="Visits of the same types count as one if they are at most so many hours apart",
     )
     index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is predicted")
@@ -257,6 +181,17 @@ class TaskOptions(Strict):
         """Whether death is the outcome, or may be."""
         events = [*self.events.values()]
         return self.follow_up.death == "outcome" or any(event.death for event in events)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "TaskOptions":
+        if self.name in PER_SAMPLE:
+            raise ValueError("a task cannot have the name of a column of samples: rename it")
+        times = Counter(name.casefold() for name in self.events)
+        if alike := [name for name in self.events if times[name.casefold()] > 1]:
+            raise ValueError(
+                f"events {', '.join(alike)} differ in case alone, which engines do not see: rename them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_language(self) -> "TaskOptions":

@@ -6,7 +6,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from clm_ler.tables.tasks.definition import Rise, TaskOptions
+from clm_ler.tables.tasks.definition import TaskOptions
+from clm_ler.tables.tasks.event_definition import Rise
 from clm_ler.tables.tasks.stays import merged_stays
 
 # One row for each way in which codes make an event; a unit is '' where results have none.
@@ -115,7 +116,10 @@ def _plain_results(results: ir.Table) -> ir.Table:
 
 
 def _rises(results: ir.Table, rules: tuple[Rise, ...]) -> ir.Table:
-    """Return the results that are so much above the least of the days before, themselves included."""
+    """Return the results that are so much above the least of the days before, themselves included.
+
+    A multiple has a meaning only above 0.
+    """
     rows = results.filter(_.value.notnull(), ~_.value.isnan())
     rows = rows.select("person_id", "time", "value", second=rows.time.epoch_seconds())
     risen = []
@@ -127,6 +131,9 @@ def _rises(results: ir.Table, rules: tuple[Rise, ...]) -> ir.Table:
             order_by="second",
         )
         least = rows.value.min().over(days)
-        needed = least + rule.by if rule.by is not None else least * rule.times
-        risen.append(rows.value >= needed - ROUNDING)
+        if rule.by is not None:
+            risen.append(rows.value >= least + rule.by - ROUNDING)
+        else:
+            enough = rows.value >= least * rule.times - ROUNDING
+            risen.append((least > 0) & (rows.value > least) & enough)
     return rows.mutate(risen=ibis.or_(*risen)).filter(_.risen)

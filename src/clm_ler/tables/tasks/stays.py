@@ -71,6 +71,8 @@ def _with_known(rows: ir.Table, demographics: ir.Table) -> ir.Table:
 def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> ir.Table:
     """Return ``person_id, stay_start, stay_end``: visits of the types that touch are one.
 
+    Its end is unknown if a visit without an end begins when the others are over.
+
     Args:
         visits: Of :func:`read_visits`.
         types: Names of types in upper case; ``*`` stands for any characters.
@@ -87,11 +89,13 @@ def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> 
     rows = rows.mutate(begins=(gap > merge_hours * 3600).fill_null(True).cast("int64"))
     upto = ibis.window(**order, preceding=None, following=0)
     rows = rows.mutate(number=rows.begins.sum().over(upto))
-    return (
-        rows.group_by("person_id", "number")
-        .agg(stay_start=_.start_time.min(), stay_end=_.end_time.max())
-        .drop("number")
+    stays = rows.group_by("person_id", "number").agg(
+        stay_start=_.start_time.min(),
+        known=_.end_time.max(),
+        goes_on=_.start_time.max(where=_.end_time.isnull()),
     )
+    over = stays.goes_on.isnull() | (stays.goes_on < stays.known)
+    return stays.select("person_id", "stay_start", stay_end=ibis.cases((over, stays.known)))
 
 
 def _matches(column: ir.StringColumn, types: Sequence[str]) -> ir.BooleanValue:
