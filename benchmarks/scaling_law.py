@@ -1,4 +1,4 @@
-"""How much better models get with more persons, more steps and more width, and what millions would call for.
+"""How much better models get with more persons, more steps and more width.
 
     python benchmarks/scaling_law.py --storage DIR [--every 1 3 10 ...] [--figure FILE.html]
 
@@ -36,7 +36,7 @@ from clm_ler.files.atomic import read_json
 
 AXES = ("persons", "steps", "width")
 SHOTS = (32, 128)
-MANY = 40e6  # persons, for whom the law is asked
+MANY = 40_000_000  # persons, for whom the law is asked
 
 
 def every(step: int) -> Control:
@@ -123,18 +123,17 @@ def show_fit(points: pd.DataFrame) -> None:
     off = law(best, sizes, sizes.max(axis=0)) - points["loss"].to_numpy()
     print(f"\nlimit {best[0]:.3f} ({spread[:, 0].min():.3f} to {spread[:, 0].max():.3f}), ", end="")
     print(f"largest error of {len(points)} models {np.abs(off).max():.3f} nats")
-    print(f"\n| part | at | nats there | exponent | without one model | for {MANY:,.0f} persons |")
+    print("\n| | at most | nats there | exponent | without one model | ten times as much gains |")
     print("|---" * 6 + "|")
-    low = np.exp(best[1]) * (MANY / largest["persons"]) ** -best[4]
     for n, axis in enumerate(AXES):
-        part, exponent = np.exp(best[1 + n]), best[4 + n]
-        around = spread[:, 4 + n]
-        # Balanced: steps and width as large as makes their parts as small as that of the persons.
-        needed = largest[axis] * (part / low) ** (1 / exponent)
+        part, exponent, around = np.exp(best[1 + n]), best[4 + n], spread[:, 4 + n]
+        gain = part * (1 - 10**-exponent)
         print(
             f"| {axis} | {largest[axis]:,} | {part:.3f} | {exponent:.2f} | "
-            f"{around.min():.2f} to {around.max():.2f} | {needed:,.0f} |"
+            f"{around.min():.2f} to {around.max():.2f} | {gain:.3f} |"
         )
+    left = np.exp(best[1]) * (MANY / largest["persons"]) ** -best[4]
+    print(f"\nwith {MANY:,.0f} persons {left:.4f} nats would be left of the part of the persons")
 
 
 def draw(points: pd.DataFrame) -> go.Figure:
@@ -186,7 +185,7 @@ def main() -> None:
     points = points.sort_values(list(AXES), ignore_index=True)
     print("\n| " + " | ".join(points.columns) + " |\n" + "|---" * len(points.columns) + "|")
     for row in points.itertuples(index=False):
-        print("| " + " | ".join(f"{v:,}" if v > 10 else f"{v:.3f}" for v in row) + " |")
+        print("| " + " | ".join(f"{v:,}" if isinstance(v, int) else f"{v:.3f}" for v in row) + " |")
     if len(points) > 2 * len(AXES) + 1:
         show_fit(points)
     if arguments.figure:
