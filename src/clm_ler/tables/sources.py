@@ -131,7 +131,8 @@ def select(
 
     Returns:
         A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
-        without nulls. Where an expression gives ``available_date``, ``time`` is when an event came to be
+        without nulls; ``birth_given`` where there are birth dates: whether the columns that one is made of
+        have something in them. Where an expression gives ``available_date``, ``time`` is when an event came to be
         known, and ``happened`` when it was.
 
     Raises:
@@ -151,6 +152,8 @@ def select(
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
     wanted = {target: columns[given] for given, target in renames.items()}
+    if "birth_date" in wanted:
+        wanted["birth_given"] = _is_given(wanted["birth_date"])
     wanted["passes_filter"] = _condition(source.filter_expr, columns, f"{name}: filter_expr")
     wanted["passes_date_filter"] = _condition(
         event_date_filter, columns, f"{name}: event_date_filter"
@@ -197,6 +200,17 @@ def _condition(text: str | None, columns: Mapping[str, exp.Expr], place: str) ->
         return exp.true()
     condition = _substitute(parse_expression(text, place), columns)
     return exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
+
+
+def _is_given(value: exp.Expr) -> exp.Expr:
+    """Return whether all columns of an expression have something in them; false where it has none."""
+    texts = [exp.Trim(this=exp.cast(one.copy(), "text")) for one in value.find_all(exp.Column)]
+    given = [exp.NEQ(this=text, expression=exp.Literal.string("")) for text in texts]
+    return (
+        exp.Coalesce(this=exp.paren(exp.and_(*given)), expressions=[exp.false()])
+        if given
+        else exp.false()
+    )
 
 
 def _expand_names(
