@@ -62,7 +62,12 @@ class ConfigLoader(OmegaConfigLoader):
             _bind("globals", self["globals"])
         if key == "catalog":
             _bind("param", self["parameters"])
-        found = super().__getitem__(key)
+        try:
+            found = super().__getitem__(key)
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"{error} (A tab there? YAML takes spaces only.)"  # Kedro names the file and the line
+            ) from error
         if key == "catalog":
             _read_as_text(found)
         return self._parameters(found) if key == "parameters" else found

@@ -158,14 +158,15 @@ def select(
     wanted["passes_date_filter"] = _condition(
         event_date_filter, columns, f"{name}: event_date_filter"
     )
-    asked = (column.name for value in wanted.values() for column in value.find_all(exp.Column))
-    require_columns(table.columns, asked, name)
+    asked = [column for value in wanted.values() for column in value.find_all(exp.Column)]
+    _refuse_fields(table.columns, asked, name)
+    require_columns(table.columns, (column.name for column in asked), name)
     view = f"{name}_rows"
     engine = engine_of(table)
     table = engine.with_local_times(table, time_zone)
     kind_of = partial(_kind_of, table=table.alias(view), view=view)
     wanted = {
-        alias: read_dates(compare_numbers(value, kind_of), kind_of, engine, time_zone)
+        alias: read_dates(compare_numbers(value, kind_of, name), kind_of, engine, time_zone)
         for alias, value in wanted.items()
     }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
@@ -239,6 +240,15 @@ def _substitute(expression: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Exp
         return node
 
     return expression.transform(replace)
+
+
+def _refuse_fields(columns: Sequence[str], asked: Iterable[exp.Column], name: str) -> None:
+    known = {column.lower() for column in columns}
+    for column in asked:
+        if column.table.lower() in known:
+            raise ValueError(
+                f"{name}: {column.sql('spark')}: nested fields are not read; give the table a column for it."
+            )
 
 
 def require_columns(columns: Sequence[str], asked: Iterable[str], name: str) -> None:
