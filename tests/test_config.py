@@ -175,3 +175,9 @@ def test_what_nothing_reads_is_found(loader: Loader, conf: Path, packed: bool) -
     read = {"storage": "a", "seed": 3, "pretrain": {"epochs": 1}}
     assert loader("mine", conf, salt="s", other=1, **read).unread() == ["other"]
     assert loader("base", conf, salt="s", **read).unread() == ["salt"]
+
+
+def test_a_tab_is_told_with_its_file(loader: Loader, conf: Path) -> None:
+    (conf / "base" / "parameters.yml").write_text("preprocess:\n\ttables: {}\n")
+    with pytest.raises(ValueError, match=r"parameters\.yml, unable to read line .*A tab there"):
+        loader()["parameters"]

@@ -93,7 +93,7 @@ def test_packages_that_do_not_fit_are_named(monkeypatch):
 def test_a_wrong_configuration_is_one_line_and_exit_code_1(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     bootstrap_project(ROOT)
-    done = CliRunner().invoke(cli.doctor, [f"--params=storage={tmp_path},sed=1"])
+    done = CliRunner().invoke(cli.cli, ["doctor", f"--params=storage={tmp_path},sed=1"])
     assert done.exit_code == 1
     (line,) = done.output.splitlines()
     assert line.startswith("wrong configuration: --params: nothing here reads 'sed'")

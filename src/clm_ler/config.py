@@ -26,18 +26,21 @@ REPLACED_WHOLE = (
 )
 
 _ARCHIVES = {"application/x-tar": "tar", "application/zip": "zip"}
+# Kedro's names of the dataset by which a user's own tables are read.
+_OWN_TABLE = re.compile(r"(kedro_datasets\.)?ibis\.(file_dataset\.)?FileDataset")
 _READ = re.compile(r"\$\{runtime_params:\s*(\w+)")
 _RESOLVERS = RLock()  # they belong to the process: one loader at a time binds and uses them
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, with three additions.
+    """Kedro's loader, with four additions.
 
     Where the settings merge parameters softly, the blocks of ``REPLACED_WHOLE`` are still replaced.
     A parameter ``task`` that is a name, several (``NAME+NAME``) or a list with names in it stands for what the
     files ``tasks/NAME.yml`` say; without one, with a kit of another site (``kit``), the kit's.
     In the catalog ``${param:NAME, DEFAULT}`` gives the value of a parameter, from whichever file or
-    the command line; the default stands in for null, too.
+    the command line; the default stands in for null, too. CSV files of ``ibis.FileDataset`` are read as text:
+    see ``datasets/text_table.py``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,7 +62,14 @@ class ConfigLoader(OmegaConfigLoader):
             _bind("globals", self["globals"])
         if key == "catalog":
             _bind("param", self["parameters"])
-        found = super().__getitem__(key)
+        try:
+            found = super().__getitem__(key)
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"{error} (A tab there? YAML takes spaces only.)"  # Kedro names the file and the line
+            ) from error
+        if key == "catalog":
+            _read_as_text(found)
         return self._parameters(found) if key == "parameters" else found
 
     def unread(self) -> list[str]:
@@ -158,6 +168,17 @@ def among(parameter: str, chosen: Any, known: list[str]) -> Any:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"{parameter}: there is no {unknown[0]!r}, but {', '.join(known)}.")
     return chosen
+
+
+def _read_as_text(entry: Any) -> None:
+    """Let no types be guessed in CSV files of a catalog, at whatever depth their entries stand."""
+    if not isinstance(entry, dict):
+        return
+    for part in entry.values():
+        _read_as_text(part)
+    is_csv = entry.get("file_format") == "csv"
+    if is_csv and _OWN_TABLE.fullmatch(str(entry.get("type"))):
+        entry["type"] = "clm_ler.datasets.text_table.TextTableDataset"
 
 
 def _bind(resolver: str, values: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Every way to read a date, of every type, on both engines and in three time zones."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,6 +29,8 @@ LOCAL = {  # the same in every zone
     " 2020-05-03\t": "2020-05-03 00:00:00",
     "2020-05": "2020-05-01 00:00:00",
     "2020": "2020-01-01 00:00:00",
+    "2020.0": "2020-01-01 00:00:00",  # as a column of numbers with gaps is written
+    "2020.0-05": None,
     "2020-05-03 10:00": "2020-05-03 10:00:00",
     "2020-05-03T10:00:30": "2020-05-03 10:00:30",
     "2020-05-03 10:00:30.123456789": "2020-05-03 10:00:30",
@@ -103,6 +106,25 @@ def test_a_column_that_is_a_date_passes_through_whatever_is_written(as_table, ki
 def test_patterns(as_table, pattern, text):
     found = times(as_table, [text, "x"], "string", f"to_timestamp(x, '{pattern}')", "Europe/Berlin")
     assert found == ["2020-05-03 10:30:45", None]
+
+
+@both_engines
+@pytest.mark.parametrize("kind", ["float64", "decimal(8, 2)"])
+def test_years_in_a_column_with_gaps(as_table, kind):
+    numbers = (
+        [2019, 2019.5, None] if kind == "float64" else [*map(Decimal, ("2019", "2019.5")), None]
+    )
+    for expression in READ:
+        assert times(as_table, numbers, kind, expression) == ["2019-01-01 00:00:00", None, None]
+    by_pattern = times(as_table, [20190502.0, None], "float64", "to_date(x, 'yyyyMMdd')")
+    assert by_pattern == ["2019-05-02 00:00:00", None]
+
+
+@both_engines
+def test_seconds_since_1970(as_table):
+    for expression in ("from_unixtime(x)", "to_timestamp(from_unixtime(x))"):
+        found = times(as_table, [1577750400, 10**17, None], "int64", expression)
+        assert found == ["2019-12-31 00:00:00", None, None], expression
 
 
 @settings(suppress_health_check=list(HealthCheck), max_examples=30)

@@ -113,6 +113,14 @@ def test_a_broken_file_is_named_and_not_quoted(backend, table, tmp_path, name, t
     assert CANARY not in str(raised.value)
 
 
+@pytest.mark.parametrize("data", [b"PAR1", b"PAR1" + bytes(100), b""])
+def test_a_parquet_file_that_was_cut_is_named(backend, table, tmp_path, data):
+    file = tmp_path / "cut.parquet"
+    file.write_bytes(data)
+    with pytest.raises(EngineError, match=f"at {file}: it is cut, damaged, or no file of its kind"):
+        backend.read_parquet(str(file))
+
+
 def test_ctrl_c_within_a_query_is_still_ctrl_c(tmp_path):
     backend = ibis.duckdb.connect()
     engine_of(backend).configure("1GB", 1, str(tmp_path))

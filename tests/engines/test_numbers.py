@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from clm_ler.tables.sources import TableSource, select
 from tests.engines import both_engines
 
@@ -47,3 +49,14 @@ def test_a_cast_to_a_whole_number_cuts_and_never_rounds(as_table):
     assert tuple(found["number"][: len(CUT)]) == CUT
     assert found["exact"][: len(CUT)] == [*CUT[:5], None, None, None]
     assert found["sum"][:6] == [7, -6, 7, 7, 4, -3]
+
+
+@both_engines
+@pytest.mark.parametrize("condition", ["date >= 2018", "date BETWEEN 2018 AND 2019", "2018 < date"])
+def test_a_date_beside_a_number_is_refused(as_table, condition):
+    table = as_table([(1, "2020-01-01")], {"id": "int64", "day": "string"})
+    source = TableSource(select_expr=("id", "day AS date"))
+    with pytest.raises(ValueError, match=r"visits: .* compares a date with a number: write it as"):
+        select(table, source, {"id": "id", "date": "time"}, "visits", condition)
+    kept = select(table, source, {"id": "id", "date": "time"}, "visits", "year(date) >= 2018")
+    assert kept.passes_date_filter.to_pyarrow().to_pylist() == [True]

@@ -90,6 +90,12 @@ def test_the_command_line_comes_before_the_globals(begin, shared):
     assert shared.raw_sql(settings).fetchone() == (3, "1.8 GiB")
 
 
+@pytest.mark.parametrize("threads", ["x", "1.5", -1])
+def test_threads_that_are_no_number_are_named(threads, begin):
+    with pytest.raises(ValueError, match="threads must be a whole number, or 0 for all cores"):
+        begin(command_line={"threads": threads})
+
+
 @pytest.mark.parametrize("storage", ["it's", "a*b", "what?", "a[b]"])
 def test_a_storage_whose_name_engines_do_not_take_is_refused(storage, begin):
     with pytest.raises(ValueError, match="in its name, which engines do not take"):

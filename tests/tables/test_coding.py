@@ -4,7 +4,17 @@ import ibis
 import pytest
 
 from clm_ler.tables.coding import MANY_ROWS, name_codes
+from clm_ler.tables.screening import PLACEHOLDER_CODE, REASONS
 
+SPELT = [
+    ("ICD 10 CM", "J45901", "ICD10CM", "J45.901"),
+    ("ICD_9_CM", "25000", "ICD9CM", "250.00"),
+    ("ICD9 Proc", "3601", "ICD9CM", "36.01"),
+    ("DX10", "J45901", "ICD10CM", "J45.901"),  # the site's name of a system
+    ("OPS9", "3601", "ICD9Proc", "36.01"),
+    ("ICD10", "J45901", "MINE", "J45.901"),
+]
+OWN = {"DX10": "ICD10CM", "OPS9": "ICD9Proc", "ICD10": "MINE"}
 CODES = {"system": "string", "code": "string"}
 
 
@@ -30,3 +40,21 @@ def test_systems_with_many_rows_that_nobody_has_named_are_told_once(system, own,
     assert len(messages) == (said is not None)
     assert all(message.startswith(said) for message in messages)
     assert "LOCAL" not in caplog.text and "hospital" not in caplog.text
+
+
+@pytest.mark.parametrize(("system", "code", "named", "spelt"), SPELT)
+def test_a_code_is_spelt_by_the_rules_of_its_system_however_that_is_written(
+    system, code, named, spelt
+):
+    rows = name_codes(ibis.memtable([(system, code)], schema=CODES), OWN)
+    (row,) = rows.to_pyarrow().to_pylist()
+    assert row == {"system": named, "code": spelt}
+
+
+@pytest.mark.parametrize("system", ["ICD-10-CM", "ICD9CM", "ICD9Proc", "LOCAL"])
+@pytest.mark.parametrize("code", ["0", "000", "0000", "00000", "0.0"])
+def test_a_code_of_zeros_is_a_placeholder_under_any_system(system, code):
+    schema = CODES | {"reason": "int8"}
+    rows = name_codes(ibis.memtable([(system, code, None)], schema=schema), {}, ["0"])
+    (row,) = rows.to_pyarrow().to_pylist()
+    assert row["reason"] == REASONS.index(PLACEHOLDER_CODE)

@@ -1,3 +1,4 @@
+import ibis
 import pytest
 
 from clm_ler.tables.sources import TableSource, select
@@ -134,3 +135,10 @@ def test_the_date_filter_sees_the_selected_date(as_table):
 def test_one_clear_error(as_table, expressions, changes, message):
     with pytest.raises(ValueError, match=message):
         read(as_table(TABLE, RAW), *expressions, **changes)
+
+
+def test_a_field_of_a_nested_column_is_refused():
+    table = ibis.memtable({"id": [1], "visit": [{"day": "2020-01-01"}]})
+    source = TableSource(select_expr=("id AS x", "visit.day AS y"))
+    with pytest.raises(ValueError, match=r"visits: visit\.day: nested fields are not read"):
+        select(table, source, {"x": "x", "y": "y"}, "visits")

@@ -6,6 +6,8 @@ SYSTEMS = {
     "ICD-10-CM": "ICD10CM",
     "icd10cm": "ICD10CM",
     "ICD9Proc": "ICD9CM",
+    "ICD-10-GM": "ICD10GM",
+    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": "ICD10GM",
     "SNOMED-CT": "SNOMED",
     "RxNorm_drug": "RXNORM",
     "http://loinc.org": "LOINC",

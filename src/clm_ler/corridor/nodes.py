@@ -25,7 +25,7 @@ from clm_ler.tables.labels import select_times
 from clm_ler.tables.labs.conversions import extend_unit_conversions
 from clm_ler.tables.labs.results import classify_lab_events, lab_tokens
 from clm_ler.tables.persons import check_ids, list_ids, with_own_ids
-from clm_ler.tables.screening import PLACEHOLDER_BIRTH, count_rows, screen_events, screen_patients
+from clm_ler.tables.screening import count_rows, screen_events, screen_patients
 from clm_ler.tables.sequences import baseline_length, measure_spans
 from clm_ler.tables.sources import CODED_TABLES
 from clm_ler.tokens import AGE, prefix
@@ -138,15 +138,17 @@ def count_screened_rows(
 ) -> ir.Table:
     """Return what :func:`count_raw_rows` does, of patients that are screened."""
     rows = screened_patients.select("person_id", "table", "reason")
-    blanked = screened_patients.filter(_.reason.isnull(), _.blanked).agg(
+    kept = screened_patients.filter(_.reason.isnull(), _.blanked.notnull())
+    blanked = kept.group_by("blanked").agg(rows=_.count())
+    blanked = blanked.select(
         table=ibis.literal("patient"),
-        reason=ibis.literal(PLACEHOLDER_BIRTH),
+        reason=blanked.blanked,
         **_nothing("system", "code", "unit"),
-        rows=_.count(),
-        persons=_.count(),
+        rows=blanked.rows,
+        persons=blanked.rows,
     )
     counts = count_rows(rows, named_coded_events, named_lab_events)
-    return counts.union(blanked.filter(_.rows > 0))
+    return counts.union(blanked)
 
 
 def keep_coded_events(

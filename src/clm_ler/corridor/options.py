@@ -1,11 +1,13 @@
 """The parameters that several pipelines read: those of ``preprocess`` and of ``vocab``."""
 
 import logging
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from clm_ler.tables.cutflow import STEPS
 from clm_ler.tables.labs.results import LabOptions
 from clm_ler.tables.sources import CODED_TABLES, RAW_TABLES, Sources
 
@@ -16,6 +18,12 @@ def _known_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"there is no time zone {name!r}: names are those of IANA, Europe/Berlin")
     return name
+
+
+def _check_names(parameter: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that would have no effect."""
+    if unknown := sorted({*given} - {*known}):
+        raise ValueError(f"{parameter}: there is no {unknown[0]!r}; known are {', '.join(known)}")
 
 
 class PreprocessOptions(LabOptions):
@@ -87,6 +95,23 @@ class PreprocessOptions(LabOptions):
             if not once
         }
         return frozenset(again)
+
+    @field_validator("tables", mode="before")
+    @classmethod
+    def _tables_are_named_and_described(cls, tables: Any) -> Any:
+        if not isinstance(tables, dict):
+            return tables
+        _check_names("tables", tables, RAW_TABLES)
+        for name, source in tables.items():
+            if isinstance(source, list | str):
+                raise ValueError(f"{name}: needs select_expr: below it, with the expressions")
+        return tables
+
+    @field_validator("max_loss")
+    @classmethod
+    def _steps_are_known(cls, max_loss: dict[str, float]) -> dict[str, float]:
+        _check_names("max_loss", max_loss, (*STEPS[1:], *RAW_TABLES))
+        return max_loss
 
     @model_validator(mode="after")
     def _say_what_has_no_effect(self) -> "PreprocessOptions":

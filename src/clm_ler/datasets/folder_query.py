@@ -1,6 +1,5 @@
 """One SQL query over a folder of tables, such as an OMOP CDM or a MEDS dataset."""
 
-import csv
 import logging
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,9 +14,9 @@ from kedro_datasets.ibis import FileDataset
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
+from clm_ler.datasets.delimited import delimiter_of, read_csv
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
-from clm_ler.engines.errors import EngineError
 from clm_ler.engines.expressions import parse_query
 from clm_ler.engines.portable import count_repeated
 from clm_ler.files.digests import unique_name
@@ -27,7 +26,6 @@ from clm_ler.files.location import address
 logger = logging.getLogger(__name__)
 
 _ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-_DELIMITERS = (",", ";", "|", "\t")
 
 
 class FolderQueryDataset(FileDataset):
@@ -207,24 +205,11 @@ class FolderQueryDataset(FileDataset):
         engine = engine_of(self.connection)
         if endings == {".parquet"}:
             return engine.read_mixed_parquet(files, self._time_zone)
-        header = next(filter(None, map(_header, files)), None)
-        if header is None:
-            raise DatasetError(f"{files[0]} is empty: not even a header. Remove or replace it.")
-        delimiter = max(_DELIMITERS, key=header.count)
+        delimiter, header = delimiter_of(files)
         if delimiter != "\t" or '"' in header:
-            return self._read_csv(files, delimiter)
+            return read_csv(self.connection, files, delimiter)
         tables = [engine.read_literal_text(file, "\t") for file in files]
         return ibis.union(*(table.select(sorted(table.columns)) for table in tables))
-
-    def _read_csv(self, files: list[str], delimiter: str) -> ir.Table:
-        try:
-            return engine_of(self.connection).read_csv(files, delimiter)
-        except EngineError as error:
-            if uneven := next(
-                filter(None, (_uneven_line(file, delimiter) for file in files)), None
-            ):
-                raise DatasetError(uneven) from error
-            raise
 
 
 def _select(table: str | None, columns: list[str] | None) -> str:
@@ -235,29 +220,6 @@ def _select(table: str | None, columns: list[str] | None) -> str:
 def _ending(file: str) -> str:
     """Return the ending that names the file's format, nothing where it is none of ours."""
     return next((ending for ending in _ENDINGS if file.lower().endswith(ending)), "")
-
-
-def _header(file: str) -> str:
-    """Return the first line of a text file, empty where there is none."""
-    with fsspec.open(file, "rb", compression="infer") as stream:
-        line = stream.readline()
-    try:
-        return str(line, "utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{file} is no UTF-8: convert it (iconv -t UTF-8).") from error
-
-
-def _uneven_line(file: str, delimiter: str) -> str | None:
-    """Return what to mend of the first line with more or fewer fields than the header."""
-    utf = {"encoding": "utf-8", "errors": "replace", "newline": ""}
-    with fsspec.open(file, "rt", compression="infer", **utf) as stream:
-        lines = csv.reader(stream, delimiter=delimiter)
-        names = next(lines, [])
-        for line in lines:
-            if line and len(line) != len(names):
-                place = f"{file}, line {lines.line_num}"
-                return f"{place}: it has {len(line)} fields, and the header {len(names)}."
-    return None
 
 
 def _kinds_of_columns(tables: Iterable[ir.Table]) -> dict[str, dt.DataType]:

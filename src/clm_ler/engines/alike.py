@@ -173,7 +173,7 @@ def _date(node: exp.Expr) -> exp.Expr:
 
 
 def _seconds(node: exp.Expr) -> exp.Expr:
-    within = f"CASE WHEN abs(x) < {_MOST_DAYS} * 86400 THEN x END"
+    within = f"CASE WHEN abs(x) < {_MOST_DAYS * 86400} THEN x END"
     node.set("this", _made(within, x=node.this))
     return node
 

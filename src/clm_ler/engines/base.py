@@ -122,7 +122,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",", **given: Any) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings.
 
         Their columns may stand in any order, and be absent in some. No type is guessed, because engines
@@ -131,6 +131,7 @@ class Engine(ABC):
         Args:
             paths: The files.
             delimiter: What stands between two fields.
+            given: Options of the engine's own reader, and ``table_name``; they come first.
         """
 
     @abstractmethod

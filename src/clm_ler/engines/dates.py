@@ -1,14 +1,14 @@
 """Dates in SQL of users: one meaning for texts and typed columns, on every engine.
 
-| in the data                                | is read as                                          |
-|--------------------------------------------|-----------------------------------------------------|
-| a date, a timestamp without a zone         | local time, as it is                                |
-| a timestamp with a zone                    | the local time at that moment                       |
-| ``2020-05-03``, ``2020-5-3``               | midnight                                            |
-| ``2020-05``, ``2020`` (or a number)        | the first day                                       |
-| ``2020-05-03 10:00[:30[.5]]``, with a T    | local time                                          |
-| the same with ``Z``, ``+02:00``, ``+0200`` | the local time at that moment                       |
-| anything else                              | null, and counted                                   |
+| in the data                                 | is read as                    |
+|---------------------------------------------|-------------------------------|
+| a date, a timestamp without a zone          | local time, as it is          |
+| a timestamp with a zone                     | the local time at that moment |
+| ``2020-05-03``, ``2020-5-3``                | midnight                      |
+| ``2020-05``, ``2020``, ``2020.0`` (numbers) | the first day                 |
+| ``2020-05-03 10:00[:30[.5]]``, with a T     | local time                    |
+| the same with ``Z``, ``+02:00``, ``+0200``  | the local time at that moment |
+| anything else                               | null, and counted             |
 
 Casts to a date or a timestamp, ``date``, ``to_date`` and ``to_timestamp`` without a pattern mean this; with
 a pattern the pattern reads texts. A column that is a date already passes through all of them.
@@ -27,8 +27,8 @@ KindOf = Callable[[exp.Expr], dt.DataType | None]
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _OFFSET = r"Z|z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?"
 _ISO = (
-    r"^[ \t\r\n]*([0-9]{4})(-[0-9]{1,2})?(-[0-9]{1,2})?"
-    rf"(?:[T ]+({_CLOCK})(:[0-5][0-9](?:\.[0-9]{{1,6}})?)?[0-9]*[ ]*({_OFFSET})?)?[ \t\r\n]*$"
+    r"^[ \t\r\n]*([0-9]{4})(?:\.0+|(-[0-9]{1,2})?(-[0-9]{1,2})?"
+    rf"(?:[T ]+({_CLOCK})(:[0-5][0-9](?:\.[0-9]{{1,6}})?)?[0-9]*[ ]*({_OFFSET})?)?)[ \t\r\n]*$"
 )
 _YEAR, _MONTH, _DAY, _TIME, _SECONDS, _ZONE = range(1, 7)
 # What reads its operand as a date or a time.
@@ -105,7 +105,7 @@ def _read(node: exp.Expr, target: str, kind: dt.DataType, engine: Engine, zone: 
         return _cast(engine.local_time(operand, zone), target)
     if kind.is_date() or kind.is_timestamp():
         return operand if str(kind) == target else _cast(operand, target)
-    text = operand if kind.is_string() else exp.cast(operand, "text")
+    text = operand if kind.is_string() else exp.cast(_whole(operand, kind), "text")
     if pattern is None or tells_the_offset(pattern.name):
         read = _read_text(text, engine, zone)
         return read if target == "timestamp" else _cast(read, target)
@@ -115,6 +115,15 @@ def _read(node: exp.Expr, target: str, kind: dt.DataType, engine: Engine, zone: 
     shape = exp.Literal.string(f"^{shape_of(pattern.name)}$")
     fits = exp.RegexpLike(this=text.copy(), expression=shape)
     return _cast(exp.Case().when(fits, by_pattern), target)
+
+
+def _whole(operand: exp.Expr, kind: dt.DataType) -> exp.Expr:
+    """Return a number as the whole one that it is, such as a year that a column with gaps holds as 2019.0."""
+    if not (kind.is_floating() or kind.is_decimal()):
+        return operand
+    same = exp.EQ(this=exp.Floor(this=operand.copy()), expression=operand.copy())
+    number = exp.TryCast(this=operand, to=exp.DataType.build("bigint"))
+    return exp.Case().when(same, number)
 
 
 def _cast(operand: exp.Expr, target: str) -> exp.Expr:

@@ -133,11 +133,11 @@ class DuckDB(Engine):
             self.backend.create_view(name, table)
         return self.backend.sql(" UNION ALL BY NAME ".join(f"SELECT * FROM {n}" for n in named))
 
-    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",", **given: Any) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options = {"header": True, "delim": delimiter, "quote": '"', "union_by_name": True}
         # Or DuckDB would find lines that it takes for remarks, and leave them out.
-        options |= {"skip": 0, "comment": ""} | self.csv_as_text
+        options |= {"skip": 0, "comment": ""} | self.csv_as_text | given
         return self.backend.read_csv(whole(paths), **options)
 
     def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:

@@ -24,7 +24,8 @@ _UNIQUE = re.compile(r"_[0-9a-f]{32}$|_?bucket$|_rows$")
 # Where in a file: the rest of such a message is the line itself.
 _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
 _NEXT_LINE = "Malformed JSON in file"  # of DuckDB, which has counted the end of the line by then
-_FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""")
+_TEXT = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.I)
+_FILE = re.compile(r"""\bfile\s*=\s*(\S+)|\bfile "([^"]+)"|\bfile '([^']+)'""", re.I)
 
 # What DuckDB makes of a KeyboardInterrupt: a RuntimeError, and now and then an error of its own.
 _CTRL_C = ("Query interrupted", "KeyboardInterrupt: ")
@@ -122,6 +123,8 @@ def _tell(error: BaseException, data: ir.Expr | None) -> str:
         number = int(line[1]) - (_NEXT_LINE in text)
         place = f"at line {number} of {name}"
         return f"{what} {place}. The line may hold a person's values and is not shown: correct it."
+    if _TEXT.search(name):
+        return f"{what} at {name}: it is no Parquet file; if it is CSV, add file_format: csv to its catalog entry."
     if name:
         return f"{what} at {name}: it is cut, damaged, or no file of its kind. Make it anew."
     counted = "; ".join(_unfit_values(data)) if data is not None else ""

@@ -22,18 +22,26 @@ NUMBER = "^ *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *$"
 WHOLE_NUMBER = "^ *([+-]?[0-9]+)([.][0-9]*)? *$"  # the first group, of a text
 
 
-def compare_numbers(query: exp.Expr, kind_of: KindOf) -> exp.Expr:
+def compare_numbers(query: exp.Expr, kind_of: KindOf, name: str) -> exp.Expr:
     """Return SQL in which texts that stand beside numbers in a comparison are read as numbers.
 
     Args:
         query: An expression, parsed as Spark's.
         kind_of: Gives the type of an operand, null where it cannot be known.
+        name: The table's name, for messages.
+
+    Raises:
+        ValueError: If a date stands beside a number.
     """
     for node in query.find_all(*_COMPARISONS):
         operands = list(node.iter_expressions())
         if any(part.is_string for part in operands):
             continue
         kinds = [_kind(part, kind_of) for part in operands]
+        if {"number", "date"} <= {*kinds}:
+            raise ValueError(
+                f"{name}: {node.sql('spark')} compares a date with a number: write it as text, '2018-01-01'"
+            )
         if "number" in kinds:
             for part, kind in zip(operands, kinds, strict=True):
                 if kind == "text":
@@ -48,4 +56,6 @@ def _kind(operand: exp.Expr, kind_of: KindOf) -> str:
     kind = kind_of(operand)
     if kind is None:
         return ""
+    if kind.is_date() or kind.is_timestamp():
+        return "date"
     return "text" if kind.is_string() else "number" if kind.is_numeric() else ""

@@ -98,12 +98,13 @@ class Spark(Engine):
         frames = [_with_local_times(self._session.read.parquet(path), zone) for path in paths]
         return self._view(_one_frame(frames))
 
-    def read_csv(self, paths: Sequence[str], delimiter: str = ",") -> ir.Table:
+    def read_csv(self, paths: Sequence[str], delimiter: str = ",", **given: Any) -> ir.Table:
         """Read CSV files with a header, plain or gzip, as one lazy table of strings."""
         options: dict[str, Any] = {"header": True, "escape": '"', "multiLine": True}
         options |= {"sep": delimiter, "mode": "FAILFAST"}
-        read = partial(self._session.read.csv, **options, **self.csv_as_text)
-        return self._view(_one_frame([read(path) for path in paths]))
+        name = given.pop("table_name", None)
+        read = partial(self._session.read.csv, **options | self.csv_as_text | given)
+        return self._view(_one_frame([read(path) for path in paths]), name)
 
     def read_ndjson(self, paths: Sequence[str], schema: ibis.Schema) -> ir.Table:
         """Read files with a JSON object a line, plain or gzip, as one lazy table."""

@@ -45,7 +45,7 @@ class EngineHooks:
             _check_name(str(run.settings["storage"]))
             if engine(run.settings["engine"]).distributed:
                 start_session(_optional(context, "spark"))
-            limits = str(run.settings["memory_limit"]), int(run.settings["threads"])
+            limits = str(run.settings["memory_limit"]), _threads(run.settings["threads"])
             for shared in _shared_engines(run):
                 shared.configure(*limits, str(run.settings["storage"]))
 
@@ -93,6 +93,12 @@ def _check_name(storage: str) -> None:
             f"The storage {storage} has a {min(found)!r} in its name, which engines do not take: give "
             "another --params=storage=DIR."
         )
+
+
+def _threads(given: Any) -> int:
+    if not str(given).isdecimal():
+        raise ValueError(f"threads must be a whole number, or 0 for all cores, not {given!r}.")
+    return int(given)
 
 
 def _optional(context: KedroContext, kind: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from clm_ler.corridor.cards import shown
 from clm_ler.engines.portable import row_count
 from clm_ler.files.location import dataset_location
 from clm_ler.tables.cutflow import ADVICE, describe_reasons
-from clm_ler.tables.screening import NO_PERSON
+from clm_ler.tables.screening import NO_PERSON, UNREADABLE_BIRTH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,12 @@ def describe_losses(cutflow: ir.Table, loss_ledger: ir.Table) -> list[str]:
         f"{row['table']}: {row['rows']:,} rows without an id are lost"
         for row in losses
         if row["reason"] == NO_PERSON
+    ]
+    lines += [
+        f"patient: {row['rows']:,} of {row['rows_in']:,} birth dates cannot be read: see px_birth_date in "
+        "preprocess.tables.patient"
+        for row in losses
+        if row["reason"] == UNREADABLE_BIRTH and row["rows"] >= 0.1 * row["rows_in"]
     ]
     for kind, labs, kept in (("codes", False, "read"), ("labs", True, "lab_tokens")):
         if raw := left["raw", labs]:

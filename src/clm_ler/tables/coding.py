@@ -17,7 +17,7 @@ from clm_ler.engines.portable import upper
 from clm_ler.tables.labs.written import ResultOptions, canonical_word
 from clm_ler.tables.screening import NO_TOKEN, PLACEHOLDER_CODE, first_reason
 from clm_ler.terminology.codes import canonical_code
-from clm_ler.terminology.systems import is_address, is_known, token_system, usual_name
+from clm_ler.terminology.systems import is_address, is_known, spelling_system, token_system
 from clm_ler.terminology.translation import SOURCE, tokens_by_code
 from clm_ler.tokens import BASELINE, code_token
 
@@ -42,17 +42,18 @@ def name_codes(
     counted = screened.group_by(spelt).agg(rows=_.count())
     found = engine.backend.to_pyarrow(counted)
     # Systems are few: they are named here, not by a long expression for each code.
-    for name, of in (("usual", usual_name), ("named", partial(token_system, own=code_systems))):
-        found = found.append_column(f"{name}_system", _mapped(found["system"], of))
+    for name, of in (("spelling", spelling_system), ("named", token_system)):
+        systems = _mapped(found["system"], partial(of, own=code_systems))
+        found = found.append_column(f"{name}_system", systems)
     _warn_of_systems(found, code_systems)
     codes = ibis.memtable(found.drop("rows"))
     names = codes.mutate(
-        named_code=canonical_code(codes.usual_system, codes.code),
+        named_code=canonical_code(codes.spelling_system, codes.code),
         **({"named_unit": codes.unit} if "unit" in spelt else {}),
         **({"named_text": _words(codes.text, results)} if "text" in spelt else {}),
     )
-    names = names.drop("usual_system")
-    stands_for = upper(names.named_code).re_replace("^0+$", "0")
+    names = names.drop("spelling_system")
+    stands_for = upper(names.named_code).re_replace("^[0.]+$", "0")  # 0000 may have got a dot
     names = names.mutate(placeholder=stands_for.isin([*placeholders, ""]))
     named = [f"named_{name}" for name in spelt]
     names = engine.with_categories(engine.backend.to_pyarrow(names), named)

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import small_table, sum_int64
-from clm_ler.tables.screening import DELIBERATE, NO_DATE, NO_PERSON, PLACEHOLDER_BIRTH, TABLES
+from clm_ler.tables.screening import BLANKED, DELIBERATE, NO_DATE, NO_PERSON, TABLES
 from clm_ler.tables.sequences import baseline_length
 
 LOSS_LEDGER = ibis.schema(
@@ -158,7 +158,7 @@ def read_losses(row_counts: ir.Table) -> list[Row]:
     totals = {row["table"]: row["rows"] for row in counts if row["reason"] == "all"}
     return [
         {
-            "step": "blank_values" if row["reason"] == PLACEHOLDER_BIRTH else "read",
+            "step": "blank_values" if row["reason"] in BLANKED else "read",
             "rows_in": totals[row["table"]],
             **row,
         }

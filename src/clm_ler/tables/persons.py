@@ -29,11 +29,14 @@ def person_key(ids: ir.Column) -> ir.IntegerColumn:
     """Return the 64-bit key of each id, null where there is none.
 
     Args:
-        ids: Whole numbers of any type, texts or UUIDs; floating-point numbers count where they are whole.
+        ids: Whole numbers of any type, texts or UUIDs; decimals and floating-point numbers count where they
+            are whole.
     """
     kind = ids.type()
     if kind.is_floating():
         return ibis.cases((~ids.isnan() & (ids.floor() == ids), ids.try_cast("int64")))
+    if kind.is_decimal() and kind.scale != 0:  # a cast would round
+        return ibis.cases((ids.floor() == ids, ids.try_cast("int64")))
     if kind.is_numeric():
         return ids if kind.is_int64() else ids.try_cast("int64")
     text = own_text(ids)

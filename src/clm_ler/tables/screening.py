@@ -20,6 +20,8 @@ DELIBERATE = ("filter_expr", "event_date_filter")
 NO_PERSON = "no person_id"
 NO_DATE = "no date that can be read"
 PLACEHOLDER_BIRTH = "placeholder birth date"
+UNREADABLE_BIRTH = "birth date that cannot be read"
+BLANKED = (PLACEHOLDER_BIRTH, UNREADABLE_BIRTH)  # the person stays, without the date
 NO_TOKEN = "code without a token"
 PLACEHOLDER_CODE = "placeholder code"
 # A screened row has its table and its reason by number, which takes a sixteenth of the room.
@@ -37,16 +39,20 @@ Years = tuple[int, int]
 def screen_patients(rows: ir.Table, years: Years) -> ir.Table:
     """Return every row in the types of ``demographics``, and why it is lost (see REASONS), or null.
 
-    A birth date outside the plausible years is a placeholder: it is taken as not known, and the
-    person stays. Of several rows for one person one is kept, the first by its values.
+    A birth date outside the plausible years, or one that is given and cannot be read, is taken as not
+    known, and the person stays; ``blanked`` says why. Of several rows for one person one is kept, the first by its values.
     """
     birth = _as(rows.birth_date, "date")
+    given = rows.birth_given if "birth_given" in rows.columns else rows.birth_date.notnull()
     texts = {name: _text(rows[name]) for name in ("gender", "race", "ethnicity", "region")}
     rows = rows.select(
         "passes_filter",
         "person_id",
         birth_date=ibis.cases((birth.year().between(*years), birth)),
-        blanked=(~birth.year().between(*years)).fill_null(False),
+        blanked=ibis.cases(
+            (~birth.year().between(*years), PLACEHOLDER_BIRTH),
+            (birth.isnull() & given, UNREADABLE_BIRTH),
+        ),
         **texts,
     )
     same_person = ibis.window(

@@ -131,7 +131,8 @@ def select(
 
     Returns:
         A table of the renamed columns, ``passes_filter`` and ``passes_date_filter``, booleans
-        without nulls. Where an expression gives ``available_date``, ``time`` is when an event came to be
+        without nulls; ``birth_given`` where there are birth dates: whether the columns that one is made of
+        have something in them. Where an expression gives ``available_date``, ``time`` is when an event came to be
         known, and ``happened`` when it was.
 
     Raises:
@@ -151,18 +152,21 @@ def select(
     if missing:
         raise ValueError(f"{name}: select_expr gives no column {', '.join(map(repr, missing))}.")
     wanted = {target: columns[given] for given, target in renames.items()}
+    if "birth_date" in wanted:
+        wanted["birth_given"] = _is_given(wanted["birth_date"])
     wanted["passes_filter"] = _condition(source.filter_expr, columns, f"{name}: filter_expr")
     wanted["passes_date_filter"] = _condition(
         event_date_filter, columns, f"{name}: event_date_filter"
     )
-    asked = (column.name for value in wanted.values() for column in value.find_all(exp.Column))
-    require_columns(table.columns, asked, name)
+    asked = [column for value in wanted.values() for column in value.find_all(exp.Column)]
+    _refuse_fields(table.columns, asked, name)
+    require_columns(table.columns, (column.name for column in asked), name)
     view = f"{name}_rows"
     engine = engine_of(table)
     table = engine.with_local_times(table, time_zone)
     kind_of = partial(_kind_of, table=table.alias(view), view=view)
     wanted = {
-        alias: read_dates(compare_numbers(value, kind_of), kind_of, engine, time_zone)
+        alias: read_dates(compare_numbers(value, kind_of, name), kind_of, engine, time_zone)
         for alias, value in wanted.items()
     }
     query = exp.select(*(exp.alias_(value, alias) for alias, value in wanted.items())).from_(view)
@@ -199,6 +203,17 @@ def _condition(text: str | None, columns: Mapping[str, exp.Expr], place: str) ->
     return exp.Coalesce(this=exp.paren(condition), expressions=[exp.false()])
 
 
+def _is_given(value: exp.Expr) -> exp.Expr:
+    """Return whether all columns of an expression have something in them; false where it has none."""
+    texts = [exp.Trim(this=exp.cast(one.copy(), "text")) for one in value.find_all(exp.Column)]
+    given = [exp.NEQ(this=text, expression=exp.Literal.string("")) for text in texts]
+    return (
+        exp.Coalesce(this=exp.paren(exp.and_(*given)), expressions=[exp.false()])
+        if given
+        else exp.false()
+    )
+
+
 def _expand_names(
     expressions: tuple[str, ...], columns: tuple[str, ...], name: str
 ) -> dict[str, exp.Expr]:
@@ -225,6 +240,15 @@ def _substitute(expression: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Exp
         return node
 
     return expression.transform(replace)
+
+
+def _refuse_fields(columns: Sequence[str], asked: Iterable[exp.Column], name: str) -> None:
+    known = {column.lower() for column in columns}
+    for column in asked:
+        if column.table.lower() in known:
+            raise ValueError(
+                f"{name}: {column.sql('spark')}: nested fields are not read; give the table a column for it."
+            )
 
 
 def require_columns(columns: Sequence[str], asked: Iterable[str], name: str) -> None:

@@ -39,18 +39,18 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     """Return a code in upper case, ICD codes with their dot, NDC codes as product codes.
 
     ICD codes are told by the name of their system, however it is written (``ICD9CM``,
-    ``ICD-10-CM``). The dot follows the category: three characters, four for the E codes of ICD-9,
+    ``ICD-10-CM``, ``ICD 10 GM``). The dot follows the category: three characters, four for the E codes of ICD-9,
     two for its procedures (``ICD9Proc``). The dot is kept rather than dropped because without it
     the ICD-9 diagnosis 360.1 and the procedure 36.01 are the same. ICD-10-PCS has no dot. Other
     codes lose the ``.0`` that a column of floating-point numbers gives them. What is no NDC stays
     as it is.
     """
-    name = upper(system).replace("-", "")
+    name = upper(system).re_replace("[-_ ]", "")
     text = upper(trim(code, ALL_BLANKS)).re_replace(r"\.$", "")
     category = ibis.cases(
         (name.startswith("ICD9P"), 2),
         (name.startswith("ICD9") & text.startswith("E"), 4),
-        (name.startswith("ICD9") | name.isin(["ICD10", "ICD10CM"]), 3),
+        (name.startswith("ICD9") | name.isin(["ICD10", "ICD10CM", "ICD10GM"]), 3),
     )
     dotless = text.re_search("^[A-Z]?[0-9][0-9A-Z]+$") & (text.length() > category)
     return ibis.cases(

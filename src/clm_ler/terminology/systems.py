@@ -11,6 +11,8 @@ ADDRESSES = {
     "http://hl7.org/fhir/sid/icd-10-cm": "ICD10CM",
     "http://hl7.org/fhir/sid/icd-9-cm": "ICD9CM",
     "http://hl7.org/fhir/sid/icd-10": "ICD10",
+    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": "ICD10GM",
+    "http://fhir.de/CodeSystem/dimdi/icd-10-gm": "ICD10GM",
     "http://hl7.org/fhir/sid/ndc": "NDC",
     "http://hl7.org/fhir/sid/cvx": "CVX",
     "http://www.ama-assn.org/go/cpt": "CPT",
@@ -39,6 +41,7 @@ NAMES = {
     "ICD9PROC": "ICD9CM",
     "ICD10PCS": "ICD10PCS",
     "ICD10": "ICD10",
+    "ICD10GM": "ICD10GM",
     "CPT": "CPT",
     "CPT4": "CPT",
     "HCPCS": "HCPCS",
@@ -56,7 +59,7 @@ NAMES = {
 AS_THEY_ARE = (
     *("Visit", "Domain", "OMOP Extension", "ICDO3", "Cancer Modifier", "HemOnc", "NAACCR", "PPI"),
     *("DRG", "Revenue Code", "UB04 Typ bill", "CMS Place of Service", "Medicare Specialty"),
-    *("SPL", "dm+d", "OPCS4", "Read", "ICD10GM", "ICD10CN", "KCD7", "UCUM", "Nebraska Lexicon"),
+    *("SPL", "dm+d", "OPCS4", "Read", "ICD10CN", "KCD7", "UCUM", "Nebraska Lexicon"),
     *("OMOP", "MEDS", "CARE_SITE", "STANFORD_OBS", "STANFORD_NOTE"),
 )
 _ADDRESS = r"://|^urn:|^[0-9]+(\.[0-9]+){3,}$"
@@ -86,7 +89,23 @@ def token_system(system: str, own: Mapping[str, str]) -> str:
         own: The site's own names, which come before all others.
     """
     usual = usual_name(system)
-    return own.get(system) or NAMES.get(re.sub("[-_ ]", "", usual.upper()), usual)
+    return own.get(system) or NAMES.get(_plain(usual), usual)
+
+
+def spelling_system(system: str, own: Mapping[str, str]) -> str:
+    """Return the name by whose rules the codes of a system are spelt: of one that nobody knows, the site's.
+
+    The tokens' name would not do: procedures of ICD-9, which have their dot elsewhere, are ``ICD9CM`` there.
+
+    >>> spelling_system("DX 10", {"DX 10": "ICD10CM"}), spelling_system("ICD9 Proc", {})
+    ('ICD10CM', 'ICD9 Proc')
+    """
+    usual = usual_name(system)
+    return usual if _plain(usual) in NAMES else own.get(system) or usual
+
+
+def _plain(name: str) -> str:
+    return re.sub("[-_ ]", "", name.upper())
 
 
 def is_address(system: str) -> bool:

@@ -26,6 +26,8 @@ RAW = {
         (2, "1800-01-01", "M", ""),  # placeholder birth, no region
         (None, "1990-01-01", "F", "NJ"),
         (3, "1990-01-01", None, "NJ"),
+        (4, "31.12.1990", "F", "NJ"),  # a birth date that cannot be read
+        (5, " ", "F", "NJ"),  # none
     ],
     "diagnosis": [
         (1, "2020-01-01 10:00:00", "ICD-10-CM J45901"),
@@ -88,6 +90,7 @@ def test_a_small_site_worked_out_by_hand(made):
         (1, date(1980, 1, 1), "F", None, None, "NJ"),
         (2, None, "M", None, None, None),
         (3, date(1990, 1, 1), None, None, None, "NJ"),
+        *((nobody, None, "F", None, None, "NJ") for nobody in (4, 5)),
     ]
     # Boundaries of 80, 100, 120, 180.156: 80, 100, 120 (the smallest value reached by each quarter).
     (percentiles,) = made["lab_percentiles"].to_pyarrow().to_pylist()
@@ -117,6 +120,7 @@ def check_ledger(made):
         ("read", "patient", "no person_id"): 1,
         ("read", "patient", "person listed before"): 1,
         ("blank_values", "patient", "placeholder birth date"): 1,
+        ("blank_values", "patient", "birth date that cannot be read"): 1,
         ("read", "diagnosis", "before birth"): 1,
         ("read", "diagnosis", "placeholder date"): 2,
         ("read", "diagnosis", "no date that can be read"): 2,

@@ -57,11 +57,23 @@ def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
         ({"thousands": ","}, {"1,200": 1200, "1,234,567.8": 1234567.8, "1,20": None, "12": 12}),
         ({"thousands": ".", "decimal_comma": True}, {"1.200,5": 1200.5, "7,2": 7.2, "1.2": 1.2}),
         ({"decimal_comma": True, "bounds": True}, {"<7,2": 7.2, "1,5-2,5": 2}),
+        (
+            {"thousands": "."},
+            {"0.123": 0.123, "1.234": 1234, "1.234.5": None, "12.345.678": 12345678},
+        ),
+        ({"thousands": ","}, {"0,123": None, "<1,234 ": None, "-1,200 ": -1200}),
+        ({"thousands": ",", "bounds": True}, {"<1,234 ": 1234, "1,000 - 2,000": 1500}),
+        ({"thousands": " ", "bounds": True}, {"< 1 200 ": 1200, "1 000 - 2 000": 1500}),
         ({"thousands": " "}, {"1 200": 1200, "1\N{NO-BREAK SPACE}200": 1200, "1 20": None}),
     ],
 )
 def test_separators(as_table, options, found):
     assert numbers(as_table, found, **options) == list(found.values())
+
+
+def test_a_comma_has_one_meaning():
+    with pytest.raises(ValueError, match="either decimal_comma or the separator of thousands"):
+        ResultOptions(decimal_comma=True, thousands=",")
 
 
 @both_engines

@@ -34,6 +34,7 @@ SPELLINGS = {
     "ug/mL{FEU}": "ug/mlfeu mcg/mlfeu ugfeu/ml mg/lfeu mg/l{feu}",
     "10*3/uL": "103/ul 103/mcl 103/mm3 103/cumm",
     "10*6/uL": "106/ul 106/mcl 106/mm3 106/cumm",
+    "10*12/L": "t/l",
     "mm/h": "mm/hr mm/1hr mm/1h",
     "/[HPF]": "/hpf #/hpf cells/hpf perhpf",
     "/[LPF]": "/lpf #/lpf perlpf",
@@ -58,15 +59,17 @@ PARTS = {
     "nmol": "nmol nmole",
     "pmol": "pmol pmole",
     "eq": "eq",
-    "meq": "meq meqs",
+    "meq": "meq meqs mval",
     "ueq": "ueq",
+    "ukat": "ukat",
+    "nkat": "nkat",
     "osm": "osm",
     "mosm": "mosm mosmol mosmole",
     # One code is one analyte, for which laboratories write international and enzyme units alike.
-    "U": "u iu [iu] unit units i.u.",
-    "mU": "mu miu m[iu] munit munits milliunits",
-    "uU": "uu uiu u[iu] mciu mcu uunits microunits",
-    "kU": "ku kiu k[iu]",
+    "U": "u iu [iu] unit units i.u. ie ui i.e.",
+    "mU": "mu miu m[iu] mie mui munit munits milliunits",
+    "uU": "uu uiu u[iu] uie mciu mcu uunits microunits",
+    "kU": "ku kiu k[iu] kie",
     "d": "d day days 24h 24hr 24hrs 24hours (24.h) 24.h",
     "h": "h hr hrs hour hours",
     "min": "min mins minute minutes",
@@ -80,22 +83,28 @@ PARTS = {
     "[lb_av]": "lb lbs pound pounds lbs.",
     "[oz_av]": "oz ounce ounces",
     "m2": "m2 m^2 sqm",
+    "m3": "m3 m^3",
+    "cm2": "cm2 cm^2",
     "1": "cell cells # count counts rbc wbc {cells} {#} {cell} {rbc} {wbc}",
     "1.73": "1.73",
     "%": "%",
 }
 # Before a volume these are numbers of cells; elsewhere K is kelvin and M is metre.
 COUNTS = {
-    "10*3": "k thou thous thousand thousands th 1000 10^3cells",
+    "10*3": "k thou thous thousand thousands th 1000 10^3cells tsd tsd.",
     "10*6": "m mil mill million millions mio 1000000",
-    "10*9": "bil billion billions",
+    "10*9": "bil billion billions gpt",
+    "10*12": "tpt",
 }
 VOLUMES = ("uL", "mL", "L", "dL")
 # x10E3, 10^3, 10*3, X10(3), 10e+03, x103
 POWER_OF_TEN = re.compile(r"(?:x10(?:\*\*|[*^e])?|10(?:\*\*|[*^e]))\(?\+?0?(\d{1,2})\)?(?!\d)")
-SUPERSCRIPTS = str.maketrans(
-    {"μ": "u", "µ": "u", "\N{MULTIPLICATION SIGN}": "x", "²": "2", "³": "^3", "⁶": "^6", "⁹": "^9"}
-)
+_LETTERS = str.maketrans({"μ": "u", "µ": "u", "\N{MULTIPLICATION SIGN}": "x"})
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_POWER = re.compile(f"[{_RAISED}]+")
+# The only ones in which case tells: mm is a length.
+_MOLAR = {"mM": "mmol/L", "uM": "umol/L", "nM": "nmol/L", "pM": "pmol/L"}
+_GIGA = "g/l"  # or grams, in capitals: what stands beside it tells
 
 
 def _inverted(table: dict[str, str]) -> dict[str, str]:
@@ -156,10 +165,15 @@ def ucum_unit(text: str, spellings: dict[str, str] | None = None) -> str:
     >>> ucum_unit("MG/DL"), ucum_unit("K/uL"), ucum_unit("x10E3/uL"), ucum_unit("mEq/L")
     ('mg/dL', '10*3/uL', '10*3/uL', 'meq/L')
     """
-    words = re.sub(r"\s+", "", text.translate(SUPERSCRIPTS)).casefold()
+    plain = re.sub(r"\s+", "", _POWER.sub(_as_power, text).translate(_LETTERS))
+    words = plain.casefold().replace("1,73", "1.73")
     own = {re.sub(r"\s+", "", key).casefold(): ucum for key, ucum in (spellings or {}).items()}
-    known = own.get(words) or _WHOLE.get(words)
+    known = own.get(words) or _MOLAR.get(plain) or _WHOLE.get(words)
     return known or _from_parts(words) or text.strip()
+
+
+def _as_power(raised: re.Match[str]) -> str:
+    return "^" + "".join(str(_RAISED.index(digit)) for digit in raised[0])
 
 
 def _from_parts(words: str) -> str | None:
@@ -197,6 +211,7 @@ def convert_unit(
     options = options or UnitOptions()
     concept = options.same_as.get(concept, concept)
     source, target = (ucum_unit(text, options.spellings) for text in (unit, base_unit))
+    source, target = _as_count(source, target), _as_count(target, source)
     if source == target:
         return IDENTITY
     formula = options.formulas.get(concept) or FORMULAS.get(concept)
@@ -209,6 +224,11 @@ def convert_unit(
 
     converted = convert_by_dimension(source, target, mass, valence)
     return converted and Conversion(*converted)
+
+
+def _as_count(unit: str, other: str) -> str:
+    """Return G/L as numbers of cells where the same lab is given in such, which are no grams."""
+    return "10*9/L" if unit.casefold() == _GIGA and other.startswith("10*") else unit
 
 
 def _by_formula(formula: Formula | UnitFormula, inverse: bool) -> Conversion:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clm_ler.engines.portable import ALL_BLANKS, finite, trim, upper
 
@@ -65,6 +65,14 @@ class ResultOptions(BaseModel):
         "result. Added to those of `tables/labs/written.py`",
     )
 
+    @model_validator(mode="after")
+    def _commas_have_one_meaning(self) -> "ResultOptions":
+        if self.decimal_comma and self.thousands == ",":
+            raise ValueError(
+                "results: a comma is either decimal_comma or the separator of thousands"
+            )
+        return self
+
 
 def read_numbers(value: ir.Column, options: ResultOptions) -> ir.FloatingColumn:
     """Return results as numbers, null where they are none.
@@ -99,7 +107,9 @@ def _plain(text: ir.StringColumn, options: ResultOptions) -> ir.StringColumn:
         mark = "[.]" if options.thousands == "." else options.thousands
         if mark == " ":
             text = text.re_replace(r"[\x{A0}\x{202F}]", " ")
-        grouped = text.re_search(rf"^[^0-9]*[0-9]{{1,3}}({mark}[0-9]{{3}})+([^0-9].*)?$")
+        # 0.123 has no thousands, nor has 1.234.5.
+        end = rf"([{ALL_BLANKS}]*[^0-9{ALL_BLANKS}{options.thousands}].*)?[{ALL_BLANKS}]*"
+        grouped = text.re_search(rf"^[^0-9]*[1-9][0-9]{{0,2}}({mark}[0-9]{{3}})+{end}$")
         text = ibis.cases((grouped, text.replace(options.thousands, "")), else_=text)
     return text.replace(",", ".") if options.decimal_comma else text
 
