@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf.errors import InterpolationResolutionError
 
-from clm_ler.config import ConfigLoader
+from clm_ler.config import ConfigLoader, among
 
 FILES = {
     "base/globals.yml": "storage: data\n",
@@ -181,3 +181,10 @@ def test_a_tab_is_told_with_its_file(loader: Loader, conf: Path) -> None:
     (conf / "base" / "parameters.yml").write_text("preprocess:\n\ttables: {}\n")
     with pytest.raises(ValueError, match=r"parameters\.yml, unable to read line .*A tab there"):
         loader()["parameters"]
+
+
+def test_what_is_not_known_is_named_with_what_is():
+    assert among("codes", "source", ["source", "standard"]) == "source"
+    assert among("tables", ["a", "b"], ["a", "b", "c"]) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"^tables: there is no 'd', but a, b\.$"):
+        among("tables", ["a", "d"], ["a", "b"])

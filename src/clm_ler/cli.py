@@ -67,7 +67,7 @@ _NO_ROOM = re.compile(r"No space left|could not write all bytes|max_temp_directo
 _ADDED = re.compile(
     r"\n +(full_key|object_type|For further information).*| \[type=\w+, input_value=.*\]|Value error, "
     r"|Failed to instantiate \w+ for parameter '\w+': \d+ validation errors? for \w+\s+"
-    r"|Parameter validation failed:\n- ",
+    r"|Parameter validation failed:\n- |ValueError raised while resolving interpolation: ",
 )
 
 

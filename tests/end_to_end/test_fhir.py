@@ -377,6 +377,7 @@ def _load(export, backend, resource):
         ("{not json}", "line 1: this is no FHIR resource"),
         ('{"a": 1}', "line 1: this is no FHIR resource"),
         ('\n\n{"a": 1}', "line 3: this is no FHIR resource"),
+        ('\ufeff{"resourceType": "Patient"}', "x.ndjson begins with a byte order mark"),
         ('{"resourceType": "Bundle", "entry": []}', "x.ndjson is a Bundle: export"),
         ('{"resourceType": "MedicationOrder"}', "as in FHIR DSTU2; R4 is read"),
         ('{"resourceType": "MedicationRequest", "medication": {}}', "as in FHIR R5; R4 is read"),

@@ -1,5 +1,6 @@
 """Resources of one type out of a FHIR bulk export."""
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
@@ -93,6 +94,8 @@ def _resource_type(line: bytes, number: int, file: str) -> str | None:
     """Return the type of a file's first resource, nothing for an empty file."""
     if not line:
         return None
+    if line.startswith(codecs.BOM_UTF8):
+        raise DatasetError(f"{file} begins with a byte order mark: write it without one.")
     try:
         resource = json.loads(line)
         found = str(resource["resourceType"])
