@@ -198,8 +198,7 @@ def meds(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("pyspark", marks=pytest.mark.spark)])
-def test_what_meds_fills_in_for_nothing_is_nothing(engine, meds, through):
+def test_what_meds_fills_in_for_nothing_is_nothing(meds, through):
     noon = datetime(2020, 1, 2, 12)
     rows = [
         (None, "GENDER//F", None, None, None),
@@ -210,7 +209,7 @@ def test_what_meds_fills_in_for_nothing_is_nothing(engine, meds, through):
         (noon, "LAB//1//UNK", 1.0, None, "UNK"),
         (noon, "LAB//2//mg/dL", 2.0, None, ""),
     ]
-    found, ledger = through("meds", meds_root=meds(rows), engine=engine)
+    found, ledger = through("meds", meds_root=meds(rows))
     assert found[1]["sorted_event_tokens"] == [
         "GENDER:F",
         "ICD10CM:I10",
