@@ -84,7 +84,7 @@ def _persons_in_two_splits(samples: ir.Table) -> dict[str, int]:
         split: samples.filter(_.split == split).select("person_id").distinct() for split in SPLITS
     }
     return {
-        f"{first}, {second}": int(row_count(persons[first].semi_join(persons[second], "person_id")))
+        f"{first}, {second}": row_count(persons[first].semi_join(persons[second], "person_id"))
         for first, second in combinations(SPLITS, 2)
     }
 
