@@ -50,6 +50,11 @@ def spark():
         "spark.sql.codegen.wholeStage": "false",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.ui.showConsoleProgress": "false",
+        # One session serves hundreds of tests: what Spark remembers of past queries fills its memory.
+        "spark.driver.memory": "2g",
+        "spark.sql.ui.retainedExecutions": "5",
+        "spark.ui.retainedJobs": "5",
+        "spark.ui.retainedStages": "5",
     }
     session = SparkSession.builder.appName("tests").config(map=options).getOrCreate()
     backend = ibis.pyspark.connect(session)

@@ -18,6 +18,7 @@ from clm_ler.datasets.delimited import delimiter_of, read_csv
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
 from clm_ler.engines.expressions import parse_query
+from clm_ler.engines.known_types import set_type
 from clm_ler.engines.portable import count_repeated
 from clm_ler.files.digests import unique_name
 from clm_ler.files.gzipped import check_ending
@@ -110,6 +111,9 @@ class FolderQueryDataset(FileDataset):
             name: self._nothing(name, wanted[name], kinds_of) for name in wanted if not files[name]
         }
         kinds = _kinds(query, {name: table.schema() for name, table in tables.items()})
+        for column in query.find_all(exp.Column):
+            if id(column) in kinds:
+                set_type(column, kinds[id(column)])
         views = {name: unique_name(name) for name in tables}
         for name, table in tables.items():
             self.connection.create_view(views[name], table, overwrite=True)

@@ -20,6 +20,7 @@ import ibis.expr.datatypes as dt
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
+from clm_ler.engines.known_types import set_type
 from clm_ler.engines.patterns import shape_of, tells_the_offset, without_typo
 
 KindOf = Callable[[exp.Expr], dt.DataType | None]
@@ -101,6 +102,7 @@ def _is_typed_date(node: exp.Expr) -> bool:
 
 def _read(node: exp.Expr, target: str, kind: dt.DataType, engine: Engine, zone: str) -> exp.Expr:
     operand, pattern = node.this.copy(), node.args.get("format")
+    set_type(operand, kind)
     if kind.is_timestamp() and kind.timezone:
         return _cast(engine.local_time(operand, zone), target)
     if kind.is_date() or kind.is_timestamp():
@@ -121,9 +123,8 @@ def _whole(operand: exp.Expr, kind: dt.DataType) -> exp.Expr:
     """Return a number as the whole one that it is, such as a year that a column with gaps holds as 2019.0."""
     if not (kind.is_floating() or kind.is_decimal()):
         return operand
-    same = exp.EQ(this=exp.Floor(this=operand.copy()), expression=operand.copy())
     number = exp.TryCast(this=operand, to=exp.DataType.build("bigint"))
-    return exp.Case().when(same, number)
+    return exp.Case().when(exp.EQ(this=number, expression=operand.copy()), number.copy())
 
 
 def _cast(operand: exp.Expr, target: str) -> exp.Expr:

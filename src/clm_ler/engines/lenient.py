@@ -7,6 +7,7 @@ import duckdb
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB as Dialect
 
+from clm_ler.engines.known_types import is_text, known_type
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 from clm_ler.engines.patterns import is_separator
 
@@ -32,14 +33,15 @@ _MAY_FAIL = (
 )
 
 
-# What stands behind the point is cut, where DuckDB would round. The type of a column is known when the
-# query is bound: the branches of other types cost nothing.
+# How values of a type become whole numbers: what stands behind the point is cut, where DuckDB would round.
+_TEXT = f"TRY_CAST(regexp_extract(CAST({{x}} AS VARCHAR), '{WHOLE_NUMBER}', 1) AS {{to}})"
+_EXACT = "TRY_CAST(split_part(CAST({x} AS VARCHAR), '.', 1) AS {to})"
+_FLOATING = "TRY_CAST(trunc(TRY_CAST({x} AS DOUBLE)) AS {to})"
+_OTHER = "TRY_CAST({x} AS {to})"
+# The type of a column is known when the query is bound: the branches of other types cost nothing.
 _WHOLE = (
-    "CASE WHEN typeof({x}) = 'VARCHAR' "
-    f"THEN TRY_CAST(regexp_extract(CAST({{x}} AS VARCHAR), '{WHOLE_NUMBER}', 1) AS {{to}}) "
-    "WHEN typeof({x}) LIKE 'DECIMAL%' THEN TRY_CAST(split_part(CAST({x} AS VARCHAR), '.', 1) AS {to}) "
-    "WHEN typeof({x}) IN ('DOUBLE', 'FLOAT') THEN TRY_CAST(trunc(TRY_CAST({x} AS DOUBLE)) AS {to}) "
-    "ELSE TRY_CAST({x} AS {to}) END"
+    f"CASE WHEN typeof({{x}}) = 'VARCHAR' THEN {_TEXT} WHEN typeof({{x}}) LIKE 'DECIMAL%' THEN {_EXACT} "
+    f"WHEN typeof({{x}}) IN ('DOUBLE', 'FLOAT') THEN {_FLOATING} ELSE {_OTHER} END"
 )
 # A text that is no number has none; a decimal is made of the digits that the number is written with.
 _DECIMAL = (
@@ -61,12 +63,28 @@ class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
 
     def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
         if expression.to.is_type(*WHOLE_KINDS):
-            return _WHOLE.format(x=self.sql(expression, "this"), to=self.sql(expression, "to"))
+            return _whole(known_type(expression.this)).format(
+                x=self.sql(expression, "this"), to=self.sql(expression, "to")
+            )
         if expression.to.is_type(*DECIMAL_KINDS):
             x, to = self.sql(expression, "this"), self.sql(expression, "to")
             text = f"CAST({x} AS VARCHAR)" if expression.to.is_type("decimal") else x
             return _DECIMAL.format(x=x, text=text, to=to)
         return super().cast_sql(expression, safe_prefix="TRY_")
+
+
+def _whole(kind: exp.DataType | None) -> str:
+    if kind is None:
+        return _WHOLE
+    if is_text(kind):
+        return _TEXT
+    return (
+        _EXACT
+        if kind.is_type("decimal")
+        else _FLOATING
+        if kind.is_type("double", "float")
+        else _OTHER
+    )
 
 
 def lenient_sql(query: exp.Expr) -> str:

@@ -4,30 +4,25 @@ import sqlglot
 from sqlglot import exp
 
 from clm_ler.engines.alike import PATTERNS
+from clm_ler.engines.known_types import is_text, known_type
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 from clm_ler.engines.patterns import for_java, is_separator
 
-# How a value becomes a number or a text; of the branches those of its type are left when a query is planned.
+# How a text becomes a number; other values are cast as they are.
 _WHOLE = (
-    "CASE WHEN typeof({x}) = 'string' "
-    "THEN TRY_CAST(regexp_extract(CAST({x} AS STRING), r'WHOLE', 1) AS {to}) "
-    "ELSE TRY_CAST({x} AS {to}) END"
-).replace("WHOLE", for_java(WHOLE_NUMBER))
-_DECIMAL = (
-    "CASE WHEN typeof({x}) <> 'string' OR CAST({x} AS STRING) RLIKE r'NUMBER' "
-    "THEN TRY_CAST({x} AS {to}) END"
-).replace("NUMBER", for_java(NUMBER))
+    f"TRY_CAST(regexp_extract(CAST({{x}} AS STRING), r'{for_java(WHOLE_NUMBER)}', 1) AS {{to}})"
+)
+_DECIMAL = f"CASE WHEN CAST({{x}} AS STRING) RLIKE r'{for_java(NUMBER)}' THEN TRY_CAST({{x}} AS {{to}}) END"
 # Java's 1.5E7 is 15000000.0, 5.0E-4 is 0.0005, 1.0E22 is 1e+22, 1.0E-7 is 1e-07, and Infinity is inf.
-_TEXT = (
-    "CASE WHEN typeof({x}) <> 'double' THEN TEXT "
-    "WHEN TEXT RLIKE 'E([7-9]|1[0-5])$' "
-    "THEN regexp_replace(CAST(TRY_CAST(TEXT AS DECIMAL(38, 10)) AS STRING), '([.][0-9]+?)0*$', '$1') "
-    "WHEN TEXT LIKE '%E-4' "
-    "THEN regexp_replace(CAST(TRY_CAST(TEXT AS DECIMAL(38, 25)) AS STRING), '0*$', '') "
-    "WHEN TEXT LIKE '%E%' THEN regexp_replace(regexp_replace(regexp_replace(TEXT, '([.]0)?E', 'e'), "
+_TEXT_OF_DOUBLE = (
+    "transform(array(CAST({x} AS STRING)), t -> CASE WHEN t RLIKE 'E([7-9]|1[0-5])$' "
+    "THEN regexp_replace(CAST(TRY_CAST(t AS DECIMAL(38, 10)) AS STRING), '([.][0-9]+?)0*$', '$1') "
+    "WHEN t LIKE '%E-4' "
+    "THEN regexp_replace(CAST(TRY_CAST(t AS DECIMAL(38, 25)) AS STRING), '0*$', '') "
+    "WHEN t LIKE '%E%' THEN regexp_replace(regexp_replace(regexp_replace(t, '([.]0)?E', 'e'), "
     "'e([0-9])', 'e+$1'), 'e-([0-9])$', 'e-0$1') "
-    "ELSE replace(replace(TEXT, 'Infinity', 'inf'), 'NaN', 'nan') END"
-).replace("TEXT", "CAST({x} AS STRING)")
+    "ELSE replace(replace(t, 'Infinity', 'inf'), 'NaN', 'nan') END)[0]"
+)
 _TRIED: dict[type[exp.Expr], str] = {
     exp.Add: "try_add",
     exp.Sub: "try_subtract",
@@ -59,15 +54,30 @@ def lenient_sql(query: exp.Expr) -> str:
 
 
 def _cast(cast: exp.Cast) -> exp.Expr:
-    kinds = {_WHOLE: WHOLE_KINDS, _DECIMAL: DECIMAL_KINDS, _TEXT: ("text", "varchar")}
-    template = next((sql for sql, of in kinds.items() if cast.to.is_type(*of)), None)
-    if template is None or (template is _TEXT and "cast" in cast.this.unnest().meta):
-        return exp.TryCast(this=cast.this.copy(), to=cast.to.copy(), safe=True)
+    """Return a cast as its operand's type needs it; where that is unknown, Spark looks at it."""
+    if cast.to.is_type(*WHOLE_KINDS):
+        needs, template = "string", _WHOLE
+    elif cast.to.is_type(*DECIMAL_KINDS):
+        needs, template = "string", _DECIMAL
+    elif is_text(cast.to):
+        needs, template = "double", _TEXT_OF_DOUBLE
+    else:
+        needs, template = "", ""
+    kind = known_type(cast.this)
+    plain = exp.TryCast(this=cast.this.copy(), to=cast.to.copy(), safe=True)
+    if not needs or (kind is not None and not _is(kind, needs)):
+        return plain
     x, to = (part.sql(dialect="spark") for part in (cast.this, cast.to))
-    made = sqlglot.parse_one(template.format(x=x, to=to), read="spark")
-    if template is not _DECIMAL:
-        made.meta["cast"] = True  # it is no floating-point number
-    return exp.paren(made)
+    made = template.format(x=x, to=to)
+    if kind is None:
+        made = f"CASE WHEN typeof({x}) = '{needs}' THEN {made} ELSE {plain.sql('spark')} END"
+    parsed = exp.paren(sqlglot.parse_one(made, read="spark"))
+    parsed.this.type = cast.to.copy()
+    return parsed
+
+
+def _is(kind: exp.DataType, name: str) -> bool:
+    return is_text(kind) if name == "string" else kind.is_type(name)
 
 
 def _tried(node: exp.Expr) -> exp.Expr:

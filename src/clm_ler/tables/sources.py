@@ -12,6 +12,7 @@ from sqlglot import exp
 from clm_ler.engines import engine_of
 from clm_ler.engines.dates import read_dates
 from clm_ler.engines.expressions import parse_expression
+from clm_ler.engines.known_types import set_type
 from clm_ler.engines.numbers import compare_numbers
 from clm_ler.engines.portable import count_repeated
 
@@ -164,7 +165,10 @@ def select(
     view = f"{name}_rows"
     engine = engine_of(table)
     table = engine.with_local_times(table, time_zone)
-    kind_of = partial(_kind_of, table=table.alias(view), view=view)
+    kinds = {column.lower(): kind for column, kind in table.schema().items()}
+    for column in asked:
+        set_type(column, kinds[column.name.lower()])
+    kind_of = partial(_kind_of, kinds=kinds, table=table.alias(view), view=view)
     wanted = {
         alias: read_dates(compare_numbers(value, kind_of, name), kind_of, engine, time_zone)
         for alias, value in wanted.items()
@@ -180,12 +184,12 @@ def _when_known(columns: Mapping[str, exp.Expr]) -> dict[str, exp.Expr]:
     return {**columns, "date": known, HAPPENED: columns["date"]}
 
 
-def _kind_of(value: exp.Expr, table: ir.Table, view: str) -> dt.DataType:
+def _kind_of(
+    value: exp.Expr, kinds: Mapping[str, dt.DataType], table: ir.Table, view: str
+) -> dt.DataType:
     """Return the type of an expression over a table: of a column at once, else by asking the engine."""
-    column = value.unnest()
-    names = {name.lower(): name for name in table.columns}
-    if isinstance(column, exp.Column) and column.name.lower() in names:
-        return table[names[column.name.lower()]].type()
+    if isinstance(column := value.unnest(), exp.Column):
+        return kinds[column.name.lower()]
     query = exp.select(exp.alias_(value.copy(), "value")).from_(view)
     return table.sql(engine_of(table).sql(query)).value.type()
 
