@@ -15,13 +15,14 @@ _WHOLE = (
 _DECIMAL = f"CASE WHEN CAST({{x}} AS STRING) RLIKE r'{for_java(NUMBER)}' THEN TRY_CAST({{x}} AS {{to}}) END"
 # Java's 1.5E7 is 15000000.0, 5.0E-4 is 0.0005, 1.0E22 is 1e+22, 1.0E-7 is 1e-07, and Infinity is inf.
 _TEXT_OF_DOUBLE = (
-    "transform(array(CAST({x} AS STRING)), t -> CASE WHEN t RLIKE 'E([7-9]|1[0-5])$' "
+    "transform(array(CAST({x} AS STRING)), t -> CASE WHEN t NOT LIKE '%E%' "
+    "THEN replace(replace(t, 'Infinity', 'inf'), 'NaN', 'nan') "
+    "WHEN t RLIKE 'E([7-9]|1[0-5])$' "
     "THEN regexp_replace(CAST(TRY_CAST(t AS DECIMAL(38, 10)) AS STRING), '([.][0-9]+?)0*$', '$1') "
     "WHEN t LIKE '%E-4' "
     "THEN regexp_replace(CAST(TRY_CAST(t AS DECIMAL(38, 25)) AS STRING), '0*$', '') "
-    "WHEN t LIKE '%E%' THEN regexp_replace(regexp_replace(regexp_replace(t, '([.]0)?E', 'e'), "
-    "'e([0-9])', 'e+$1'), 'e-([0-9])$', 'e-0$1') "
-    "ELSE replace(replace(t, 'Infinity', 'inf'), 'NaN', 'nan') END)[0]"
+    "ELSE regexp_replace(regexp_replace(regexp_replace(t, '([.]0)?E', 'e'), "
+    "'e([0-9])', 'e+$1'), 'e-([0-9])$', 'e-0$1') END)[0]"
 )
 _TRIED: dict[type[exp.Expr], str] = {
     exp.Add: "try_add",
