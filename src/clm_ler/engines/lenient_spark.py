@@ -14,6 +14,7 @@ _WHOLE = (
 )
 _DECIMAL = f"CASE WHEN CAST({{x}} AS STRING) RLIKE r'{for_java(NUMBER)}' THEN TRY_CAST({{x}} AS {{to}}) END"
 # Java's 1.5E7 is 15000000.0, 5.0E-4 is 0.0005, 1.0E22 is 1e+22, 1.0E-7 is 1e-07, and Infinity is inf.
+# The text has a name there, for Spark would plan it anew wherever it stands.
 _TEXT_OF_DOUBLE = (
     "transform(array(CAST({x} AS STRING)), t -> CASE WHEN t NOT LIKE '%E%' "
     "THEN replace(replace(t, 'Infinity', 'inf'), 'NaN', 'nan') "
