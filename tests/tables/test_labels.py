@@ -40,6 +40,12 @@ def test_sql_chooses_rows_and_classes(raw):
     assert labels.prediction_time.execute().tolist() == [NOON, NOON]
 
 
+def test_the_included_may_be_told_by_a_demographic_of_the_label_table(raw):
+    table = raw([(1, NOON, 0, "t", "F"), (2, NOON, 1, "t", "M")], LABELS | {"px_gender": "string"})
+    labels = select_labels(table, LabelOptions(inclusion_criteria="px_gender = 'F'"))
+    assert result(labels, "person_id", "label") == [(1, 0)]
+
+
 def test_what_yaml_reads_as_no_text_is_still_sql(raw):
     options = LabelOptions(inclusion_criteria=True, positive_class_criteria=1, prediction_time=None)
     labels = select_labels(raw([(1, NOON, 0, "a")]), options)

@@ -70,6 +70,21 @@ def test_a_column_may_be_called_as_a_word_of_sql(as_table):
     assert rows(chosen) == [("abcd", True, True)]
 
 
+@both_engines
+@pytest.mark.parametrize("column", ["px_gender", "PX_GENDER"])
+def test_a_filter_may_look_at_a_demographic_of_the_tables_own(as_table, column):
+    table = as_table([(1, "F"), (2, "M"), (3, None)], {"id": "int64", column: "string"})
+    renames = {"id": "person_id", "px_gender": "gender"}
+    chosen = read(table, "id", renames=renames, filter_expr="px_gender = 'F'")
+    assert rows(chosen, "person_id", "gender", "passes_filter") == [
+        (1, None, True),
+        (2, None, False),
+        (3, None, False),
+    ]
+    chosen = read(table, "id", "'F' AS px_gender", renames=renames, filter_expr="px_gender = 'F'")
+    assert rows(chosen, "passes_filter") == [(True,)] * 3
+
+
 def test_a_star_selects_every_column(as_table):
     chosen = read(as_table(TABLE, RAW), "*", renames={"id": "person_id", "source": "code"})
     assert rows(chosen, "person_id", "code") == [

@@ -140,8 +140,8 @@ def select(
         ValueError: If an expression is no SQL, uses a column that the table lacks or a function that
             looks at more than the row, or a column is missing in the selection.
     """
-    columns = _expand_names(source.select_expr, table.columns, name)
-    columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | columns
+    selected = _expand_names(source.select_expr, table.columns, name)
+    columns = {given: sqlglot.parse_one(null) for given, null in _UNKNOWN.items()} | selected
     if AVAILABLE in columns and "date" in renames and "date" in columns:
         columns, renames = _when_known(columns), {**renames, HAPPENED: "happened"}
     columns |= {
@@ -155,10 +155,11 @@ def select(
     wanted = {target: columns[given] for given, target in renames.items()}
     if "birth_date" in wanted:
         wanted["birth_given"] = _is_given(wanted["birth_date"])
-    wanted["passes_filter"] = _condition(source.filter_expr, columns, f"{name}: filter_expr")
-    wanted["passes_date_filter"] = _condition(
-        event_date_filter, columns, f"{name}: event_date_filter"
-    )
+    # A demographic that is not selected is null, and in a condition still the table's own column.
+    own = {column.lower() for column in table.columns} - selected.keys()
+    known = {given: value for given, value in columns.items() if given not in _UNKNOWN.keys() & own}
+    wanted["passes_filter"] = _condition(source.filter_expr, known, f"{name}: filter_expr")
+    wanted["passes_date_filter"] = _condition(event_date_filter, known, f"{name}: event_date_filter")
     asked = [column for value in wanted.values() for column in value.find_all(exp.Column)]
     _refuse_fields(table.columns, asked, name)
     require_columns(table.columns, (column.name for column in asked), name)
