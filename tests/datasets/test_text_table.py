@@ -103,6 +103,7 @@ def test_a_table_without_rows(entry, tmp_path):
         ({}, r"There is no file .*days"),
         ({"a.csv": b""}, r"a\.csv is empty: not even a header"),
         ({"a.csv": b"id,code\n1,x\n2,secret,z\n"}, r"a\.csv, line 3: it has 3 fields, and the header 2"),
+        ({"a.csv": b'id,code\n1,"x\ny"\n2,"secret\n' + 60_000 * b"3,z\n"}, r"a\.csv, line 4: a quote that is opened there is not closed"),
         ({"a.csv": b"id,code\n1,secret\n", "b.csv": b"id;code\n2;y\n"}, r"b\.csv is separated by ';', .*a\.csv by ','"),
         ({"a.csv": b"sep=;\nid;code\n1;secret\n"}, r"a\.csv begins with 'sep=;', as Excel writes it: remove"),
         ({"a.csv": "id,code".encode("utf-16")}, r"a\.csv is no UTF-8"),

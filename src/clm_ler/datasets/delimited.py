@@ -85,9 +85,15 @@ def _uneven_line(file: str, delimiter: str, given: Mapping[str, Any]) -> str | N
     """Return what to mend of the first line with more or fewer fields than the header."""
     with _opened(file, given, errors="replace") as text:
         lines = csv.reader(text, delimiter=delimiter)
-        names = next(lines, [])
-        for line in lines:
-            if line and len(line) != len(names):
-                place = f"{file}, line {lines.line_num}"
-                return f"{place}: it has {len(line)} fields, and the header {len(names)}."
+        begins = 1
+        try:
+            names = next(lines, [])
+            begins = lines.line_num + 1
+            for line in lines:
+                if line and len(line) != len(names):
+                    place = f"{file}, line {lines.line_num}"
+                    return f"{place}: it has {len(line)} fields, and the header {len(names)}."
+                begins = lines.line_num + 1
+        except csv.Error:  # a field is longer than Python reads one, most likely to the end of the file
+            return f"{file}, line {begins}: a quote that is opened there is not closed."
     return None
