@@ -89,13 +89,23 @@ def test_csv_is_one_plain_file_and_loads_as_text(csv, tmp_path):
     assert loaded.code.to_pyarrow().to_pylist() == ["a b", None, "é"]
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "csv"])
+def test_a_folder_with_an_equals_sign_adds_no_column(tmp_path, file_format):
+    path = str(tmp_path / "site=b" / f"table.{file_format}")
+    dataset = ChunkedTableDataset(filepath=path, file_format=file_format)
+    dataset.save(TABLE)
+    assert dataset.load().columns == ("person_id", "time", "code")
+
+
 @pytest.mark.spark
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
 def test_spark_reads_what_was_written(spark, tmp_path, file_format):
-    path = str(tmp_path / f"table.{file_format}")
+    path = str(tmp_path / "site=b" / f"table.{file_format}")
     ChunkedTableDataset(filepath=path, file_format=file_format).save(stream(TABLE, TABLE))
     dataset = ChunkedTableDataset(
         filepath=path, file_format=file_format, connection={"backend": "pyspark"}
     )
-    codes = dataset.load().code.to_pyarrow().to_pylist()
+    table = dataset.load()
+    assert table.columns == ("person_id", "time", "code")
+    codes = table.code.to_pyarrow().to_pylist()
     assert sorted(code or "" for code in codes) == ["", "", "a b", "a b", "é", "é"]

@@ -48,6 +48,12 @@ def test_what_fails_in_the_middle_leaves_the_old_file(kind, tmp_path):
     entry.load()
 
 
+def test_a_folder_with_an_equals_sign_adds_no_column(tmp_path):
+    entry = TableDataset(filepath=str(tmp_path / "site=b" / "counts.parquet"), **TABLE)
+    entry.save(ibis.memtable({"n": [1]}))
+    assert entry.load().columns == ("n",)
+
+
 def test_a_preview_shows_rows_of_many_persons_and_none_of_single_ones(tmp_path):
     def preview(name, rows):
         entry = TableDataset(filepath=str(tmp_path / name), **TABLE)

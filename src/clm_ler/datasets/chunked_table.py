@@ -30,15 +30,16 @@ class ChunkedTableDataset(FileDataset):
         return engine_of(table).hold(table, [f"VIEW {table.get_name()}"])
 
     def _read(self) -> ir.Table:
-        path = self._fs_prefix + str(self._get_load_path())
+        path, engine = self._fs_prefix + str(self._get_load_path()), engine_of(self.connection)
         if self._file_format == "parquet":
             filesystem, folder = fsspec.core.url_to_fs(path, **self._fs_args)
             if not filesystem.exists(f"{folder}/{COMPLETE}"):
                 raise DatasetError(f"{path} has no {COMPLETE}: it was never fully written.")
             # Spark looks in a folder by itself, and is troubled by a pattern.
-            files = path if engine_of(self.connection).distributed else f"{path}/*.parquet"
-            return self.connection.read_parquet(files, **self._load_args)
-        options = engine_of(self.connection).csv_as_text | self._load_args
+            return engine.read_parquet([path if engine.distributed else f"{path}/*.parquet"])
+        # A folder called a=b adds no column.
+        options = {} if engine.distributed else {"hive_partitioning": False}
+        options |= engine.csv_as_text | self._load_args
         return self.connection.read_csv(path, **options)
 
     def save(self, data: pa.RecordBatchReader | pa.Table) -> None:

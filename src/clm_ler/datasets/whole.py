@@ -72,7 +72,8 @@ class TableDataset(tables.FileDataset):
 
     def load(self) -> ir.Table:
         """Return the table, for which DuckDB keeps a view as long as somebody holds it."""
-        table = super().load()
+        path = self._fs_prefix + str(self._get_load_path())
+        table = engine_of(self.connection).read_parquet([path], self._table_name)
         return engine_of(table).hold(table, [f"VIEW {table.get_name()}"])
 
     def preview(self) -> TablePreview:
