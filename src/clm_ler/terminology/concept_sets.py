@@ -153,6 +153,15 @@ def matching_codes(
         usual = token_system(system, {})
         of_system = [code for code in codes if code[0] == usual]
         for text in texts:
-            pattern = re.escape(text.upper()).replace(r"\*", ".*").replace(r"\?", ".")
+            pattern = as_regex(text)
             found |= {code: text for code in of_system if re.fullmatch(pattern, code[1].upper())}
     return found
+
+
+def as_regex(text: str) -> str:
+    """Return the regular expression, in upper case, of a pattern with ``*`` and ``?``.
+
+    >>> as_regex("e11*")
+    'E11.*'
+    """
+    return re.escape(text.upper()).replace(r"\*", ".*").replace(r"\?", ".")

@@ -5,11 +5,12 @@ from datetime import date, datetime
 import pytest
 
 from clm_ler.storage.person_wise import refuse
+from clm_ler.tables.sources import TableSource
 from clm_ler.tables.tasks import candidates as c
 from clm_ler.tables.tasks.definition import TaskOptions
 from clm_ler.tables.tasks.event_definition import Rise
 from clm_ler.tables.tasks.events import TASK_CODES, _rises, task_events
-from clm_ler.tables.tasks.stays import DEATHS, VISITS, merged_stays
+from clm_ler.tables.tasks.stays import DEATHS, VISIT, VISITS, merged_stays, read_visits
 from tests.engines import both_engines
 
 EVENT = {"person_id": "int64", "time": "timestamp", "event": "string"}
@@ -290,6 +291,30 @@ def test_visits_that_touch_are_one(as_table):
     within = [(*rows[0][:2], at("2020-01-05 08:00"), "IP", None), rows[2]]
     (stay,) = merged_stays(as_table(within, VISITS), ("*IP",), 0).to_pyarrow().to_pylist()
     assert stay["stay_end"] == at("2020-01-05 08:00")
+
+
+VISIT_TYPES = ["ip_acute", "IPXacute", "a+(b)", "A", None]
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("types", "found"),
+    [
+        (("*",), [0, 1, 2, 3, 4]),
+        (("ip_*",), [0]),
+        (("ip?acute",), [0, 1]),
+        (("%",), []),
+        (("A", "a+(b)"), [2, 3]),
+    ],
+)
+def test_types_of_visits_are_patterns_of_two_signs(as_table, types, found):
+    raw = [(n, at("2020-01-01 08:00"), None, kind) for n, kind in enumerate(VISIT_TYPES)]
+    persons = [(n, date(1980, 5, 5), "F") for n in range(5)]
+    columns = {name: VISITS[name] for name in VISIT}
+    source = TableSource(select_expr=tuple(VISIT))
+    visits = read_visits(as_table(raw, columns), as_table(persons, BORN), source, "UTC")
+    stays = merged_stays(visits, types, 0).to_pyarrow()
+    assert sorted(stays["person_id"].to_pylist()) == found
 
 
 CREATININE = ("LOINC", "2160-0")

@@ -9,6 +9,7 @@ from ibis import _
 from clm_ler.engines.portable import trim
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.sources import TableSource, select
+from clm_ler.terminology.concept_sets import as_regex
 
 VISIT = {name: name for name in ("person_id", "start_time", "end_time", "type")}
 DEATH = {name: name for name in ("person_id", "time")}
@@ -28,9 +29,10 @@ UNKNOWN, NO_START, NO_TIME = "person is not known", "no start", "no time"
 def read_visits(
     visit: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
 ) -> ir.Table:
-    """Return ``person_id, start_time, end_time, type`` (upper case) and the ``reason`` why a row is lost.
+    """Return ``person_id, start_time, end_time, type`` and the ``reason`` why a row is lost.
 
-    An end before the start is unknown. Without a table there are no rows.
+    A type is in upper case, and empty where there is none. An end before the start is unknown. Without
+    a table there are no rows.
     """
     if visit is None or source is None:
         return ibis.memtable([], schema=VISITS)
@@ -40,7 +42,7 @@ def read_visits(
         person_id=known.key.coalesce(-1),
         start_time=known.start_time,
         end_time=ibis.cases((known.end_time >= known.start_time, known.end_time)),
-        type=trim(known["type"].cast("string")).upper(),
+        type=trim(known["type"].cast("string")).upper().fill_null(""),
         reason=ibis.cases(
             (known.known_id.isnull(), UNKNOWN), (known.start_time.isnull(), NO_START)
         ),
@@ -75,7 +77,7 @@ def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> 
 
     Args:
         visits: Of :func:`read_visits`.
-        types: Names of types in upper case; ``*`` stands for any characters.
+        types: Names of types in upper case; ``*`` stands for any characters, ``?`` for one.
         merge_hours: Hours between two visits that are one, at most.
     """
     wanted = visits.filter(_.reason.isnull(), _matches(visits["type"], types))
@@ -99,5 +101,4 @@ def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> 
 
 
 def _matches(column: ir.StringColumn, types: Sequence[str]) -> ir.BooleanValue:
-    patterns = [text.upper().replace("*", "%").replace("?", "_") for text in types]
-    return ibis.or_(*(column.like(pattern) for pattern in patterns))
+    return ibis.or_(*(column.re_search(f"^{as_regex(text)}$") for text in types))
