@@ -133,7 +133,7 @@ def complete_translations(
     code_translations: ir.Table | None,
     codes: ir.Table,
     code_systems: Mapping[str, str],
-    placeholders: Sequence[str] = (),
+    placeholders: Sequence[str],
 ) -> ir.Table:
     """Return the translations, and for every other code (``system, code``) the token of its own name."""
     spelt = codes.select(

@@ -114,3 +114,8 @@ def test_codes_that_were_found_a_token_have_it_and_others_their_own(
     }
     assert len(own) > 3
     assert tokens_of(untranslated="keep") == own | {("CPT4", "a1"): "SNOMED:7"}
+
+
+def test_a_placeholder_has_no_token_of_its_own(options: PreprocessOptions) -> None:
+    codes = ibis.memtable({"system": ["CPT4", "CPT4"], "code": ["a1", "UNKNOWN"]})
+    assert keep_codes(codes, options).vocab_token.to_pyarrow().to_pylist() == ["CPT:A1"]

@@ -21,4 +21,6 @@ def keep_codes(
     """
     if given_translations is not None and not options.keeps_untranslated:
         return given_translations
-    return complete_translations(given_translations, source_codes, options.code_systems)
+    return complete_translations(
+        given_translations, source_codes, options.code_systems, options.placeholder_codes
+    )
