@@ -67,6 +67,14 @@ def test_files_are_put_in_place_in_files_only():
     assert places((ast.Call,), renames, outside={"files"}) == []
 
 
+def test_texts_are_utf8_whatever_the_machine_is_set_to():
+    def is_silent(node):
+        reads = getattr(node.func, "attr", None) in ("read_text", "write_text")
+        return reads and "encoding" not in {keyword.arg for keyword in node.keywords}
+
+    assert places((ast.Call,), is_silent, rooms={"files"}) == []
+
+
 def test_no_key_depends_on_source_text():
     def reads_itself(node):
         return node.id == "__file__"

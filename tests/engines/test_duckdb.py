@@ -108,3 +108,17 @@ def test_a_gzip_file_that_was_cut_is_no_shorter_table(backend, tmp_path):
         more = [ibis.schema({"n": "int64"})] if read == "read_ndjson" else []
         with pytest.raises(ValueError, match=f"{name} ends in the middle"):
             getattr(engine_of(backend), read)([str(tmp_path / name)], *more)
+
+
+@pytest.mark.parametrize(
+    ("storage", "folder"),
+    [
+        ("data", "data/tmp"),
+        ("/big/disk", "/big/disk/tmp"),
+        ("file:///big/disk", "/big/disk/tmp"),
+        ("s3://bucket/data", "data/tmp"),
+    ],
+)
+def test_what_does_not_fit_in_memory_goes_below_a_local_storage(backend, storage, folder):
+    engine_of(backend).configure("1GB", 1, storage)
+    assert engine_of(backend)._setting("temp_directory") == folder

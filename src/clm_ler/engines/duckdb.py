@@ -25,6 +25,7 @@ from clm_ler.engines.plans import row_estimates, size_in_bytes
 from clm_ler.engines.s3 import open_httpfs, store_access
 from clm_ler.files.digests import unique_name
 from clm_ler.files.gzipped import whole
+from clm_ler.files.location import is_remote, local_folder
 
 _FETCHES_CODE = ("autoinstall_known_extensions", "autoload_known_extensions")
 MOST_CATEGORIES = 65_536  # of a dictionary in a Parquet file
@@ -73,7 +74,7 @@ class DuckDB(Engine):
         hold_tables_of_python(
             self.backend, partial(type(self.backend)._register_in_memory_table, self.backend)
         )
-        folder = "data/tmp" if "://" in storage else f"{storage}/tmp"
+        folder = "data/tmp" if is_remote(storage) else f"{local_folder(storage)}/tmp"
         settings = {"memory_limit": memory_limit, "threads": threads or os.cpu_count()}
         # Nothing relies on it, and without it large tables are written with less memory.
         settings |= dict.fromkeys(("preserve_insertion_order", *_FETCHES_CODE), False)

@@ -108,7 +108,7 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file, ``None`` where there is none."""
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -57,7 +57,9 @@ class Part:
         elif isinstance(self.content, str):
             path.write_text(self.content, encoding="utf-8")
         else:
-            path.write_text(json.dumps(self.content, indent=2, ensure_ascii=False))
+            path.write_text(
+                json.dumps(self.content, indent=2, ensure_ascii=False), encoding="utf-8"
+            )
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class Kit:
             files += [_listed(path, folder, part) for path in _files_at(folder / place)]
         inventory = {"format": FORMAT, "clm_ler": __version__, "statement": STATEMENT}
         content = inventory | dict(self.about) | {"files": files}
-        (folder / INVENTORY).write_text(json.dumps(content, indent=2, ensure_ascii=False))
+        (folder / INVENTORY).write_text(
+            json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8"
+        )
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def check_kit(place: str) -> dict[str, Any]:
         raise UnfitModelError(f"{place}: copy the kit to a local folder, it is read from there.")
     folder = Path(place)
     try:
-        inventory = json.loads((folder / INVENTORY).read_text())
+        inventory = json.loads((folder / INVENTORY).read_text(encoding="utf-8"))
         number = int(inventory["format"])
         listed = {row["file"]: row["sha256"] for row in inventory["files"]}
     except (OSError, ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:

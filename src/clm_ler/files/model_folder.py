@@ -45,7 +45,7 @@ class UnfitModelError(ValueError):
 def write_sums(folder: Path) -> None:
     """Note the SHA-256 of each file of a folder in it."""
     lines = [f"{sha256_of(path)}  {name}\n" for name, path in _files(folder).items()]
-    (folder / SUMS).write_text("".join(lines))
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def check_folder(folder: Path) -> None:
@@ -113,7 +113,7 @@ def sha256_of(path: Path) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UnfitModelError(f"{path} is damaged: it is no JSON.") from error
 
@@ -140,7 +140,7 @@ def _check_sizes(path: Path, content: Any, shapes: dict[str, tuple[int, ...]]) -
 
 
 def _compare(folder: Path, files: dict[str, Path]) -> None:
-    lines = (folder / SUMS).read_text().splitlines()
+    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name, fault in faults_of(files, listed).items():
         raise UnfitModelError(

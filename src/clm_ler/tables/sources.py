@@ -159,7 +159,9 @@ def select(
     own = {column.lower() for column in table.columns} - selected.keys()
     known = {given: value for given, value in columns.items() if given not in _UNKNOWN.keys() & own}
     wanted["passes_filter"] = _condition(source.filter_expr, known, f"{name}: filter_expr")
-    wanted["passes_date_filter"] = _condition(event_date_filter, known, f"{name}: event_date_filter")
+    wanted["passes_date_filter"] = _condition(
+        event_date_filter, known, f"{name}: event_date_filter"
+    )
     asked = [column for value in wanted.values() for column in value.find_all(exp.Column)]
     _refuse_fields(table.columns, asked, name)
     require_columns(table.columns, (column.name for column in asked), name)
