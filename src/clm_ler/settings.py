@@ -17,9 +17,7 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {"spark": ["spark*", "spark*/**"], "wandb": ["wandb*", "wandb*/**"]},
     "custom_resolvers": {
         "connection": lambda name: engine(str(name)).connection,
-        "tables": lambda name: engine(str(name)).tables,
         "in_buckets": lambda name: engine(str(name)).distributed,
-        "save_args": lambda name: engine(str(name)).save_args,
         "below": below,
         "listed": lambda name, names: str(name in names).lower(),
         "among": among,

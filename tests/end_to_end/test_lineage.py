@@ -104,17 +104,6 @@ def test_layers_follow_one_another(catalog_config, pipeline):
     assert backwards == []
 
 
-def test_a_table_can_be_written_again_on_spark(catalog_config):
-    written = pipelines["__default__"].all_outputs()
-    tables = {
-        name: entry
-        for name, entry in catalog_config.items()
-        if name in written and entry["type"] == "ibis.FileDataset"
-    }
-    # `${_save_args}` is what the engine needs for that; without it Spark refuses.
-    assert [name for name, entry in tables.items() if "save_args" not in entry] == []
-
-
 def test_nothing_person_level_is_previewed(catalog_config):
     shown = [
         name

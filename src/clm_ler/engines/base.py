@@ -20,10 +20,6 @@ class Engine(ABC):
     """The value of ``engine`` in the configuration."""
     connection: ClassVar[dict[str, str]]
     """The Ibis connection that reads raw tables, as catalog entries take it."""
-    tables: ClassVar[dict[str, str]]
-    """The Ibis connection of all tables that are made of them: always an embedded engine's."""
-    save_args: ClassVar[dict[str, str]]
-    """What ``ibis.FileDataset`` needs to replace an earlier table."""
     csv_as_text: ClassVar[dict[str, bool]]
     """What Ibis' ``read_csv`` needs to guess no types."""
     distributed: ClassVar[bool]

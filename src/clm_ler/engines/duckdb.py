@@ -43,14 +43,12 @@ _PARQUET = {
 class DuckDB(Engine):
     """Tables in this process, spilled to disk beyond a memory limit.
 
-    The connection is the one that ``ibis.FileDataset`` opens by itself, so that entries of a user's
-    own that name none meet the project's tables in the same place.
+    The connection is that of all tables that are made of raw ones. It is the one that ``ibis.FileDataset``
+    opens by itself, so that entries of a user's own that name none meet the project's tables there.
     """
 
     name = "duckdb"
     connection: ClassVar = {"backend": "duckdb", "database": ":memory:"}
-    tables: ClassVar = connection
-    save_args: ClassVar = {}
     csv_as_text: ClassVar = {"all_varchar": True}
     distributed = False
 

@@ -15,7 +15,6 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
-from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.errors import EngineError, guard, without_values
 from clm_ler.engines.held import hold_tables_of_python
 from clm_ler.engines.lenient_spark import lenient_sql
@@ -36,8 +35,6 @@ class Spark(Engine):
 
     name = "pyspark"
     connection: ClassVar = {"backend": "pyspark"}
-    tables: ClassVar = DuckDB.tables
-    save_args: ClassVar = DuckDB.save_args
     csv_as_text: ClassVar = {"inferSchema": False}
     distributed = True
 

@@ -121,7 +121,7 @@ def _take_credentials(s3: dict[str, Any]) -> None:
 def _shared_engines(run: Run) -> list[Engine]:
     """Return the engines on the connections that the entries share: of stored tables, of raw ones."""
     chosen = engine(run.settings["engine"])
-    tables = DuckDB(FileDataset(filepath="any", connection=chosen.tables).connection)
+    tables = DuckDB(FileDataset(filepath="any", connection=DuckDB.connection).connection)
     if not chosen.distributed:
         let_work(tables, None)
         return [tables]
