@@ -182,18 +182,8 @@ def test_raw_tables_joined_with_stored_ones_are_evaluated_once(dataset):
     assert rows(kept.load()) == [(0,)]
 
 
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("pyspark", marks=pytest.mark.spark)])
-def test_what_looks_at_several_persons_is_refused_and_nothing_is_written(
-    engine, tmp_path, request, caplog
-):
-    if engine == "pyspark":
-        request.getfixturevalue("spark")
+def test_what_looks_at_several_persons_is_refused_and_nothing_is_written(dataset, tmp_path, caplog):
     caplog.set_level("INFO")
-    connection = {"backend": "pyspark"} if engine == "pyspark" else CONNECTION
-
-    def dataset(name, **arguments):
-        return PersonTableDataset(filepath=str(tmp_path / name), connection=connection, **arguments)
-
     stored = dataset("events")
     stored.save(ibis.memtable({"person_id": [1, 2, 3], "value": [5, 5, 6]}))
     total = stored.load().group_by("value").agg(person_id=_.person_id.max())

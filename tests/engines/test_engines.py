@@ -78,12 +78,18 @@ def test_an_arrow_function_sees_several_columns_and_their_nulls(backend, as_tabl
 
 
 @both_engines
-def test_a_table_is_written_and_read_back(backend, as_table, tmp_path):
+def test_a_file_is_read_under_a_name(backend, as_table, tmp_path):
     table = as_table([(2, 1, "a"), (1, None, None)], COLUMNS)
-    engine_of(table).write_parquet(table, str(tmp_path / "written"))
+    pq.write_table(table.to_pyarrow(), tmp_path / "written")
     found = engine_of(table).read_parquet([str(tmp_path / "written")], "read")
     assert found.get_name() == "read"
     assert rows_of(found, "n") == rows_of(table, "n")
+
+
+def test_a_table_is_written_in_order(as_table, tmp_path):
+    table = as_table([(2, 1, "a"), (1, None, None), (0, 3, "b")], COLUMNS)
+    engine_of(table).write_parquet(table, str(tmp_path / "written"), order_by=["x"])
+    assert pq.read_table(tmp_path / "written")["n"].to_pylist() == [1, 2, 0]
 
 
 @both_engines

@@ -10,7 +10,9 @@ from ibis.expr.operations import Relation
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
-from clm_ler.engines import Engine, engine_of
+from clm_ler.engines import engine_of
+from clm_ler.engines.duckdb import DuckDB
+from clm_ler.engines.portable import row_count
 from clm_ler.storage.apart import CopyParquet, Write
 from clm_ler.storage.buckets import MANIFEST, BucketFolder, Buckets, Files, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
@@ -77,11 +79,11 @@ class PersonTableDataset(FileDataset):
             logger.info("%s: %s in %.1f s", *told)
 
     def _size(self) -> str:
-        return f"{self.load().count().to_pyarrow().as_py():,} rows"
+        return f"{row_count(self.load()):,} rows"
 
     def _is_by_bucket(self, data: ir.Table, stored: Mapping[Relation, Buckets]) -> bool:
         """Return whether to evaluate by bucket; on a cluster raw rows are in buckets, too."""
-        if self._from_raw and getattr(self._engine, "cluster", None) is None:
+        if self._from_raw and self._engine.cluster is None:
             return False
         try:
             refuse(data, {leaf: table.name for leaf, table in stored.items()})
@@ -89,11 +91,11 @@ class PersonTableDataset(FileDataset):
             if not self._from_raw:
                 raise
             return False
-        return bool(stored) and not self._engine.distributed
+        return bool(stored)
 
     @property
-    def _engine(self) -> Any:
-        return engine_of(self.connection)
+    def _engine(self) -> DuckDB:
+        return DuckDB(self.connection)
 
     def _stored(self) -> Buckets:
         if not self._exists():
@@ -107,14 +109,10 @@ class PersonTableDataset(FileDataset):
 
     def _partition(self, data: ir.Table) -> Files:
         order = [name for name in self.ORDER if name in data.columns and not self._transient]
-        place = _engine_of(data) or self._engine, self._folder
-        return partition(data, *place, self.PERSON, order, self._transient)
+        backends, _unnamed = data._find_backends()
+        # Raw tables may be of another engine than the stored ones.
+        engine = engine_of(backends[0]) if backends else self._engine
+        return partition(data, engine, self._folder, self.PERSON, order, self._transient)
 
     def _exists(self) -> bool:
         return self._folder.exists()
-
-
-def _engine_of(data: ir.Table) -> Engine | None:
-    """Return the engine of an expression's own tables; raw ones may be of another than the stored."""
-    backends, _unnamed = data._find_backends()
-    return engine_of(backends[0]) if backends else None

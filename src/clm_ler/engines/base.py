@@ -1,5 +1,6 @@
 """What the project asks of a table engine beside what Ibis does alike on all of them."""
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from ibis import BaseBackend
 from sqlglot import exp
 
 from clm_ler.engines.alike import alike
-from clm_ler.engines.held import held
+from clm_ler.engines.held import unused_of
 
 
 class Engine(ABC):
@@ -101,12 +102,20 @@ class Engine(ABC):
     def hold(self, table: ir.Table, drops: Sequence[str], needs: Sequence[Any] = ()) -> ir.Table:
         """Return a table by name, and let go of what is kept for it when nobody holds it.
 
+        Not at that moment, when a result may just be read, which a statement would end, but with the next
+        such table.
+
         Args:
             table: The table.
             drops: What to drop then, such as ``VIEW name``.
             needs: What has to be held as long, because the table knows it by name only.
         """
-        return held(self.backend, self.let_go, table, drops, needs)
+        unused = unused_of(self.backend)
+        while unused:
+            kind, _, name = unused.pop(0).partition(" ")
+            self.let_go(kind, name)
+        weakref.finalize(table.op(), lambda _needs: unused.extend(drops), needs)
+        return table
 
     @abstractmethod
     def let_go(self, kind: str, name: str) -> None:
@@ -154,17 +163,6 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
-        """Evaluate an expression and write it: one file on DuckDB, a folder of files on Spark.
-
-        Args:
-            data: The expression.
-            path: A local path or URL, where nothing lies yet.
-            quick: The table is of use to this run only: DuckDB does not compress it, which is
-                quicker and takes several times the space.
-        """
-
-    @abstractmethod
     def write_partitioned(
         self,
         data: ir.Table,
@@ -182,7 +180,8 @@ class Engine(ABC):
             column: The number of the part that a row belongs to; it is not in the files.
             parts: How many values it has: 0 to ``parts - 1``. A part without rows has no folder.
             order_by: The order of the rows in each file, nulls first.
-            quick: See :meth:`write_parquet`.
+            quick: The table is of use to this run only: DuckDB does not compress it, which is
+                quicker and takes several times the space.
         """
 
     @abstractmethod

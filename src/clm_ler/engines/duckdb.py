@@ -267,13 +267,15 @@ class DuckDB(Engine):
         return getattr(self.backend, "_secret", None)
 
     def parquet_options(self, data: ir.Table, quick: bool = False) -> str:
-        """Return how an expression is written, as DuckDB's ``COPY`` takes it; see :meth:`write_parquet`."""
+        """Return how an expression is written, as DuckDB's ``COPY`` takes it; see :meth:`write_partitioned`."""
         options = {"format": "parquet"} | _parquet_options(data, quick)
         return ", ".join(f"{name.upper()} {value!r}" for name, value in options.items())
 
-    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
-        """Evaluate an expression into one file."""
-        self.backend.to_parquet(data, path, **_parquet_options(data, quick))
+    def write_parquet(
+        self, data: ir.Table, path: str, order_by: Sequence[str] = (), quick: bool = False
+    ) -> None:
+        """Evaluate an expression into one file; see :meth:`write_partitioned`."""
+        self.backend.to_parquet(_ordered(data, order_by), path, **_parquet_options(data, quick))
 
     def write_partitioned(
         self,
@@ -285,10 +287,8 @@ class DuckDB(Engine):
         quick: bool = False,
     ) -> None:
         """Evaluate an expression once and write Parquet files ``COLUMN=value/*`` below a folder."""
-        order = [ibis.asc(name, nulls_first=True) for name in order_by]
-        rows = data.order_by(order) if order else data
-        options = _parquet_options(data, quick)
-        self.backend.to_parquet(rows, folder, partition_by=column, **options)
+        options = _parquet_options(data, quick) | {"partition_by": column}
+        self.backend.to_parquet(_ordered(data, order_by), folder, **options)
 
     def bucket_count(self, data: ir.Table, bytes_per_row: int, fixed_bytes: int) -> int:
         """Return how many parts keep the work on one within the memory limit."""
@@ -328,6 +328,10 @@ class DuckDB(Engine):
 def _timezone(zone: str, moment: dt.Timestamp(timezone="UTC")) -> dt.timestamp:  # type: ignore[valid-type]
     """DuckDB's own function: the local time at a moment."""
     raise NotImplementedError
+
+
+def _ordered(data: ir.Table, names: Sequence[str]) -> ir.Table:
+    return data.order_by([ibis.asc(name, nulls_first=True) for name in names]) if names else data
 
 
 def _parquet_options(data: ir.Table, quick: bool) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 LARGEST = sys.float_info.max
-_NO_TEXT = "\ue000"  # of Unicode's private use area
 
 
 _BLANKS = r" \t\r\n"
@@ -41,17 +40,8 @@ def finite(number: ir.FloatingValue) -> ir.FloatingValue:
 
 
 def small_table(rows: list[dict[str, Any]], schema: ibis.Schema) -> ir.Table:
-    """Return rows made in Python as a table in which what is missing is null in every engine.
-
-    Spark is handed such tables through pandas, where a missing number is NaN, and a missing text
-    becomes the word: it travels as a character that no text has.
-    """
-    texts = [name for name, kind in schema.items() if kind.is_string()]
-    numbers = [name for name, kind in schema.items() if kind.is_floating()]
-    marked = [row | {name: _NO_TEXT for name in texts if row.get(name) is None} for row in rows]
-    table = ibis.memtable(pa.Table.from_pylist(marked, schema=schema.to_pyarrow()), schema=schema)
-    nulls = {name: ibis.cases((~table[name].isnan(), table[name])) for name in numbers}
-    return table.mutate(nulls | {name: table[name].nullif(_NO_TEXT) for name in texts})
+    """Return rows made in Python as a table in which what is missing is null."""
+    return ibis.memtable(pa.Table.from_pylist(rows, schema=schema.to_pyarrow()), schema=schema)
 
 
 def or_empty(table: ir.Table | None, columns: Sequence[str]) -> ir.Table:

@@ -128,11 +128,6 @@ class Spark(Engine):
             options["schema"] = ", ".join(f"`{name}` string" for name in names)
         return self._view(self._session.read.csv(path, **options))
 
-    def write_parquet(self, data: ir.Table, path: str, quick: bool = False) -> None:
-        """Evaluate an expression into a folder of files."""
-        with without_values(_errors(), _without_values, data):
-            self._zoneless_frame(data).write.parquet(path, compression="zstd")
-
     def write_partitioned(
         self,
         data: ir.Table,

@@ -83,12 +83,13 @@ def do_by_bucket(
     """
     swapped = [_with_views(table, stored) for table in data]
     if engine.cluster is None:
+        texts = [engine.sql_of(table) for table in swapped]
         for part in parts:
             show(engine.backend.con, part)
             made = []
-            for table in swapped:
+            for table, text in zip(swapped, texts, strict=True):
                 with engine.telling(table):
-                    made.append(do(engine.backend.con, engine.sql_of(table), part))
+                    made.append(do(engine.backend.con, text, part))
             yield made
     else:
         queries = [_query(table, engine) for table in swapped]
@@ -166,16 +167,14 @@ def partition(
         folder: Where the files go.
         person: The column of the person's id.
         order_by: The order of the rows in each file.
-        quick: See :meth:`Engine.write_parquet`.
+        quick: See :meth:`Engine.write_partitioned`.
     """
     buckets = _power_of_two(engine.bucket_count(data, BYTES_PER_ROW, FIXED_BYTES))
     target = unique_name("rows")
     place = f"{folder.path}/{target}"
-    if buckets == 1 and not engine.distributed:
+    if buckets == 1 and isinstance(engine, DuckDB):
         folder.filesystem.makedirs(place)
-        order = [ibis.asc(name, nulls_first=True) for name in order_by]
-        ordered = data.order_by(order) if order else data
-        engine.write_parquet(ordered, folder.address(f"{place}/all.parquet"), quick)
+        engine.write_parquet(data, folder.address(f"{place}/all.parquet"), order_by, quick)
         return [[f"{target}/all.parquet"]]
     folder.filesystem.makedirs(folder.path, exist_ok=True)
     rows = data.mutate(bucket=person_bucket(data[person], buckets))

@@ -5,6 +5,7 @@ from functools import cache
 from tempfile import mkdtemp
 
 import ibis
+import pyarrow.parquet as pq
 import yaml
 
 from clm_ler.corridor import nodes as corridor
@@ -79,11 +80,11 @@ def listed(*names):
 
 def handed_over(rows):
     """Rows of a cluster's as it leaves them to DuckDB: written to Parquet."""
-    if not (engine := engine_of(rows)).distributed:
+    if not engine_of(rows).distributed:
         return rows
-    path = f"{mkdtemp()}/rows"
-    engine.write_parquet(rows, path)
-    return embedded().read_parquet(f"{path}/*.parquet")
+    path = f"{mkdtemp()}/rows.parquet"
+    pq.write_table(rows.to_pyarrow(), path)
+    return embedded().read_parquet(path)
 
 
 @cache

@@ -17,9 +17,9 @@ ATTRITION = ibis.schema(
         "task": "string",
         "step": "int64",
         "reason": "string",
-        "rows": "float64",
-        "rows_left": "float64",
-        "persons_left": "float64",
+        "rows": "int64",
+        "rows_left": "int64",
+        "persons_left": "int64",
     }
 )
 PREVALENCE = ibis.schema(
@@ -27,9 +27,9 @@ PREVALENCE = ibis.schema(
         "task": "string",
         "attribute": "string",
         "group": "string",
-        "rows": "float64",
-        "persons": "float64",
-        "outcomes": "float64",
+        "rows": "int64",
+        "persons": "int64",
+        "outcomes": "int64",
         "prevalence": "float64",
         "suppressed": "boolean",
     }
@@ -47,7 +47,7 @@ def count_attrition(
     many persons are left only where so many or none are lost on the way to the labels.
     """
     rows = [row for task in tasks for row in _steps(candidates, task, min_persons)]
-    return _counts(rows, ATTRITION)
+    return small_table(rows, ATTRITION)
 
 
 def _steps(candidates: ir.Table, task: TaskOptions, min_persons: int) -> list[Row]:
@@ -67,13 +67,6 @@ def _steps(candidates: ir.Table, task: TaskOptions, min_persons: int) -> list[Ro
     ]
     total = sum(row["rows"] for row in by_rank.values()), sum(gone.values())
     return _rows_without_small_counts(steps, total, task.name, min_persons)
-
-
-def _counts(rows: list[Row], schema: ibis.Schema) -> ir.Table:
-    """Return a small table whose numbers are whole, or null where they are not told."""
-    table = small_table(rows, schema)
-    whole = ("rows", "rows_left", "persons_left", "persons", "outcomes")
-    return table.cast({name: "int64" for name in whole if name in table.columns})
 
 
 def _rows_without_small_counts(
@@ -184,7 +177,7 @@ def count_prevalence(
         for task in tasks
         for row in _groups(kept.filter(_.task == task.name), min_persons)
     ]
-    return _counts(rows, PREVALENCE)
+    return small_table(rows, PREVALENCE)
 
 
 def _groups(kept: ir.Table, min_persons: int) -> list[Row]:
