@@ -15,7 +15,7 @@ SPELT = [
     ("ICD10", "J45901", "MINE", "J45.901"),
 ]
 OWN = {"DX10": "ICD10CM", "OPS9": "ICD9Proc", "ICD10": "MINE"}
-CODES = {"system": "string", "code": "string"}
+CODES = {"system": "string", "code": "string", "reason": "int8"}
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ CODES = {"system": "string", "code": "string"}
 )
 def test_systems_with_many_rows_that_nobody_has_named_are_told_once(system, own, said, caplog):
     caplog.set_level(logging.WARNING, "clm_ler")
-    rows = [(system, f"c{number % 3}") for number in range(MANY_ROWS)] + [
-        ("RARE", "x"),
-        (None, "x"),
+    rows = [(system, f"c{number % 3}", None) for number in range(MANY_ROWS)] + [
+        ("RARE", "x", None),
+        (None, "x", None),
     ]
     named = name_codes(ibis.memtable(rows, schema=CODES), own)
     assert named.count().to_pyarrow().as_py() == len(rows)
@@ -46,15 +46,14 @@ def test_systems_with_many_rows_that_nobody_has_named_are_told_once(system, own,
 def test_a_code_is_spelt_by_the_rules_of_its_system_however_that_is_written(
     system, code, named, spelt
 ):
-    rows = name_codes(ibis.memtable([(system, code)], schema=CODES), OWN)
+    rows = name_codes(ibis.memtable([(system, code, None)], schema=CODES), OWN)
     (row,) = rows.to_pyarrow().to_pylist()
-    assert row == {"system": named, "code": spelt}
+    assert row == {"system": named, "code": spelt, "reason": None}
 
 
 @pytest.mark.parametrize("system", ["ICD-10-CM", "ICD9CM", "ICD9Proc", "LOCAL"])
 @pytest.mark.parametrize("code", ["0", "000", "0000", "00000", "0.0"])
 def test_a_code_of_zeros_is_a_placeholder_under_any_system(system, code):
-    schema = CODES | {"reason": "int8"}
-    rows = name_codes(ibis.memtable([(system, code, None)], schema=schema), {}, ["0"])
+    rows = name_codes(ibis.memtable([(system, code, None)], schema=CODES), {}, ["0"])
     (row,) = rows.to_pyarrow().to_pylist()
     assert row["reason"] == REASONS.index(PLACEHOLDER_CODE)

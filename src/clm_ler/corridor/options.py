@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from clm_ler.tables.cutflow import STEPS
 from clm_ler.tables.labs.results import LabOptions
+from clm_ler.tables.options import Options
 from clm_ler.tables.sources import CODED_TABLES, RAW_TABLES, Sources
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class PreprocessOptions(LabOptions):
     @model_validator(mode="after")
     def _tables_of_codes_agree(self) -> "PreprocessOptions":
         if isinstance(self.once_a_day, dict):
-            unknown = sorted({*self.once_a_day} - {*RAW_TABLES} | {"patient"} & {*self.once_a_day})
+            unknown = sorted({*self.once_a_day} - {*CODED_TABLES, "lab"})
             if unknown:
                 raise ValueError(f"once_a_day: there is no table of events {unknown[0]!r}")
             if len({self.once_a_day.get(name, True) for name in CODED_TABLES}) > 1:
@@ -130,10 +131,8 @@ class PreprocessOptions(LabOptions):
         return self
 
 
-class VocabOptions(BaseModel):
+class VocabOptions(Options):
     """What becomes a token of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fit_on: Literal["train", "all"] = Field(
         default="train", description="Persons whose tokens are counted"

@@ -14,7 +14,7 @@ from ibis import _
 
 from clm_ler.engines import embedded
 from clm_ler.engines.portable import upper
-from clm_ler.tables.labs.written import ResultOptions, canonical_word
+from clm_ler.tables.labs.written import PUBLISHED, ResultOptions, canonical_word
 from clm_ler.tables.screening import NO_TOKEN, PLACEHOLDER_CODE, first_reason
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.systems import is_address, is_known, spelling_system, token_system
@@ -30,7 +30,7 @@ def name_codes(
     screened: ir.Table,
     code_systems: Mapping[str, str],
     placeholders: Sequence[str] = (),
-    results: ResultOptions | None = None,
+    results: ResultOptions = PUBLISHED,
 ) -> ir.Table:
     """Return the rows with the project's system names and one spelling of each code.
 
@@ -50,7 +50,7 @@ def name_codes(
     names = codes.mutate(
         named_code=canonical_code(codes.spelling_system, codes.code),
         **({"named_unit": codes.unit} if "unit" in spelt else {}),
-        **({"named_text": _words(codes.text, results)} if "text" in spelt else {}),
+        **({"named_text": canonical_word(codes.text, results)} if "text" in spelt else {}),
     )
     names = names.drop("spelling_system")
     stands_for = upper(names.named_code).re_replace("^[0.]+$", "0")  # 0000 may have got a dot
@@ -62,9 +62,8 @@ def name_codes(
         name: f"named_{name}" if name in spelt else name for name in screened.columns
     }
     joined = screened.join(names, same)
-    if "reason" in columns:
-        placeholder = first_reason((joined.placeholder, PLACEHOLDER_CODE))
-        columns["reason"] = joined.reason.coalesce(placeholder)
+    placeholder = first_reason((joined.placeholder, PLACEHOLDER_CODE))
+    columns["reason"] = joined.reason.coalesce(placeholder)
     return joined.select(**columns)
 
 
@@ -75,23 +74,19 @@ def _mapped(texts: pa.ChunkedArray, function: Callable[[str], str]) -> pa.Array:
     return pa.array(made, pa.string()).take(pc.index_in(texts.combine_chunks(), distinct))
 
 
-def _words(text: ir.StringColumn, results: ResultOptions | None) -> ir.StringColumn:
-    return canonical_word(text, results or ResultOptions())
-
-
 def _warn_of_systems(found: pa.Table, own: Mapping[str, str]) -> None:
-    """Say in a line each how many systems are addresses still, and how many with many rows are strangers."""
+    """Say in a line each how many systems are addresses still, and how many with many rows have no usual name."""
     rows: Counter[str] = Counter()
     for name, count in zip(*(found[c].to_pylist() for c in ("named_system", "rows")), strict=True):
         rows[name or ""] += count
     addresses = [name for name in rows if is_address(name)]
-    strangers = [
+    unnamed = [
         name
         for name, count in rows.items()
         if name and count >= MANY_ROWS and not is_known(name, own) and name not in addresses
     ]
     # None is named: it may be one person's.
-    for kind, names in (("are addresses", addresses), ("have no usual name", strangers)):
+    for kind, names in (("are addresses", addresses), ("have no usual name", unnamed)):
         if names:
             logger.warning(
                 "%d code systems of %d rows %s: see vocabulary_report, tokens_per_system. Name them in "
@@ -104,7 +99,7 @@ def _warn_of_systems(found: pa.Table, own: Mapping[str, str]) -> None:
 
 
 def translate_codes(
-    screened: ir.Table, code_translations: ir.Table, results: ResultOptions | None = None
+    screened: ir.Table, code_translations: ir.Table, results: ResultOptions = PUBLISHED
 ) -> ir.Table:
     """Return the rows under the system and code of their tokens; a row without a token is lost.
 
@@ -113,7 +108,7 @@ def translate_codes(
     tokens = tokens_by_code(code_translations)
     same = [screened.system == tokens.source_system, screened.code == tokens.source_code]
     joined = screened.left_join(tokens, same)
-    words = {"text": _words(joined.text, results)} if "text" in screened.columns else {}
+    words = {"text": canonical_word(joined.text, results)} if "text" in screened.columns else {}
     return joined.mutate(
         **words,
         system=joined.to_system.coalesce(joined.system),

@@ -8,10 +8,11 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 from ibis import _
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from clm_ler.engines.expressions import parse_expression
 from clm_ler.engines.portable import counts_of
+from clm_ler.tables.options import Options
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource, select
@@ -24,13 +25,11 @@ MEDS_VALUES = ("boolean_value", "integer_value")
 _EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 
 
-class LabelOptions(BaseModel):
+class LabelOptions(Options):
     """How a label table is read: SQL in the Spark dialect.
 
     MEDS label files, and what ACES writes, need no expression: they are known by ``subject_id``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     inclusion_criteria: str = Field(
         default="true", description="Condition on a row of the label table."
@@ -270,7 +269,7 @@ def _by_date(samples: ir.Table, options: LabelOptions) -> ir.Table:
 
 
 def _missing_classes(samples: ir.Table, num_classes: int) -> dict[str, int]:
-    """Return how many classes are missing, by task and split: 2 to 10 rows in all.
+    """Return how many classes are missing, by task and split.
 
     Of several tasks, those of few persons have no name: an expression may have made persons of them.
     """

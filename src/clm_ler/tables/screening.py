@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import sum_int64, trim
-from clm_ler.tables.labs.written import ResultOptions, read_numbers, read_texts
+from clm_ler.tables.labs.written import PUBLISHED, ResultOptions, read_numbers, read_texts
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.tokens import BASELINE
 
@@ -73,7 +73,7 @@ def screen_events(
     demographics: ir.Table,
     table: str,
     years: Years,
-    results: ResultOptions | None = None,
+    results: ResultOptions = PUBLISHED,
 ) -> ir.Table:
     """Return every row in the project's types, and why it is lost: the first reason that holds.
 
@@ -91,7 +91,7 @@ def screen_events(
         time=_as(rows.time, "timestamp"),
         system=_text(rows.system),
         code=_text(rows.code),
-        **_lab_columns(rows, results or ResultOptions()),
+        **_lab_columns(rows, results),
     )
     joined = typed.left_join(born, typed.person_id == born.known_id)
     reason = first_reason(

@@ -6,7 +6,7 @@ from functools import partial
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlglot import exp
 
 from clm_ler.engines import engine_of
@@ -15,6 +15,7 @@ from clm_ler.engines.expressions import parse_expression
 from clm_ler.engines.known_types import set_type
 from clm_ler.engines.numbers import compare_numbers
 from clm_ler.engines.portable import count_repeated
+from clm_ler.tables.options import Options
 
 _EVENT = {"person_id": "person_id", "date": "time"}
 # The raw tables: CLM-LER's column names, and the project's. Another kind of codes (vaccinations) is one
@@ -43,10 +44,8 @@ RAW_TABLES = {
 CODED_TABLES = tuple(name for name in RAW_TABLES if name not in ("patient", "lab"))
 
 
-class TableSource(BaseModel):
+class TableSource(Options):
     """How one table is read: SQL in the Spark dialect, run as it is on either engine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     select_expr: tuple[str, ...] = Field(
         description="Expressions, each with its name; a later one may use an earlier name."

@@ -2,10 +2,11 @@
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
+from clm_ler.tables.options import Options
 
 HYBRID = "hybrid"  # the row of model and windowed features together
 FeatureName = Literal[
@@ -20,10 +21,8 @@ FeatureName = Literal[
 ]
 
 
-class HeadOptions(BaseModel):
+class HeadOptions(Options):
     """A classifier and the grid it is chosen from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     estimator: Literal["logistic", "standardised", "lasso", "gbm", "forest", "finetune"] = Field(
         description="Which classifier: `logistic` is the official regression, `standardised` one on "
@@ -36,10 +35,8 @@ class HeadOptions(BaseModel):
     )
 
 
-class EhrshotOptions(BaseModel):
+class EhrshotOptions(Options):
     """Which part of the benchmark is run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: tuple[str, ...] = Field(TASKS, description="Tasks, in the benchmark's order")
     shots: tuple[int, ...] = Field(

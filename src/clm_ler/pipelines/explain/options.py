@@ -1,12 +1,12 @@
 """The parameters of ``explain``."""
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from clm_ler.tables.options import Options
 
 
-class ExplainOptions(BaseModel):
+class ExplainOptions(Options):
     """Which predictions are explained, and how far the explanations are checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str | None = Field(
         None, description="The task to explain, if the model has several; null: its first"

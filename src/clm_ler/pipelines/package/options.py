@@ -1,12 +1,12 @@
 """The parameters of ``package``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from clm_ler.tables.options import Options
 
 
-class PackageOptions(BaseModel):
+class PackageOptions(Options):
     """What a kit may contain, and where it goes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_persons: int = Field(
         default=10,

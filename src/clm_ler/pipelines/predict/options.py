@@ -1,12 +1,12 @@
 """The parameters of ``predict``."""
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
+
+from clm_ler.tables.options import Options
 
 
-class PredictOptions(BaseModel):
+class PredictOptions(Options):
     """What is written beside the risks."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reasons: NonNegativeInt = Field(
         0,

@@ -1,12 +1,12 @@
 """The parameters of ``report``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from clm_ler.tables.options import Options
 
 
-class ReportOptions(BaseModel):
+class ReportOptions(Options):
     """The page of results."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = Field(default="Risk model report", description="Heading of the page")
     min_persons: int = Field(

@@ -1,12 +1,12 @@
 """The parameters of ``site``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from clm_ler.tables.options import Options
 
 
-class SiteOptions(BaseModel):
+class SiteOptions(Options):
     """The report on a kit at a site."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = Field(default="A model from elsewhere", description="Heading of the page")
     min_persons: int = Field(

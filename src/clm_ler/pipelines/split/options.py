@@ -1,12 +1,12 @@
 """The parameters of ``split``."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from clm_ler.tables.options import Options
 
 
-class SplitOptions(BaseModel):
+class SplitOptions(Options):
     """How persons are divided into train, valid and test."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train_ratio: float = Field(default=0.7, ge=0, le=1, description="Share of the train split")
     validation_ratio: float = Field(default=0.15, ge=0, le=1, description="Share of valid")

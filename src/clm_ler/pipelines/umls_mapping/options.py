@@ -2,7 +2,9 @@
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
+
+from clm_ler.tables.options import Options
 
 Method = Literal[
     "demographic",
@@ -16,10 +18,10 @@ Method = Literal[
 ]
 
 
-class TranslationOptions(BaseModel):
+class TranslationOptions(Options):
     """How codes of the data become tokens of the vocabulary."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     data_to_umls_source_map: dict[str, str] = Field(
         description="The UMLS source (SAB) of each code system of the data"

@@ -11,22 +11,21 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 from ibis import _
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from clm_ler.engines.portable import sum_int64, trim
 from clm_ler.tables.labs.quantiles import fit_quantiles, own_bins
 from clm_ler.tables.labs.texts import LAB, text_rules, text_tokens
 from clm_ler.tables.labs.units import UnitOptions
 from clm_ler.tables.labs.written import ResultOptions
+from clm_ler.tables.options import Options
 from clm_ler.tokens import bin_labels, lab_token
 
 LARGEST_VALUE = 1e18  # far above any count per litre, and safe in single precision
 
 
-class LabOptions(BaseModel):
+class LabOptions(Options):
     """How laboratory results become tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fit_on: Literal["train", "all"] = Field(
         default="train", description="Persons on whom units and percentiles are fitted"

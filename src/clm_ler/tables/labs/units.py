@@ -8,9 +8,10 @@ valence) comes from :mod:`clm_ler.tables.labs.analytes`.
 import re
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from clm_ler.tables.labs.analytes import FORMULAS, MOLAR_MASSES, VALENCES, Formula
+from clm_ler.tables.options import Options
 
 # UCUM on the left, what stands for it on the right; case and spaces do not count.
 SPELLINGS = {
@@ -114,10 +115,8 @@ def _inverted(table: dict[str, str]) -> dict[str, str]:
 _WHOLE, _PART, _COUNT = _inverted(SPELLINGS), _inverted(PARTS), _inverted(COUNTS)
 
 
-class UnitFormula(BaseModel):
+class UnitFormula(Options):
     """A conversion that the units alone do not give, such as HbA1c from mmol/mol to %."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     unit: str = Field(description="UCUM unit to convert from")
     base_unit: str = Field(description="UCUM unit to convert to")
@@ -125,10 +124,8 @@ class UnitFormula(BaseModel):
     offset: float = Field(default=0.0, description="see factor")
 
 
-class UnitOptions(BaseModel):
+class UnitOptions(Options):
     """What a site adds to the tables of units and analytes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     spellings: dict[str, str] = Field(
         default_factory=dict, description="A unit as written in the data: the same in UCUM"

@@ -7,9 +7,10 @@ from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from clm_ler.engines.portable import ALL_BLANKS, finite, trim, upper
+from clm_ler.tables.options import Options
 
 LONGEST_WORD = 60  # characters of a result; what is longer is prose
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -33,10 +34,8 @@ _CLASSES = {
 WORDS = {word: name for name, words in _CLASSES.items() for word in words.split("|")}
 
 
-class ResultOptions(BaseModel):
+class ResultOptions(Options):
     """Which results count besides numbers with a unit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bounds: bool = Field(default=False, description="`<0.02` counts as 0.02, `1-3` as 2")
     decimal_comma: bool = Field(default=False, description="`7,2` is 7.2")
@@ -72,6 +71,9 @@ class ResultOptions(BaseModel):
                 "results: a comma is either decimal_comma or the separator of thousands"
             )
         return self
+
+
+PUBLISHED = ResultOptions()  # plain numbers
 
 
 def read_numbers(value: ir.Column, options: ResultOptions) -> ir.FloatingColumn:

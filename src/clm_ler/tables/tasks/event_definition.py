@@ -1,14 +1,16 @@
 """What an event is that a task names: codes, results, visits, death."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from clm_ler.tables.options import Options
 
 CENTURY = 36_525  # days; no engine can add numbers without end to a date
 
 
-class Strict(BaseModel):
+class Strict(Options):
     """Options that refuse unknown names, and numbers that are none or without end."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Concept(Strict):
