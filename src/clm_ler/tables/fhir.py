@@ -5,6 +5,8 @@ counted by the filter of the parameters. ``available`` is when it came to be kno
 stay texts: ``tables/sources.py`` reads them.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ibis
@@ -45,16 +47,7 @@ def patients(patient: ir.Table) -> ir.Table:
 
 def diagnoses(condition: ir.Table | None, patient: ir.Table) -> ir.Table:
     """Return Conditions, known when they were recorded, and deaths."""
-    dead = patient.filter(patient.resourceType == "Patient", patient.deceasedDateTime.notnull())
-    deaths = dead.select(
-        patient=dead.id,
-        date=dead.deceasedDateTime,
-        available=ibis.null("string"),
-        system=ibis.literal("FHIR"),
-        code=ibis.literal("DEATH"),
-        happened=ibis.literal(True),
-    )
-    return _united(patient, deaths, _conditions(condition))
+    return _united(patient, (_deaths, patient), (_conditions, condition))
 
 
 def prescriptions(
@@ -66,12 +59,13 @@ def prescriptions(
     patient: ir.Table,
 ) -> ir.Table:
     """Return what was ordered, stated, given and vaccinated."""
+    medications = partial(_medications, medication)
     return _united(
         patient,
-        _medications(request, "MedicationRequest", medication),
-        _medications(statement, "MedicationStatement", medication),
-        _medications(administration, "MedicationAdministration", medication),
-        _immunizations(immunization),
+        (partial(medications, "MedicationRequest"), request),
+        (partial(medications, "MedicationStatement"), statement),
+        (partial(medications, "MedicationAdministration"), administration),
+        (_immunizations, immunization),
     )
 
 
@@ -85,10 +79,10 @@ def procedures(
     """Return procedures, classes of encounters, reports, and observations without a result."""
     return _united(
         patient,
-        _procedures(procedure),
-        _encounters(encounter),
-        _reports(report),
-        _bare_observations(observation),
+        (_procedures, procedure),
+        (_encounters, encounter),
+        (_reports, report),
+        (_bare_observations, observation),
     )
 
 
@@ -97,28 +91,36 @@ def results(observation: ir.Table | None, patient: ir.Table) -> ir.Table:
     if observation is None:
         nothing = ibis.null("string")
         return _united(patient).mutate(value=nothing, unit=nothing)
-    common = _common(observation)
-    own = observation.select(**common, **_result(observation))
-    parts = observation.select(**common, part=observation.component.unnest())
-    parts = parts.select(*common, **_result(parts.part))
-    found = own.union(parts)
+    found = _measured(observation, observation)
     # What was asked for and has no result for a reason is counted as what did not happen.
     found = found.filter(found.value.notnull() | found.absent)
     return found.mutate(happened=found.happened & found.value.notnull()).drop("absent")
 
 
-def _united(patient: ir.Table, *tables: ir.Table | None) -> ir.Table:
-    """Return the rows of the tables that there are; without any, none."""
-    if found := [table for table in tables if table is not None]:
+def _united(
+    patient: ir.Table, *parts: tuple[Callable[[ir.Table], ir.Table], ir.Table | None]
+) -> ir.Table:
+    """Return what is read of the resources that there are; without any, no rows."""
+    if found := [read(rows) for read, rows in parts if rows is not None]:
         return ibis.union(*found)
     none = patient.filter(ibis.literal(False))
     texts = dict.fromkeys(("date", "available", "system", "code"), ibis.null("string"))
     return none.select(patient=none.id, **texts, happened=ibis.literal(True))
 
 
-def _conditions(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
-        return None
+def _deaths(patient: ir.Table) -> ir.Table:
+    dead = patient.filter(patient.resourceType == "Patient", patient.deceasedDateTime.notnull())
+    return dead.select(
+        patient=dead.id,
+        date=dead.deceasedDateTime,
+        available=ibis.null("string"),
+        system=ibis.literal("FHIR"),
+        code=ibis.literal("DEATH"),
+        happened=ibis.literal(True),
+    )
+
+
+def _conditions(rows: ir.Table) -> ir.Table:
     time = ibis.coalesce(rows.onsetDateTime, rows.onsetPeriod.start, rows.recordedDate)
     statuses = rows.verificationStatus.coding
     wrong = statuses.filter(lambda one: one.code.isin(_not_so("Condition"))).length() > 0
@@ -126,24 +128,18 @@ def _conditions(rows: ir.Table | None) -> ir.Table | None:
     return _codes(rows, "Condition", time, rows.code, rows.recordedDate, happened)
 
 
-def _immunizations(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
-        return None
+def _immunizations(rows: ir.Table) -> ir.Table:
     time = rows.occurrenceDateTime.coalesce(rows.occurrenceString)
     named = rows.rename(subject="patient")
     return _codes(named, "Immunization", time, rows.vaccineCode, rows.recorded)
 
 
-def _procedures(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
-        return None
+def _procedures(rows: ir.Table) -> ir.Table:
     time = rows.performedDateTime.coalesce(rows.performedPeriod.start)
     return _codes(rows, "Procedure", time, rows.code)
 
 
-def _encounters(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
-        return None
+def _encounters(rows: ir.Table) -> ir.Table:
     return rows.select(
         patient=_id_of(rows.subject),
         date=rows.period.start,
@@ -154,32 +150,29 @@ def _encounters(rows: ir.Table | None) -> ir.Table | None:
     )
 
 
-def _reports(rows: ir.Table | None) -> ir.Table | None:
-    if rows is None:
-        return None
+def _reports(rows: ir.Table) -> ir.Table:
     return _codes(rows, "DiagnosticReport", _effective(rows), rows.code, rows.issued)
 
 
-def _bare_observations(observation: ir.Table | None) -> ir.Table | None:
+def _bare_observations(observation: ir.Table) -> ir.Table:
     """Return Observations without components, and components, that have neither a value nor a reason for that."""
-    if observation is None:
-        return None
-    common = _common(observation)
     whole = observation.component.isnull() | (observation.component.length() == 0)
-    own = observation.filter(whole).select(**common, **_result(observation))
-    parts = observation.select(**common, part=observation.component.unnest())
-    found = own.union(parts.select(*common, **_result(parts.part)))
+    found = _measured(observation, observation.filter(whole))
     found = found.filter(found.value.isnull(), ~found.absent)
     return found.select("patient", "date", "available", "system", "code", "happened")
 
 
-def _common(observation: ir.Table) -> dict[str, ir.Value]:
-    return {
+def _measured(observation: ir.Table, own: ir.Table) -> ir.Table:
+    """Return what some Observations, ``own``, say themselves, and what the components of all say."""
+    common = {
         "patient": _id_of(observation.subject),
         "date": _observed(observation),
         "available": observation.issued,
         "happened": _happened("Observation", observation),
     }
+    parts = observation.select(**common, part=observation.component.unnest())
+    whole = own.select(**common, **_result(observation))
+    return whole.union(parts.select(*common, **_result(parts.part)))
 
 
 def _codes(
@@ -202,12 +195,8 @@ def _codes(
     )
 
 
-def _medications(
-    rows: ir.Table | None, resource: str, medication: ir.Table | None
-) -> ir.Table | None:
+def _medications(medication: ir.Table | None, resource: str, rows: ir.Table) -> ir.Table:
     """Return codes of medications that are named, contained, or resources of their own."""
-    if rows is None:
-        return None
     reference = rows.medicationReference.reference
     inner = rows.contained.filter(lambda one: ibis.literal("#").concat(one.id) == reference)
     own, contained = _coding(rows.medicationCodeableConcept), _coding(inner[0].code)

@@ -18,23 +18,18 @@ def fit_quantiles(value_counts: ir.Table, bins: int) -> ir.Table:
             make the group.
         bins: The number of bins.
     """
-    group = [name for name in value_counts.columns if name not in ("value", "n")]
+    group = _group(value_counts)
     ranked = rank_values(value_counts)
     # The k for which the running sum first reaches k/bins of the total here.
     first = (ranked.upto - ranked.n) * bins // ranked.total + 1
     last = ibis.least(ranked.upto * bins // ranked.total, bins - 1)
     reached = ibis.range(first, last + 1, 1)
-    return (
-        ranked.select(*group, "value", k=reached.unnest())
-        .group_by(group)
-        .aggregate(boundaries=_.value.collect())
-        .mutate(boundaries=_.boundaries.sort())
-    )
+    return _boundaries(ranked.select(*group, "value", k=reached.unnest()), group)
 
 
 def rank_values(value_counts: ir.Table) -> ir.Table:
     """Return with each value how many of its group's are not above it, ``upto``, and ``total``."""
-    group = [name for name in value_counts.columns if name not in ("value", "n")]
+    group = _group(value_counts)
     ordered = ibis.window(group_by=group, order_by="value", preceding=None, following=0)
     return value_counts.mutate(
         upto=_.n.sum().over(ordered), total=_.n.sum().over(ibis.window(group_by=group))
@@ -52,7 +47,7 @@ def own_bins(value_counts: ir.Table, bins: int, most: int) -> ir.Table:
         bins: The number of bins.
         most: Groups with more distinct values are left out; at most ``bins``.
     """
-    group = [name for name in value_counts.columns if name not in ("value", "n")]
+    group = _group(value_counts)
     whole = ibis.window(group_by=group)
     placed = value_counts.mutate(
         place=ibis.row_number().over(ibis.window(group_by=group, order_by="value")),
@@ -61,8 +56,13 @@ def own_bins(value_counts: ir.Table, bins: int, most: int) -> ir.Table:
     # Boundary k is the first value whose bin is k or above.
     each = placed.mutate(k=ibis.range(1, bins, 1).unnest())
     reached = each.filter((each.k * each.last + bins - 2) // (bins - 1) == each.place)
-    return (
-        reached.group_by(group)
-        .aggregate(boundaries=_.value.collect())
-        .mutate(boundaries=_.boundaries.sort())
-    )
+    return _boundaries(reached, group)
+
+
+def _group(value_counts: ir.Table) -> list[str]:
+    return [name for name in value_counts.columns if name not in ("value", "n")]
+
+
+def _boundaries(rows: ir.Table, group: list[str]) -> ir.Table:
+    found = rows.group_by(group).aggregate(boundaries=_.value.collect())
+    return found.mutate(boundaries=_.boundaries.sort())
