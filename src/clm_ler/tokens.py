@@ -9,7 +9,8 @@
 | what no record contains   | ``[PAD]``, ``[UNK]``, ``[CLS]``, ``[MASK]`` |
 
 A code may itself have colons and look like a bin; a system has no colon. The patterns mean the same to
-Python, to Arrow (RE2) and to Java. Nothing else in the project takes a token apart.
+Python, to Arrow (RE2) and to Java. Nothing else in the project takes a token apart; only ``tables/encoding.py``
+cuts systems off in Arrow.
 """
 
 import re
@@ -52,6 +53,12 @@ def code_token(system: Any, code: Any) -> Any:
     'ICD10CM:J45.901'
     """
     return system + SEPARATOR + code
+
+
+def split_column(token: Any) -> tuple[Any, Any]:
+    """Return the system, and all that follows, of a column of tokens in any engine."""
+    first = token.find(SEPARATOR)
+    return token.substr(0, first), token.substr(first + 1)
 
 
 def lab_token(system: Any, code: Any, bin_label: str) -> Any:

@@ -143,7 +143,7 @@ def count_screened_rows(
     blanked = blanked.select(
         table=ibis.literal("patient"),
         reason=blanked.blanked,
-        **_nothing("system", "code", "unit"),
+        **dict.fromkeys(("system", "code", "unit"), ibis.null("string")),
         rows=blanked.rows,
         persons=blanked.rows,
     )
@@ -311,7 +311,3 @@ def _screened_events(
 def _kept(named: ir.Table, raw_row_counts: ir.Table, options: PreprocessOptions) -> ir.Table:
     flow.check_losses(flow.read_losses(raw_row_counts), options.max_loss)
     return named.filter(_.reason.isnull())
-
-
-def _nothing(*names: str) -> dict[str, ir.Scalar]:
-    return dict.fromkeys(names, ibis.null("string"))

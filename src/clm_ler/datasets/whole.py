@@ -68,7 +68,7 @@ SHOWN_ROWS, FEWEST_PERSONS = 100, 10
 
 
 class TableDataset(tables.FileDataset):
-    """A small table: one Parquet file by DuckDB, a folder by Spark."""
+    """A small table: one Parquet file."""
 
     def load(self) -> ir.Table:
         """Return the table, for which DuckDB keeps a view as long as somebody holds it."""

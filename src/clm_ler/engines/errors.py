@@ -20,7 +20,7 @@ from ibis import BaseBackend
 # Everything by which Ibis hands an expression or a query to the engine.
 _DOORS = ("execute", "raw_sql", "sql", "to_pyarrow", "to_parquet", "create_view", "create_table")
 _READERS = ("read_parquet", "read_csv", "read_json")
-_UNIQUE = re.compile(r"_[0-9a-f]{32}$|_?bucket$|_rows$")
+_UNIQUE = re.compile(r"(?:_[0-9a-f]{32}|_?bucket|_rows)+$")
 # Where in a file: the rest of such a message is the line itself.
 _LINE = re.compile(r"\b[Ll]ine:? (\d+)")
 _NEXT_LINE = "Malformed JSON in file"  # of DuckDB, which has counted the end of the line by then
@@ -139,7 +139,7 @@ def _tables(data: ir.Expr) -> list[str]:
     """Return the names of the tables of an expression, as the catalog has them."""
     leaves = data.op().find((ops.PhysicalTable, ops.SQLQueryResult))
     names = (str(getattr(leaf, "name", "")) for leaf in leaves)
-    short = (_UNIQUE.sub("", _UNIQUE.sub("", name)) for name in names)
+    short = (_UNIQUE.sub("", name) for name in names)
     return sorted({name for name in short if name and not name.startswith(("ibis_", "SQL"))})
 
 

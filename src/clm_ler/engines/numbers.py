@@ -1,9 +1,9 @@
-"""Numbers in SQL of users: what a text is, beside a number and as a whole number.
+"""How texts are compared with numbers and cast to them.
 
-Engines convert in ways of their own: Spark cuts 3.7 to 3 where the other side is 3, DuckDB gives up at the
-first text that is no number. Here such a text is a floating-point number, and null where it is none. A CAST to a whole number cuts
-what stands behind the point, of a text too; Spark gives none for such a text, and DuckDB would round. To any
-other kind of number a text is cast where it is digits with a point and an exponent at most.
+Engines differ: beside a 3, Spark reads the text 3.7 as 3, and DuckDB stops at the first text that is no number.
+Here a text beside a number is read as a floating-point number, and is null if it is none. A CAST to a whole
+number cuts off the decimals, those of a text too; Spark would give null for such a text, and DuckDB would round.
+A text is cast to any other kind of number if it has only digits, a point and an exponent, and is null otherwise.
 """
 
 from sqlglot import exp

@@ -15,7 +15,7 @@ def fingerprint(place: str) -> dict[str, Any] | None:
     """Return number of files, bytes and a digest of a file or folder, None where there is nothing.
 
     The digest is that of names and sizes, and of the content of small files. The files of a table by
-    person bucket are named after what they hold, so that it is one of content there, too.
+    person bucket have new names when they hold other rows, so that it is one of content there, too.
     """
     filesystem, path = fsspec.core.url_to_fs(place)
     sizes = _sizes(place)

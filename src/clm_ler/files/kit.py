@@ -17,7 +17,7 @@ from clm_ler.files.location import is_remote
 from clm_ler.files.model_folder import (
     SUMS,
     UnfitModelError,
-    faults_of,
+    fault_of,
     files_below,
     sha256_of,
     write_sums,
@@ -124,9 +124,9 @@ def check_kit(place: str) -> dict[str, Any]:
 def _compare(folder: Path, listed: Mapping[str, str]) -> None:
     own = (INVENTORY, SUMS)
     files = {name: path for name, path in files_below(folder).items() if name not in own}
-    for name, fault in faults_of(files, listed).items():
+    if fault := fault_of(files, listed):
         raise UnfitModelError(
-            f"The kit {folder} is not as it was packaged: {name} {fault}. Get the kit anew."
+            f"The kit {folder} is not as it was packaged: {fault}. Get the kit anew."
         )
 
 

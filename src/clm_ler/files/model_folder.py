@@ -142,15 +142,15 @@ def _check_sizes(path: Path, content: Any, shapes: dict[str, tuple[int, ...]]) -
 def _compare(folder: Path, files: dict[str, Path]) -> None:
     lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name, fault in faults_of(files, listed).items():
+    if fault := fault_of(files, listed):
         raise UnfitModelError(
-            f"{folder} is not as it was saved: {name} {fault}. Save the model anew; where you have "
+            f"{folder} is not as it was saved: {fault}. Save the model anew; where you have "
             f"changed it yourself, remove {SUMS}."
         )
 
 
-def faults_of(files: Mapping[str, Path], listed: Mapping[str, str]) -> dict[str, str]:
-    """Return what is wrong with the first of the files that are not as listed, by its name; often nothing.
+def fault_of(files: Mapping[str, Path], listed: Mapping[str, str]) -> str | None:
+    """Return the name of the first file that is not as listed, and what is wrong with it; often nothing.
 
     Args:
         files: By name.
@@ -158,10 +158,11 @@ def faults_of(files: Mapping[str, Path], listed: Mapping[str, str]) -> dict[str,
     """
     for name, digest in listed.items():
         if name not in files:
-            return {name: "is missing"}
+            return f"{name} is missing"
         if sha256_of(files[name]) != digest:
-            return {name: "has another SHA-256"}
-    return {name: "is not listed" for name in sorted(files.keys() - listed.keys())[:1]}
+            return f"{name} has another SHA-256"
+    unlisted = min(files.keys() - listed.keys(), default=None)
+    return unlisted and f"{unlisted} is not listed"
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -80,9 +80,9 @@ def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
     for step, table in dict.fromkeys((row["step"], row["table"]) for row in losses):
         rows = [row for row in losses if (row["step"], row["table"]) == (step, table)]
         total = rows[0]["rows_in"]
-        by_reason: dict[str, int] = {}
+        by_reason = Counter[str]()
         for row in rows:
-            by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["rows"]
+            by_reason[row["reason"]] += row["rows"]
         worst = max(by_reason, key=by_reason.__getitem__)
         reasons = describe_reasons(by_reason, most=4)
         where = f"{table}: step '{step}'"

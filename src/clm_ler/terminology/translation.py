@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 
 from clm_ler.engines.portable import upper
 from clm_ler.terminology.codes import canonical_code, ndc_alternative
+from clm_ler.tokens import split_column
 
 SOURCE = ("source_system", "source_code")
 KEY = ("system", "code")
@@ -103,11 +104,8 @@ def equivalent_code(sources: ir.Table, targets: ir.Table, maps: ir.Table) -> ir.
 
 def tokens_by_code(code_translations: ir.Table) -> ir.Table:
     """Return the system and code of each code's token: SOURCE columns, ``to_system``, ``to_code``."""
-    token = code_translations.vocab_token
-    colon = token.find(":")
-    return code_translations.select(
-        *SOURCE, to_system=token.substr(0, colon), to_code=token.substr(colon + 1)
-    )
+    system, code = split_column(code_translations.vocab_token)
+    return code_translations.select(*SOURCE, to_system=system, to_code=code)
 
 
 def _candidates(joined: ir.Table, distance: int) -> ir.Table:

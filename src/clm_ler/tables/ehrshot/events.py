@@ -151,7 +151,7 @@ def _layout(raw: ir.Table) -> str:
 
 
 def _is_demographic(timeline: ir.Table) -> ir.BooleanValue:
-    """Return whether the event tells who the person is; of an event without a code, that it does not."""
+    """Return whether the event tells who the person is; false where the code is missing."""
     described = timeline.system.upper().isin(list(BASELINE)) | _is_birth(timeline)
     return described.fill_null(False)
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import accumulate
 from typing import Any
 
 import ibis
@@ -58,12 +59,9 @@ def data_span(day_counts: ir.Table) -> tuple[date, date]:
 
 
 def _reached(days: list[tuple[date, int]], wanted: float) -> date:
-    seen = 0
-    for day, rows in days:
-        seen += rows
-        if seen >= wanted:
-            return day
-    return days[-1][0]
+    """Return the day by which so many of the rows are seen."""
+    seen = accumulate(rows for _day, rows in days)
+    return next(day for (day, _rows), upto in zip(days, seen, strict=True) if upto >= wanted)
 
 
 def find_codes(
@@ -220,10 +218,12 @@ def check_horizon(task: TaskOptions, span: tuple[date, date]) -> datetime:
     first, last = span
     begin = max(first, task.index.since or first, min(task.index.dates, default=first))
     days = (last - begin).days
-    outcome, needed = task.outcome, task.outcome.days[task.follow_up.incomplete != "negative"]
+    outcome = task.outcome
+    nearest, farthest = outcome.days
+    needed = nearest if task.follow_up.incomplete == "negative" else farthest
     if outcome.event and not outcome.until_discharge and needed > days:
         raise ValueError(
-            f"task {task.name}: the horizon ends {outcome.days[1]} days after the prediction, and the "
+            f"task {task.name}: the horizon ends {farthest} days after the prediction, and the "
             f"records span {days} days{f' from {begin}' * (begin > first)}: nobody can be followed so long. "
             "Shorten outcome.days."
         )

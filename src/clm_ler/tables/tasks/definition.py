@@ -11,7 +11,7 @@ from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource
 from clm_ler.tables.tasks.event_definition import CENTURY, EventDefinition, Strict
 
-OF_THE_FILE: Any = None  # what a task has only where no file of ACES says all of it
+REQUIRED_WITHOUT_ACES: Any = None  # unless a file of ACES says all of it
 # What is said of a task beside its definition.
 OF_ACES = {"name", "source", "min_events", "aces", "aces_predicates"}
 
@@ -138,8 +138,10 @@ class TaskOptions(Strict):
         le=24 * CENTURY,
         description="Visits of the same types count as one if they are at most so many hours apart",
     )
-    index: IndexOptions = Field(default=OF_THE_FILE, description="When a risk is predicted")
-    outcome: OutcomeOptions = Field(default=OF_THE_FILE, description="What is predicted")
+    index: IndexOptions = Field(
+        default=REQUIRED_WITHOUT_ACES, description="When a risk is predicted"
+    )
+    outcome: OutcomeOptions = Field(default=REQUIRED_WITHOUT_ACES, description="What is predicted")
     follow_up: FollowUpOptions = Field(
         default=FollowUpOptions(), description="Who counts as followed"
     )

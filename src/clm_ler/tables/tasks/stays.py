@@ -1,6 +1,6 @@
 """Visits and deaths, which codes alone do not tell: how long a stay was, and how it ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -36,8 +36,7 @@ def read_visits(
     """
     if visit is None or source is None:
         return ibis.memtable([], schema=VISITS)
-    rows = select(visit, source, VISIT, "visit", None, time_zone).filter(_.passes_filter)
-    known = _with_known(rows, demographics)
+    known = _with_known(visit, source, VISIT, "visit", demographics, time_zone)
     return known.select(
         person_id=known.key.coalesce(-1),
         start_time=known.start_time,
@@ -55,8 +54,7 @@ def read_deaths(
     """Return ``person_id, time`` and the ``reason`` why a row is lost; several rows may be of one person."""
     if death is None or source is None:
         return ibis.memtable([], schema=DEATHS)
-    rows = select(death, source, DEATH, "death", None, time_zone).filter(_.passes_filter)
-    known = _with_known(rows, demographics)
+    known = _with_known(death, source, DEATH, "death", demographics, time_zone)
     return known.select(
         person_id=known.key.coalesce(-1),
         time=known.time,
@@ -64,7 +62,16 @@ def read_deaths(
     )
 
 
-def _with_known(rows: ir.Table, demographics: ir.Table) -> ir.Table:
+def _with_known(
+    table: ir.Table,
+    source: TableSource,
+    columns: Mapping[str, str],
+    name: str,
+    demographics: ir.Table,
+    time_zone: str,
+) -> ir.Table:
+    """Return the rows that pass the filter, with the person's id: as it is given, and as it is known."""
+    rows = select(table, source, columns, name, None, time_zone).filter(_.passes_filter)
     keyed = rows.mutate(key=person_key(rows.person_id))
     persons = demographics.select(known_id="person_id")
     return keyed.left_join(persons, keyed.key == persons.known_id)
