@@ -5,7 +5,6 @@ from functools import cache
 from tempfile import mkdtemp
 
 import ibis
-import pyarrow.parquet as pq
 import yaml
 
 from clm_ler.corridor import nodes as corridor
@@ -15,6 +14,8 @@ from clm_ler.engines import engine_of
 from clm_ler.pipelines.preprocess import nodes
 from clm_ler.pipelines.split.nodes import assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
+from clm_ler.storage.buckets import BucketFolder
+from clm_ler.storage.evaluate import partition
 from clm_ler.tables.labs.results import count_lab_values
 from clm_ler.tables.sources import CODED_TABLES, RAW_TABLES
 
@@ -80,11 +81,12 @@ def listed(*names):
 
 def handed_over(rows):
     """Rows of a cluster's as it leaves them to DuckDB: written to Parquet."""
-    if not engine_of(rows).distributed:
+    if not (engine := engine_of(rows)).distributed:
         return rows
-    path = f"{mkdtemp()}/rows.parquet"
-    pq.write_table(rows.to_pyarrow(), path)
-    return embedded().read_parquet(path)
+    folder = BucketFolder(mkdtemp())
+    files = partition(rows, engine, folder, "person_id", [])
+    paths = [f"{folder.path}/{name}" for part in files for name in part]
+    return engine_of(embedded()).read_parquet(paths)
 
 
 @cache
