@@ -109,3 +109,15 @@ def test_a_run_that_fails_leaves_nothing_to_the_next(run, tracked, tmp_path):
     run([3], 1)
     assert [each.ended for each in tracked] == [[1], [0]]
     assert simulated(tmp_path / "of_3")["started"] is None
+
+
+def test_a_run_that_is_refused_leaves_no_trace(session, tracked, tmp_path):
+    record = tmp_path / "08_reporting" / "run.json"
+    record.parent.mkdir()
+    record.write_text('{"vocab": {"run": "the last good one", "state": "done"}}')
+    written = record.read_text()
+    with pytest.raises(ValueError, match="is not there: run"):
+        told = {"storage": str(tmp_path), "wandb": "online"}
+        session.run(pipeline_names=["vocab"], runtime_params=told)
+    assert record.read_text() == written
+    assert tracked == []

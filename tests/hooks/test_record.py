@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
@@ -5,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.datasets.whole import JSONDataset
 from clm_ler.hooks import current
 from clm_ler.hooks.record import RecordHooks
+from clm_ler.hooks.steps import Steps
 
 NODES = Pipeline(
     [
@@ -18,11 +21,12 @@ NODES = Pipeline(
 def record(tmp_path):
     """Runs the hooks as a run of that name that ends in a state does; returns what is written then."""
 
-    def run(name, ending):
+    def run(name, ending, left=None):
         names = ("sizes", "total", "run_record")
         entries = {each: JSONDataset(filepath=str(tmp_path / f"{each}.json")) for each in names}
         given = current.Run(None, {}, {"seed": 7, "split": {"train_ratio": 0.7}, "vocab": {}})
         given.catalog = DataCatalog(entries)
+        given.steps = Steps(Counter(left)) if left else None
         token = current._RUN.set(given)
         hooks = RecordHooks()
         hooks.before_pipeline_run({"run_id": name, "env": "mine"}, NODES)
@@ -55,6 +59,15 @@ def test_a_run_that_did_not_end_is_what_the_next_goes_on_from(record, ending):
     again = record("second", "done")["split"]
     assert (again["goes_on_from"], again["state"]) == ("first", "done")
     assert record("third", "done")["split"]["goes_on_from"] is None
+
+
+def test_a_pipeline_that_was_done_before_the_failure_is_done(record):
+    written = record("first", "failed", left={"split": 0, "vocab": 1})
+    assert {name: each["state"] for name, each in written.items()} == {
+        "split": "done",
+        "vocab": "failed",
+    }
+    assert record("second", "done")["split"]["goes_on_from"] is None
 
 
 def test_a_failure_is_not_hidden_by_the_record(monkeypatch):

@@ -14,16 +14,17 @@ from clm_ler.hooks.steps import StepHooks
 from clm_ler.hooks.summary import SummaryHooks
 from clm_ler.hooks.wandb import WandbHooks
 
-# Kedro calls them from the last to the first; RunHooks stands around all others.
+# Kedro calls them from the last to the first: RunHooks stands around all others, and what may refuse a run
+# stands below what writes of it, because Kedro tells no hook that a run was refused.
 PROJECT_HOOKS = (
-    MissingInputHooks(),
-    AbsentInputHooks(),
     SummaryHooks(),
     RecordHooks(),
     StatusHooks(),
     StepHooks(),
     WandbHooks(),
     SimulationGuard(),
+    MissingInputHooks(),
+    AbsentInputHooks(),
     KitHooks(),
     ContractHooks(),
     ParameterHooks(),

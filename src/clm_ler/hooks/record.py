@@ -94,8 +94,9 @@ def _end(state: str, pipeline: Pipeline) -> None:
     for name, nodes in _parts(pipeline):
         made = {output for node in nodes for output in node.outputs}
         taken = {dataset for node in nodes for dataset in node.inputs} - made
+        over = run.steps is not None and not run.steps.left[name]  # before another one failed
         record[name] |= {
-            "state": state,
+            "state": "done" if over else state,
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(run.steps.seconds[name], 1) if run.steps else None,
             "inputs": _fingerprints(taken, run.catalog),
