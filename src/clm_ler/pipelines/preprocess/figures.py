@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -28,8 +29,7 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> g
     for row in loss_ledger:
         if row["step"] != "blank_values" and row["table"] != "patient":
             source = sources.get(row["step"], "events").format(**row)
-            counts = lost.setdefault(source, {}).setdefault(row["reason"], Counter())
-            counts.update({name: row[name] for name in ("rows", "persons")})
+            _add(row, lost.setdefault(source, {}).setdefault(row["reason"], Counter()))
     flows += [
         (source, f"lost: {reason}", counts["rows"])
         for source, by_reason in sorted(lost.items())
@@ -75,6 +75,12 @@ def _of_enough(by_reason: Mapping[str, Counter[str]], min_persons: int) -> dict[
     )
     other: Counter[str] = Counter()
     while told and (told[-1][1]["persons"] < min_persons or 0 < other["persons"] < min_persons):
-        other += told.pop()[1]
+        _add(told.pop()[1], other)
     enough = {"other reasons": other} if other["persons"] >= min_persons else {}
     return dict(told) | nobody | enough
+
+
+def _add(loss: Mapping[str, Any], counts: Counter[str]) -> None:
+    """Add a loss: as one person may have several, the sum is sure to be of as many as the largest, no more."""
+    counts["rows"] += loss["rows"]
+    counts["persons"] = max(counts["persons"], loss["persons"])
