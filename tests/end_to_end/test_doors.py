@@ -222,6 +222,24 @@ def test_what_meds_fills_in_for_nothing_is_nothing(meds, through):
     assert ledger == []
 
 
+def test_a_static_event_is_at_the_first_event_that_is_no_demographic(meds, through):
+    born, noon = datetime(1970, 5, 5), datetime(2020, 1, 2, 12)
+    rows = [
+        (born, "MEDS_BIRTH", None, None, None),
+        (born, "GENDER//F", None, None, None),
+        (None, "INSURANCE//Medicare", None, None, None),
+        (None, "HR", 80.0, None, None),
+        (noon, "ICD10CM//I10", None, None, None),
+    ]
+    found, _ = through("meds", meds_root=meds(rows))
+    tokens = dict(zip(found[1]["sorted_event_tokens"], found[1]["date"], strict=True))
+    assert {name: tokens[name] for name in ("INSURANCE:MEDICARE", "MEDS:HR:90-100")} == {
+        "INSURANCE:MEDICARE": noon,
+        "MEDS:HR:90-100": noon,
+    }
+    assert {"AGE:49", "GENDER:F"} <= {*tokens}
+
+
 @pytest.mark.parametrize("number", ["float32", "float64"])
 def test_single_precision_changes_no_result(number, meds, kedro_run, tmp_path):
     root = meds([(datetime(2020, 1, 2), "LAB//1//g", 7.1, None, None)], number)

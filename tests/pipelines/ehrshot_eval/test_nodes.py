@@ -161,6 +161,23 @@ def test_the_model_of_another_run_is_a_row_of_its_own(
         options(tmp_path, beside={"count": "elsewhere"})
 
 
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ({"count": ("gmb",)}, "'count' cannot have the head 'gmb'.*: lr, standardised, gbm"),
+        ({"count": ("full",)}, "'count' cannot have the head 'full'.*: lr, standardised, gbm"),
+        ({"clm_ler_finetuned": ("lr",)}, "'clm_ler_finetuned' cannot have the head 'lr'.*: full"),
+    ],
+)
+def test_a_head_that_a_model_cannot_have_is_refused_at_once(
+    models: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    heads = options(tmp_path).model_dump()["heads"]
+    heads["full"] = {"estimator": "finetune", "grid": {"num_train_epochs": (1,)}}
+    with pytest.raises(ValueError, match=told):
+        options(tmp_path, heads=heads, models=models)
+
+
 def test_the_model_itself_is_fine_tuned(
     fitted: dict[str, Any], seen: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from clm_ler.corridor.page.numbers import as_data, look_up
+from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.pipelines.report.artifacts import ARTIFACTS
 from clm_ler.pipelines.report.nodes import write_report
 from clm_ler.pipelines.report.options import ReportOptions
@@ -139,6 +140,13 @@ def tables():
     }
 
 
+def losses(min_persons):
+    rows = [ledger | {"step": "read"} for ledger in tables()["loss_ledger"]]
+    kept = [("read", "lab"), ("lab_tokens", "lab"), ("once_a_day", "events")]
+    cutflow = [{"step": step, "table": table, "rows": 400} for step, table in kept]
+    return plot_flow(rows, cutflow, min_persons)
+
+
 def everything():
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1]))
     return {
@@ -152,7 +160,7 @@ def everything():
             "report": {"run": "run-two", "state": "running", "seed": 42},
         },
         "pretrain_curves": figure,
-        "loss_figure": figure,
+        "loss_figure": losses(10),
     }
 
 
@@ -237,6 +245,12 @@ def test_nothing_is_told_of_few_persons(whole):
     assert not [place for place in places if place.startswith("loss_ledger/1")]
     assert "fewer than 10 test persons of a class are left out" in whole.text
     assert "no code" not in whole.text
+
+
+def test_the_figure_of_losses_is_shown_if_it_hides_as_few():
+    assert 'id="loss_figure"' in page(**everything())
+    for made in (losses(9), go.Figure(losses(10)).update_layout(meta=None)):  # one of an earlier version
+        assert 'id="loss_figure"' not in page(**everything() | {"loss_figure": made})
 
 
 def test_what_several_classes_are_worth_is_told():

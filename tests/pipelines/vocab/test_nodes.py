@@ -253,6 +253,15 @@ def test_the_figure_shows_every_split(sequences, lab_percentiles):
     assert "least of CPT" in figure.layout.title.text
 
 
+def test_without_a_test_split_the_figure_tells_of_another(sequences, lab_percentiles):
+    tokenizer = tokenizer_of(sequences, lab_percentiles)
+    rest = sequences.filter(sequences.split != "test")
+    figure = plot_coverage(report_vocabulary(rest, tokenizer, VocabOptions(min_persons=1)))
+    assert "of the valid split's tokens" in figure.layout.title.text
+    nothing = report_vocabulary(sequences.limit(0), tokenizer, VocabOptions())
+    assert plot_coverage(nothing).layout.title.text.startswith("<b>Vocabulary")
+
+
 def test_there_are_no_bins_without_labs(as_table, sequences):
     nothing = as_table([], {"boundaries": "array<float64>"})
     tokenizer = tokenizer_of(sequences, nothing)

@@ -27,7 +27,7 @@ from clm_ler.modeling.evaluation.event_counts import (
 from clm_ler.modeling.evaluation.probes import Labels, Matrix, Probe, fit_probe
 from clm_ler.modeling.training.finetuning import FineTuningData
 from clm_ler.pipelines.ehrshot_eval.finetuning import FineTuner
-from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
+from clm_ler.pipelines.ehrshot_eval.options import FINETUNED, EhrshotOptions, HeadOptions
 from clm_ler.tokens import DAYS_PER_YEAR
 
 Data = tuple[Any, Labels]  # a matrix, or what the head's own classifier takes
@@ -43,8 +43,7 @@ def fit_head(
     parts: Sequence[int] = (),
 ) -> Probe:
     """Return the head's classifier on a matrix of features."""
-    if head.estimator == "finetune":
-        raise ValueError("A head that fine-tunes goes with the model clm_ler_finetuned only.")
+    assert head.estimator != "finetune"  # as the options see to
     return fit_probe(head.estimator, head.grid, train, validation, seed, unlabelled, parts)
 
 
@@ -99,7 +98,7 @@ def fine_tuned_features(
         workspace: Where trainings leave their state.
         options: The window.
     """
-    if not options.models.get("clm_ler_finetuned"):
+    if not options.models.get(FINETUNED):
         return {}
     store = TokenStore.from_arrow(encoded)
     samples = visible_samples(seen, store)
@@ -115,7 +114,7 @@ def fine_tuned_features(
     )
     tuner = FineTuner(model, data, options.tokens_per_batch, workspace)
     return {
-        "clm_ler_finetuned": Features(
+        FINETUNED: Features(
             lambda rows: samples[place(rows)],
             digest("fine-tuned", frozen),
             lambda head, train, validation, seed, _: tuner.fit(head.grid, train, validation, seed),

@@ -1,13 +1,14 @@
 """The parameters of ``ehrshot_eval``."""
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 from clm_ler.tables.options import Options
 
+FINETUNED = "clm_ler_finetuned"  # the row whose heads fine-tune the model
 HYBRID = "hybrid"  # the row of model and windowed features together
 FeatureName = Literal[
     "clm_ler",
@@ -76,6 +77,21 @@ class EhrshotOptions(Options):
         if taken := sorted(beside.keys() & {*get_args(FeatureName), HYBRID}):
             raise ValueError(f"{taken[0]!r} is a row already: give the other run another name")
         return beside
+
+    @model_validator(mode="after")
+    def _models_have_heads_that_fit(self) -> Self:
+        for model, names in self.models.items():
+            fit = [
+                name
+                for name, head in self.heads.items()
+                if (head.estimator == "finetune") == (model == FINETUNED)
+            ]
+            if unfit := [name for name in names if name not in fit]:
+                raise ValueError(
+                    f"models: {model!r} cannot have the head {unfit[0]!r}. Of `heads` it can have: "
+                    f"{', '.join(fit) or 'none'}"
+                )
+        return self
 
     def window(self, max_position_embeddings: int) -> WindowOptions:
         """Return how large a window of a model may be."""

@@ -10,10 +10,10 @@ from ibis import _
 from clm_ler.modeling.evaluation.differences import Estimate, mean_of
 from clm_ler.pipelines.ehrshot_eval.cells import by_sub_task
 from clm_ler.pipelines.ehrshot_eval.choices import BEST
-from clm_ler.pipelines.ehrshot_eval.options import HYBRID
+from clm_ler.pipelines.ehrshot_eval.options import FINETUNED, HYBRID
 from clm_ler.pipelines.ehrshot_eval.results import scopes
 
-OURS = ("clm_ler", "clm_ler_finetuned", HYBRID)
+OURS = ("clm_ler", FINETUNED, HYBRID)
 BASELINES = ("demographics", "untrained", "count", "count_bins", "windowed")
 VERDICT = {
     "scope": "string",

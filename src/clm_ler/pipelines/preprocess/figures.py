@@ -46,7 +46,8 @@ def plot_flow(loss_ledger: list[Row], cutflow: list[Row], min_persons: int) -> g
     node = {"label": names, "color": [RED if name.startswith("lost: ") else BLUE for name in names]}
     figure = go.Figure(go.Sankey(node=node | {"pad": 14, "thickness": 12}, link=link))
     detail = "Rows of the raw tables on their way to the tokens of sequences; orange: lost"
-    return finish(figure, _finding(flows), detail, height=560)
+    told = {"min_persons": min_persons}  # for pages that show it
+    return finish(figure, _finding(flows), detail, height=560, meta=told)
 
 
 def _finding(flows: list[tuple[str, str, int]]) -> str:

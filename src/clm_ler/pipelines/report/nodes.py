@@ -30,6 +30,8 @@ def write_report(parameters: dict[str, Any], options: ReportOptions, *artifacts:
     made = {name: artifact for name, artifact in named if artifact is not None}
     figures = {name: artifact for name, artifact in made.items() if isinstance(artifact, go.Figure)}
     rest = {name: artifact for name, artifact in made.items() if name not in figures}
+    if "loss_figure" in figures and _floor_of(figures["loss_figure"]) < options.min_persons:
+        del figures["loss_figure"]
     found = sections(rest, options.min_persons)
     shown = {name for section in found for name in section.figures}
     return write_page(
@@ -39,6 +41,11 @@ def write_report(parameters: dict[str, Any], options: ReportOptions, *artifacts:
         options.min_persons,
         yaml.safe_dump(_plain(parameters), sort_keys=True, allow_unicode=True),
     )
+
+
+def _floor_of(figure: go.Figure) -> int:
+    """Return of how many persons each flow is at least: the run that drew it may have had other parameters."""
+    return int((figure.layout.meta or {}).get("min_persons", 0))
 
 
 def _plain(value: Any) -> Any:

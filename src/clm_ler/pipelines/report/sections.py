@@ -113,12 +113,9 @@ def _losses(data: Artifacts, numbers: Numbers) -> Section:
         for n, row in ordered[:MOST_REASONS]
         if row["persons"] >= numbers.min_persons
     ]
-    few = any(row["persons"] < numbers.min_persons for row in data["loss_ledger"])
     head = ["step", "table", "reason", "system", "unit", "rows", "persons"]
     table = Table(f"The {len(rows)} largest losses", head, rows)
-    return Section(
-        "What was lost in reading", tables=[table], figures=[] if few else ["loss_figure"]
-    )
+    return Section("What was lost in reading", tables=[table], figures=["loss_figure"])
 
 
 def _vocabulary(data: Artifacts, numbers: Numbers) -> Section:

@@ -275,7 +275,7 @@ def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
                 mode="markers",
                 marker={"size": 10, "symbol": symbol},
             )
-            for (split, shares), symbol in zip(coverage.items(), SYMBOLS, strict=False)
+            for (split, shares), symbol in zip(coverage.items(), SYMBOLS, strict=True)
         ]
     )
     low = min([0.99, *least.values()])  # an axis that is too short to read would tell of nothing
@@ -284,10 +284,10 @@ def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
         title_text="share of tokens", tickformat=".1~%", range=[low - room, 1 + room]
     )
     figure.update_yaxes(type="category")
-    split = "test" if "test" in coverage else next(iter(coverage), "")
+    split = next((one for one in reversed(SPLITS) if coverage[one]), None)
     finding = "Vocabulary"
-    if systems:
-        finding = f"The vocabulary covers {coverage[split].get('all', 0):.1%} of the {split} split's tokens"
+    if split:
+        finding = f"The vocabulary covers {coverage[split]['all']:.1%} of the {split} split's tokens"
         finding += f", least of {systems[-2] if systems[-1] == 'all' and len(systems) > 1 else systems[-1]}"
     detail = "Share of tokens that are in the vocabulary, by code system and split"
     return finish(figure, finding, detail, height=190 + 28 * len(systems))
