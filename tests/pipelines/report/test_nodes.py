@@ -249,7 +249,10 @@ def test_nothing_is_told_of_few_persons(whole):
 
 def test_the_figure_of_losses_is_shown_if_it_hides_as_few():
     assert 'id="loss_figure"' in page(**everything())
-    for made in (losses(9), go.Figure(losses(10)).update_layout(meta=None)):  # one of an earlier version
+    for made in (
+        losses(9),
+        go.Figure(losses(10)).update_layout(meta=None),
+    ):  # one of an earlier version
         assert 'id="loss_figure"' not in page(**everything() | {"loss_figure": made})
 
 

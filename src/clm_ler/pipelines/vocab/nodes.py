@@ -287,7 +287,9 @@ def plot_coverage(vocabulary_report: dict[str, Any]) -> go.Figure:
     split = next((one for one in reversed(SPLITS) if coverage[one]), None)
     finding = "Vocabulary"
     if split:
-        finding = f"The vocabulary covers {coverage[split]['all']:.1%} of the {split} split's tokens"
+        finding = (
+            f"The vocabulary covers {coverage[split]['all']:.1%} of the {split} split's tokens"
+        )
         finding += f", least of {systems[-2] if systems[-1] == 'all' and len(systems) > 1 else systems[-1]}"
     detail = "Share of tokens that are in the vocabulary, by code system and split"
     return finish(figure, finding, detail, height=190 + 28 * len(systems))
