@@ -7,7 +7,7 @@ import pytest
 from clm_ler.datasets.rrf import RRFDataset
 from clm_ler.simulation import codes
 from clm_ler.simulation.disease_tables import LABS
-from clm_ler.simulation.hospital import ndc11
+from clm_ler.simulation.texts import ndc11
 from clm_ler.simulation.umls_site import COLUMNS, miniature_umls
 
 

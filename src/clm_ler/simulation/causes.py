@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from clm_ler.simulation import codes
 from clm_ler.simulation.disease_tables import CONDITION, CONDITIONS, LABS, PANELS
+from clm_ler.simulation.texts import ndc_digits
 from clm_ler.tokens import AGE, OLDEST_AGE, code_token
 
 CONDITION_OF = {"diabetes_1y": "diabetes", "ckd_stage": "ckd"}
@@ -77,6 +78,5 @@ def _tokens(code: codes.Diagnosis | codes.Drug | codes.Procedure) -> list[str]:
         return [code_token("ICD10CM", code.icd10cm), code_token("ICD9CM", code.icd9cm)]
     if isinstance(code, codes.Procedure):
         return [code_token(code.system, code.code)]
-    labeler, product, _package = code.ndc.split("-")
-    ndc = f"{labeler:0>5}{product:0>4}"
-    return [code_token("RXNORM", code.rxnorm), code_token("NDC", ndc)]
+    product = ndc_digits(code.ndc)[:9]
+    return [code_token("RXNORM", code.rxnorm), code_token("NDC", product)]

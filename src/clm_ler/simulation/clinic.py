@@ -210,7 +210,7 @@ def draw_prescriptions(chart: Chart, rng: np.random.Generator) -> Facts:
 
 @dataclass(frozen=True)
 class Draws:
-    """Blood draws: the visit, the day of the stay, the time, the panel, and how ill the person is."""
+    """Blood draws: the visit, the time, the panel, and how ill the person is."""
 
     visit: np.ndarray
     time: np.ndarray

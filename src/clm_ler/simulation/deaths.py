@@ -12,8 +12,9 @@ from scipy.special import expit
 
 from clm_ler.simulation import clinic, codes, streams
 from clm_ler.simulation.disease import YEAR
-from clm_ler.simulation.hospital import LAST_DAY, choose, clock, draw_hospital_chart
+from clm_ler.simulation.hospital import draw_hospital_chart
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.texts import LAST_DAY, choose, clock
 
 VISIT_TYPES = ("OP", "ER", "IP")  # as OMOP names them, in the order of codes.KINDS
 # Log odds of death: at the last stay by acuity and age, elsewhere by age.

@@ -21,10 +21,8 @@ YEAR = 365.25
 MAX_SEVERITY = 2.0
 FACTORS = ("male", "smoking", "adiposity", "frailty", "autoimmunity", "care")
 PACE = 0.6  # standard deviation of the logarithm of how fast a condition grows
-STEADY, WANDERING = (
-    0.8,
-    0.85,
-)  # of a person's lab level: the fixed part, the amplitude of a slow wave
+STEADY = 0.8  # the fixed part of a person's lab level
+WANDERING = 0.85  # the amplitude of a slow wave in it
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,9 @@ def severity(persons: Persons, row: np.ndarray, time: np.ndarray, condition: int
     """
     onset, pace = persons.onset[row, condition], persons.pace[row, condition]
     diagnosis = persons.diagnosis[row, condition]
-    untreated = np.maximum(np.minimum(time, diagnosis) - onset, 0)
+    free = np.maximum(np.minimum(time, diagnosis) - onset, 0)
     treated = np.maximum(time - diagnosis, 0)
-    return np.minimum(pace * (untreated + 0.5 * treated) / YEAR, MAX_SEVERITY)
+    return np.minimum(pace * (free + 0.5 * treated) / YEAR, MAX_SEVERITY)
 
 
 def drug_choice(

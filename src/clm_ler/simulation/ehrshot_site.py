@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from clm_ler.simulation import clinic, codes, streams
 from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
-from clm_ler.simulation.hospital import LAST_DAY, choose, clock
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.texts import LAST_DAY, choose, clock
 
 CHUNK_PERSONS = 200  # of a site with thousands of events a person
 VISITS_AT = 330.0  # mean events a person at which visits are as frequent as at the hospital

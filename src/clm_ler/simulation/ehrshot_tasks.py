@@ -14,9 +14,9 @@ from clm_ler.simulation import codes, ehrshot_site, streams
 from clm_ler.simulation.disease import severity
 from clm_ler.simulation.disease_tables import CONDITION, LAB, LABS
 from clm_ler.simulation.ehrshot_site import Site, end_of_day
-from clm_ler.simulation.hospital import choose, clock
 from clm_ler.simulation.options import SiteOptions
 from clm_ler.simulation.recognition import diagnosis_probability
+from clm_ler.simulation.texts import choose, clock
 from clm_ler.simulation.visits import LONG_STAY
 
 NEW_DIAGNOSES = {

@@ -30,10 +30,8 @@ def _shares(catalogue: Catalogue, site: str) -> np.ndarray:
     Of a family they end at 1; the number of the row and of the family is added, so that the flat
     array rises from end to end and one binary search finds any code.
     """
-    n, family_of = (
-        len(catalogue.codes),
-        np.repeat(np.arange(len(catalogue.heads)), np.diff(catalogue.start)),
-    )
+    n = len(catalogue.codes)
+    family_of = np.repeat(np.arange(len(catalogue.heads)), np.diff(catalogue.start))
     rank = np.arange(n) - catalogue.start[family_of]
     years = np.arange(YEARS)[:, None]
     world = own_stream("codes", n)

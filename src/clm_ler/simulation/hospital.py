@@ -1,6 +1,5 @@
 """The main site: the facts of the clinic as five raw tables, with the faults of real extracts."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +10,8 @@ from clm_ler.simulation import clinic, codes, streams
 from clm_ler.simulation.disease import YEAR, Persons, Referral, draw_persons
 from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.texts import LAST_DAY, choose, clock, ndc11, ndc_digits
 
-LAST_DAY = float(np.datetime64("2024-12-31").astype(int))
 ICD10_FROM = float(np.datetime64("2015-10-01").astype(int))
 PLACEHOLDERS = np.array(["1800-01-01", "1900-01-01", "2300-12-31"], "datetime64[s]")
 GENDERS = ("F", "M")
@@ -93,18 +92,6 @@ def draw_hospital_chart(options: CohortOptions, seed: int, chunk: int) -> clinic
     )
 
 
-def clock(time: np.ndarray) -> pa.Array:
-    """Return times as text, ``yyyy-MM-dd HH:mm:ss``."""
-    return (
-        pa.array(np.round(time * 1440).astype("int64") * 60).cast(pa.timestamp("s")).cast("string")
-    )
-
-
-def choose(options: Sequence[str | None], index: np.ndarray) -> pa.Array:
-    """Return the chosen text of each row."""
-    return pa.array(options, pa.string()).take(pa.array(index))
-
-
 def _recorded(
     persons: Persons, facts: clinic.Facts, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -165,16 +152,6 @@ def _by_day(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(len(time)) < MIDNIGHT, np.floor(time), time)
 
 
-def ndc11(ndc: str) -> str:
-    """Return an NDC of ten digits as the billing form of eleven, 5-4-2.
-
-    >>> ndc11("0093-7214-01"), ndc11("16714-683-01"), ndc11("63653-1171-1")
-    ('00093-7214-01', '16714-0683-01', '63653-1171-01')
-    """
-    labeler, product, package = ndc.split("-")
-    return f"{labeler:0>5}-{product:0>4}-{package:0>2}"
-
-
 def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Table:
     """Return the prescriptions of a chunk: RxNorm concepts, or NDC packages in several forms."""
     chart = draw_hospital_chart(options, seed, chunk)
@@ -185,7 +162,7 @@ def prescription_table(options: CohortOptions, seed: int, chunk: int) -> pa.Tabl
     forms = (
         [f"RxNorm_drug:{item.rxnorm}" for item in items]
         + [f"NDC:{ndc11(item.ndc)}" for item in items]
-        + [f"NDC:{ndc11(item.ndc).replace('-', '')}" for item in items]
+        + [f"NDC:{ndc_digits(item.ndc)}" for item in items]
     )
     form = rng.choice(3, len(facts), p=[0.5, 0.25, 0.25])
     source = choose(forms, form * len(items) + facts.code)

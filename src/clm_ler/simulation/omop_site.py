@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from clm_ler.simulation import codes, deaths, hospital
 from clm_ler.simulation.disease_tables import LABS
 from clm_ler.simulation.options import CohortOptions
+from clm_ler.simulation.texts import ndc11, ndc_digits
 from clm_ler.simulation.umls_site import parents
 
 FIRST_LOCAL = 2_000_000_000
@@ -27,10 +28,8 @@ RACES = {
     "White": 8527,
 }
 ETHNICITIES = {"Hispanic": 38003563, "Not Hispanic": 38003564}
-DISEASES = {
-    "44054006": 201826,
-    "84114007": 316139,
-}  # type 2 diabetes, heart failure; by SNOMED code
+# Type 2 diabetes and heart failure, by SNOMED code.
+DISEASES = {"44054006": 201826, "84114007": 316139}
 VISITS = {"IP": 9201, "OP": 9202, "ER": 9203}
 VISIT_NAMES = {"IP": "Inpatient Visit", "OP": "Outpatient Visit", "ER": "Emergency Room Visit"}
 
@@ -91,7 +90,7 @@ def _codes() -> Iterator[tuple[str, str, str, str | None, str]]:
         seen.add(item.icd9cm)
     for drug in codes.DRUGS.codes:
         yield drug.name, "Drug", "RxNorm", "S", drug.rxnorm
-        yield drug.name, "Drug", "NDC", None, _digits(drug)
+        yield drug.name, "Drug", "NDC", None, ndc_digits(drug.ndc)
     for procedure in codes.PROCEDURES.codes:
         yield procedure.name, "Procedure", _vocabulary(procedure), "S", procedure.code
     for lab in LABS:
@@ -107,11 +106,7 @@ def _maps() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
             yield ("ICD9CM", item.icd9cm), ("SNOMED", item.snomed)
         seen.add(item.icd9cm)
     for drug in codes.DRUGS.codes:
-        yield ("NDC", _digits(drug)), ("RxNorm", drug.rxnorm)
-
-
-def _digits(drug: codes.Drug) -> str:
-    return hospital.ndc11(drug.ndc).replace("-", "")
+        yield ("NDC", ndc_digits(drug.ndc)), ("RxNorm", drug.rxnorm)
 
 
 def _vocabulary(procedure: codes.Procedure) -> str:
@@ -252,7 +247,7 @@ def _by_text() -> dict[str, dict[str, int]]:
         for name, of in (("ICD-10-CM", "ICD10CM"), ("ICD-9-CM", "ICD9CM"))
         for code, concept in number(of).items()
     }
-    ndc = {hospital.ndc11(drug.ndc): number("NDC")[_digits(drug)] for drug in codes.DRUGS.codes}
+    ndc = {ndc11(drug.ndc): number("NDC")[ndc_digits(drug.ndc)] for drug in codes.DRUGS.codes}
     drugs = {f"RxNorm_drug:{code}": concept for code, concept in number("RxNorm").items()}
     drugs |= {f"NDC:{code}": concept for code, concept in (ndc | number("NDC")).items()}
     return {

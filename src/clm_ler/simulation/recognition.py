@@ -16,10 +16,8 @@ from clm_ler.simulation.visits import Admissions
 
 RECOGNITION_WIDTH = 0.3  # severities over which the intensity of recognition rises
 CARE = 0.3  # how much sooner a person is diagnosed for each standard deviation of care-seeking
-WORK_UP, WORK_UP_DAYS = (
-    0.6,
-    90.0,
-)  # diagnoses of an overt disease expected after a stay, and for how long
+WORK_UP = 0.6  # diagnoses of an overt disease expected after a stay
+WORK_UP_DAYS = 90.0  # for how long
 
 
 def recognise(persons: Persons, stays: Admissions, rng: np.random.Generator) -> Persons:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from clm_ler.simulation import codes
 from clm_ler.simulation.disease_tables import LABS
-from clm_ler.simulation.hospital import ndc11
+from clm_ler.simulation.texts import ndc11, ndc_digits
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "MRCONSO.RRF": (
@@ -171,7 +171,7 @@ def _sat_rows(concepts: dict[str, str]) -> Iterator[dict[str, str]]:
     """Return the package codes of the drugs, and a few attributes that are none."""
     number = 0
     for position, drug in enumerate(codes.DRUGS.codes):
-        digits = ndc11(drug.ndc).replace("-", "")
+        digits = ndc_digits(drug.ndc)
         packages = [
             ("RXNORM", "NDC", digits, "N"),
             ("MTHSPL", "NDC", drug.ndc, "N"),

@@ -11,8 +11,8 @@ from clm_ler.datasets.rrf import RRFDataset
 from clm_ler.pipelines.umls_mapping.options import TranslationOptions
 from clm_ler.pipelines.umls_mapping.pipeline import create_pipeline
 from clm_ler.simulation import codes, ehrshot_site, umls_site
-from clm_ler.simulation.hospital import ndc11
 from clm_ler.simulation.options import SiteOptions
+from clm_ler.simulation.texts import ndc11
 from clm_ler.tables.ehrshot.events import count_source_codes, read_events
 from tests.engines import both_engines
 from tests.pipelines.umls_mapping.test_nodes import tokenizer
