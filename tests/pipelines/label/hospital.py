@@ -13,6 +13,7 @@ from clm_ler.pipelines.label import nodes
 from clm_ler.simulation import deaths, hospital
 from clm_ler.simulation.options import CohortOptions
 from clm_ler.tables.sources import CODED_TABLES
+from clm_ler.tables.tasks.candidates import record_spans
 from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions, Tasks
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -100,7 +101,7 @@ def label(
     made["task_events"] = held(
         "events", nodes.find_task_events(*events, *stays, made["task_codes"], tasks)
     )
-    made["record_spans"] = held("spans", nodes.record_spans(*events, made["visits"]))
+    made["record_spans"] = held("spans", record_spans(*events, made["visits"]))
     made["task_candidates"] = held(
         "candidates",
         nodes.label_index_dates(

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import ibis
 import pytest
 
+from clm_ler.corridor.labels import count_label_persons
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.files.kit import check_kit
 from clm_ler.pipelines.package.artifacts import ARTIFACTS
-from clm_ler.pipelines.package.nodes import count_lab_persons, count_label_persons, package_kit
+from clm_ler.pipelines.package.floor import count_lab_persons
+from clm_ler.pipelines.package.nodes import package_kit
 from clm_ler.pipelines.package.options import PackageOptions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer
 from clm_ler.tables.tasks.definition import Tasks

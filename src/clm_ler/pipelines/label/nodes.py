@@ -1,6 +1,7 @@
 """The definitions of tasks to labelled index dates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import ibis
@@ -11,7 +12,7 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables.tasks import stays
 from clm_ler.tables.tasks.aces import aces_candidates
 from clm_ler.tables.tasks.attrition import check_labels, count_attrition, count_prevalence
-from clm_ler.tables.tasks.candidates import label_candidates, record_spans
+from clm_ler.tables.tasks.candidates import label_candidates
 from clm_ler.tables.tasks.codes import check_horizon, count_codes, count_days, data_span, find_codes
 from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions, Tasks
 from clm_ler.tables.tasks.events import task_events
@@ -30,9 +31,7 @@ def read_visits(
         ValueError: If a task needs visits and there are none.
     """
     source = options.tables.get("visit")
-    wanted = [task.name for task in _given(tasks) if task.uses_visits]
-    if wanted and (visit is None or source is None):
-        raise ValueError(_missing("visit", wanted[0]))
+    _check_source("visit", visit, source, [one for one in _given(tasks) if one.uses_visits])
     return stays.read_visits(visit, demographics, source, reading.time_zone)
 
 
@@ -49,17 +48,19 @@ def read_deaths(
         ValueError: If death is part of a task and there is no table of deaths.
     """
     source = options.tables.get("death")
-    wanted = [task.name for task in _given(tasks) if task.uses_deaths]
-    if wanted and (death is None or source is None):
-        raise ValueError(_missing("death", wanted[0]))
+    _check_source("death", death, source, [one for one in _given(tasks) if one.uses_deaths])
     return stays.read_deaths(death, demographics, source, reading.time_zone)
 
 
-def _missing(table: str, task: str) -> str:
-    return (
-        f"task {task} needs a table of {table}s, and there is none: give your environment a catalog entry "
-        f"{table!r} and the parameter label.tables.{table}, see docs/labels.md."
-    )
+def _check_source(
+    name: str, table: ir.Table | None, source: object, wanted: Sequence[TaskOptions]
+) -> None:
+    """Refuse tasks that want a table which is not there, or of which no parameter says how it is read."""
+    if wanted and (table is None or source is None):
+        raise ValueError(
+            f"task {wanted[0].name} needs a table of {name}s, and there is none: give your environment a "
+            f"catalog entry {name!r} and the parameter label.tables.{name}, see docs/labels.md."
+        )
 
 
 def count_records(coded_events: ir.Table, lab_events: ir.Table) -> tuple[ir.Table, ir.Table]:
@@ -83,10 +84,17 @@ def find_task_codes(
         ValueError: If a task cannot come to anything with these records.
     """
     own = [task for task in _given(tasks) if task.aces is None]
-    for task in own:
-        check_horizon(task, data_span(record_days))
+    _last_days(own, record_days)
     vocabulary = (concept, relationship, ancestor)
     return find_codes(own, record_codes, vocabulary, concept_sets or {}, reading.units)
+
+
+def _last_days(tasks: Sequence[TaskOptions], record_days: ir.Table) -> dict[str, datetime]:
+    """Return the last day of the data for each task, if they reach as far as it looks ahead."""
+    if not tasks:
+        return {}
+    span = data_span(record_days)
+    return {task.name: check_horizon(task, span) for task in tasks}
 
 
 def find_task_events(
@@ -114,13 +122,13 @@ def label_index_dates(
 ) -> ir.Table:
     """Return every index date with its label or its reason: see ``tables.tasks.candidates``."""
     persons = (visits, deaths, demographics, record_spans)
+    last_days = _last_days([task for task in _given(tasks) if task.aces is None], record_days)
 
     def candidates(task: TaskOptions) -> ir.Table:
         if task.aces is not None:
             return aces_candidates(aces_labels, demographics, task)
-        end = check_horizon(task, data_span(record_days))
         events = task_events.filter(_.task == task.name)
-        return label_candidates(events, *persons, task, end, seed)
+        return label_candidates(events, *persons, task, last_days[task.name], seed)
 
     found = map(candidates, _given(tasks))  # whose times may be of different precision
     return ibis.union(*(table.cast({"prediction_time": "timestamp"}) for table in found))
@@ -150,15 +158,3 @@ def _given(tasks: Tasks | None) -> tuple[TaskOptions, ...]:
             "new_diabetes, or the parameter `task` in your environment."
         )
     return tasks.root
-
-
-__all__ = [
-    "count_records",
-    "describe_labels",
-    "find_task_codes",
-    "find_task_events",
-    "label_index_dates",
-    "read_deaths",
-    "read_visits",
-    "record_spans",
-]

@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import selected_labels
 
+candidates = Functions("clm_ler.tables.tasks.candidates")
 figures = Functions("clm_ler.pipelines.label.figures")
 nodes = Functions("clm_ler.pipelines.label.nodes")
 
@@ -56,7 +57,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="find_task_events",
             ),
             Node(
-                nodes.record_spans,
+                candidates.record_spans,
                 inputs=[*EVENTS, "visits"],
                 outputs="record_spans",
                 name="record_spans",

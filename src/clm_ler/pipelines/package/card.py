@@ -43,7 +43,7 @@ def write_card(
         definitions: Of the tasks, where there are any.
         home: What was measured where it was trained, by task.
     """
-    tasks = list(getattr(model.config, "tasks", None) or [])
+    tasks = predicted_tasks(model)
     return TEXT.format(
         title=f"Risk model: {', '.join(tasks)}" if tasks else "Pre-trained model",
         model_type=model.config.model_type,
@@ -55,6 +55,11 @@ def write_card(
         measured=_measured(home),
         limits=LIMITS,
     )
+
+
+def predicted_tasks(model: Any) -> list[str]:
+    """Return the tasks that a model predicts; none of one that was pre-trained only."""
+    return list(getattr(model.config, "tasks", None) or [])
 
 
 def _task(tasks: list[str], definitions: Sequence[Mapping[str, Any]]) -> str:

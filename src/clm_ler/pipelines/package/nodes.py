@@ -11,7 +11,6 @@ from ibis import _
 from transformers import PreTrainedModel
 
 from clm_ler import __version__
-from clm_ler.corridor.labels import count_label_persons
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines.portable import row_count
 from clm_ler.files.kit import HEAD, Kit, Part
@@ -20,13 +19,8 @@ from clm_ler.modeling.evaluation.ranks import FEWEST_IN_A_STEP
 from clm_ler.modeling.evaluation.recalibration import FEWEST_IN_A_BIN
 from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.package.artifacts import ARTIFACTS
-from clm_ler.pipelines.package.card import write_card
-from clm_ler.pipelines.package.floor import (
-    check_classes,
-    check_tokens,
-    count_lab_persons,
-    of_enough,
-)
+from clm_ler.pipelines.package.card import predicted_tasks, write_card
+from clm_ler.pipelines.package.floor import check_classes, check_tokens, of_enough
 from clm_ler.pipelines.package.options import PackageOptions
 from clm_ler.tables.tasks.definition import Tasks
 
@@ -60,8 +54,8 @@ def package_kit(
         tasks: Of the parameters; where there are none, those of the last run of ``label``.
         reading: How events become tokens.
         options: What may be told.
-        lab_persons: Of :func:`count_lab_persons`.
-        label_persons: Of :func:`count_label_persons`.
+        lab_persons: Of :func:`clm_ler.pipelines.package.floor.count_lab_persons`.
+        label_persons: Of :func:`clm_ler.corridor.labels.count_label_persons`.
         made: What ``ARTIFACTS`` lists, in its order; ``None`` where nothing was made.
 
     Raises:
@@ -97,7 +91,7 @@ def _about(
 ) -> dict[str, Any]:
     return {
         "min_persons": options.min_persons,
-        "tasks": list(getattr(model.config, "tasks", None) or []),
+        "tasks": predicted_tasks(model),
         "reading": {
             "once_a_day": reading.once_a_day,
             "results": reading.results.model_dump(mode="json"),
@@ -222,9 +216,8 @@ def _recalibrations(model: PreTrainedModel | None) -> list[dict[str, Any]]:
 def _forget_risks(models: Mapping[str, PreTrainedModel], min_persons: int) -> list[str]:
     """Take the percentiles of the training persons' risks out of a model, where too few persons are between them."""
     model = models.get("finetuned_model")
-    if model is None or not getattr(model.config, "training_risks", None):
-        return []
-    if min_persons <= FEWEST_IN_A_STEP:
+    enough = min_persons <= FEWEST_IN_A_STEP
+    if enough or model is None or not getattr(model.config, "training_risks", None):
         return []
     model.config.training_risks = None
     return [f"percentiles of risks between which there are {FEWEST_IN_A_STEP} persons"]
@@ -236,7 +229,7 @@ def _measured(
     """Return measures of the test split, of the tasks with enough persons of every class."""
     found = {}
     test = labelled.filter(pc.equal(labelled["split"], "test")).to_pylist()
-    for task in getattr(model.config, "tasks", None) or []:
+    for task in predicted_tasks(model):
         persons = [row["persons"] for row in test if row["task"] == task]
         of_task = (metrics or {"tasks": {}})["tasks"].get(task)
         if of_task is None or min(persons, default=0) < min_persons:
@@ -260,7 +253,7 @@ def _definitions(
     Raises:
         ValueError: If the parameters define another task.
     """
-    known = list(getattr(model.config, "tasks", None) or [])
+    known = predicted_tasks(model)
     if tasks is not None:
         if others := [task.name for task in tasks.root if task.name not in known]:
             raise ValueError(
@@ -282,6 +275,3 @@ def _tasks(definitions: list[dict[str, Any]], concept_sets: Mapping[str, Any]) -
     for name in sorted({event.get("concept_set") for event in events} & concept_sets.keys()):
         parts[f"concept_sets/{name}.json"] = Part(concept_sets[name](), "a concept set of the task")
     return parts
-
-
-__all__ = ["count_lab_persons", "count_label_persons", "package_kit"]

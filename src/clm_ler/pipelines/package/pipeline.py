@@ -6,6 +6,8 @@ from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import MAY_LACK_INPUTS, OPTIONS
 from clm_ler.pipelines.package.artifacts import ARTIFACTS
 
+floor = Functions("clm_ler.pipelines.package.floor")
+labels = Functions("clm_ler.corridor.labels")
 nodes = Functions("clm_ler.pipelines.package.nodes")
 
 
@@ -15,14 +17,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.count_lab_persons,
+                floor.count_lab_persons,
                 inputs=["lab_events", "person_splits", OPTIONS],
                 outputs="lab_persons",
                 name="count_lab_persons",
                 tags=MAY_LACK_INPUTS,
             ),
             Node(
-                nodes.count_label_persons,
+                labels.count_label_persons,
                 inputs="samples",
                 outputs="label_persons",
                 name="count_label_persons",
