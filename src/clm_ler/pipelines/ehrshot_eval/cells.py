@@ -27,6 +27,7 @@ from clm_ler.modeling.evaluation.probes import Matrix
 from clm_ler.pipelines.ehrshot_eval.features import Features
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions, HeadOptions
 from clm_ler.tables.ehrshot.tasks import shot_rows
+from clm_ler.tokens import SPLITS
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def split_samples(samples: pd.DataFrame) -> SubTask:
     ordered = samples.sort_values("row")
     parts = {
         split: ordered.loc[ordered["split"] == split, columns].reset_index(drop=True)
-        for split in ("train", "valid", "test")
+        for split in SPLITS
     }
     return SubTask(ordered["task"].iloc[0], ordered["sub_task"].iloc[0], parts)
 

@@ -162,7 +162,8 @@ def count_features(counts: EventCounts, ages: Features, lookbacks: Sequence[int]
 def age_features(times: pd.DataFrame, tokens: ir.Table) -> Features:
     """Return the official age: years of 365 days since the person's first event, standardised.
 
-    Before the first event it is 0. Mean and standard deviation are those over all prediction times, as in the official featurizer.
+    Before the first event it is 0. Mean and standard deviation are those over all prediction times, as in
+    the official featurizer.
 
     Args:
         times: Every person_id and prediction_time.

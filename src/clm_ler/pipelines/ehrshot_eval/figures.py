@@ -19,6 +19,7 @@ KNOWN = {
     results.CEILING: ("record ceiling: ten times the labels", CEILING),
     results.TRUTH: ("hidden state: not reachable", HIDDEN),
 }
+AT_RIGHT = dict(KNOWN.values())
 CHANCE = 0.5
 STEP = 3.0  # from one place at the right to the next, as a factor on the axis of k
 _COLUMNS = 2
@@ -169,12 +170,13 @@ def _height(lines: int, panel: int) -> int:
 
 def _places(rows: pd.DataFrame) -> dict[str, float]:
     """Return where each number of shots, and each mark at the right, stands on the axis of k."""
-    known = {name: place for name, place in KNOWN.values()}
     shots = sorted({int(k) for k in rows["k"] if k > 0}) or [1]
     places = {str(k): float(k) for k in shots}
     ours = rows["source"] == results.THIS_RUN
-    at_right = [ALL_SHOTS] if (ours & (rows["k"] == -1) & ~rows["label"].isin(known)).any() else []
-    at_right += [place for label, place in known.items() if (rows["label"] == label).any()]
+    at_right = (
+        [ALL_SHOTS] if (ours & (rows["k"] == -1) & ~rows["label"].isin(AT_RIGHT)).any() else []
+    )
+    at_right += [place for label, place in AT_RIGHT.items() if (rows["label"] == label).any()]
     at_right += [PUBLISHED] if (~ours & (rows["k"] == -1)).any() else []
     return places | {name: shots[-1] * STEP ** (n + 1) for n, name in enumerate(at_right)}
 
@@ -219,8 +221,7 @@ def _curve(
 ) -> list[go.Scatter]:
     """Return the band and the line of a classifier, or the mark of what it is measured against."""
     drawn: dict[str, Any] = {"name": label, "marker": {"color": colour}, "showlegend": False}
-    known = {name: place for name, place in KNOWN.values()}
-    if rows["source"].iloc[0] == results.THIS_RUN and label not in known:
+    if rows["source"].iloc[0] == results.THIS_RUN and label not in AT_RIGHT:
         shots = [places[_shot_name(k)] for k in rows["k"]]
         band = go.Scatter(
             x=[*shots, *reversed(shots)],
@@ -237,9 +238,9 @@ def _curve(
             band,
             go.Scatter(x=shots, y=rows["value"], mode="lines+markers", line=line, **drawn),
         ]
-    symbol = "line-ew-open" if label in known else "diamond-open"
+    symbol = "line-ew-open" if label in AT_RIGHT else "diamond-open"
     drawn["marker"] = {"color": look.GREY, "symbol": symbol, "size": 8}
-    at_right = known.get(label, PUBLISHED)
+    at_right = AT_RIGHT.get(label, PUBLISHED)
     x = [places[_shot_name(k) if k > 0 else at_right] for k in rows["k"]]
     bars = _bars(rows) | {"color": look.GREY}
     hover = "%{fullData.name}: %{y:.3f}<extra></extra>"
@@ -280,8 +281,7 @@ def _headline(summary: pd.DataFrame) -> pd.DataFrame:
 
 def _label_of(rows: pd.DataFrame) -> pd.Series:
     ours = rows["source"] == results.THIS_RUN
-    several = rows["head"].where(ours).groupby(rows["model"]).transform("nunique") > 1
-    label = rows["model"].where(ours & ~several, rows["model"] + " " + rows["head"])
+    label = rows["model"].where(ours, rows["model"] + " " + rows["head"])
     for model, (name, _place) in KNOWN.items():
         label = label.where(rows["model"] != model, name)
     return label.where(ours, label + " (published)")

@@ -66,8 +66,7 @@ class FineTuner:
                 result = finetuning.fine_tune(place, self.model, data, self._settings(settings))
                 if best is None or result["validation_auroc"] > best[1]:
                     best = settings, result["validation_auroc"], finetuning.load_result(place)
-        if best is None:
-            raise ValueError("The grid of a fine-tuned head is empty.")
+        assert best is not None  # a grid has one point at least
         shutil.rmtree(folder)
         settings, auroc, model = best
         return Probe(json.dumps(settings), auroc, partial(self._predict, model))

@@ -208,7 +208,7 @@ def collect_predictions(
     ehrshot_cells: ir.Table, ehrshot_choices: ir.Table, ehrshot_samples: ir.Table
 ) -> ir.Table:
     """Return every prediction for a test sample, a row for each cell and sample."""
-    key = ["labeling_function", "sub_task", "model", "head", "replicate", "k"]
+    key = results.KEY
     cells = ehrshot_cells.union(ehrshot_choices)
     rows = cells.select(*key, "probability").unnest("probability", offset="row")
     test = ehrshot_samples.filter(_.split == "test").drop("split", "task")

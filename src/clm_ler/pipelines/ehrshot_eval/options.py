@@ -1,6 +1,6 @@
 """The parameters of ``ehrshot_eval``."""
 
-from typing import Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -8,7 +8,7 @@ from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.tables.ehrshot.tasks import TASKS
 from clm_ler.tables.options import Options
 
-FINETUNED = "clm_ler_finetuned"  # the row whose heads fine-tune the model
+FINETUNED: Final = "clm_ler_finetuned"  # the row whose heads fine-tune the model
 HYBRID = "hybrid"  # the row of model and windowed features together
 FeatureName = Literal[
     "clm_ler",

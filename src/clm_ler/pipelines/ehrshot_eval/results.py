@@ -150,7 +150,7 @@ def summarise(means: pd.DataFrame) -> pd.DataFrame:
     """
     wanted = _scopes_of(means)
     rows = [
-        _named(["score", *CLASSIFIER], key) | estimate
+        dict(zip(["score", *CLASSIFIER], key, strict=True)) | estimate
         for key, part in means.groupby(["score", *CLASSIFIER], sort=True)
         for estimate in _estimates(Scores.of(part), wanted)
     ]
@@ -234,7 +234,3 @@ def _estimates(
             ends = mean - error, mean + error
         found = {"scope": scope, "value": mean, "lower": ends[0], "upper": ends[1]}
         yield found | {"sub_tasks": len(index)}
-
-
-def _named(names: list[str], values: Any) -> dict[str, Any]:
-    return dict(zip(names, values, strict=True))

@@ -57,6 +57,7 @@ def compare_with_baselines(
     estimates = dict(_estimates(cells, samples))
     pairs = [(ours, other) for ours in OURS for other in BASELINES]
     pairs += [(HYBRID, "clm_ler"), *(("clm_ler", name) for name in beside)]
+    wanted = scopes(tasks)
     rows = [
         {"scope": scope, "k": k, "model": ours, "head": heads[ours], "other_model": other}
         | {"other_head": heads[other]}
@@ -64,7 +65,7 @@ def compare_with_baselines(
         | {"sub_tasks": len(weights)}
         for k in sorted({k for _task, k, _model in estimates})
         for ours, other in pairs
-        for scope, weights in scopes(tasks).items()
+        for scope, weights in wanted.items()
         if all((task, k, model) in estimates for task in weights for model in (ours, other))
     ]
     return pd.DataFrame(rows).reindex(columns=[*VERDICT]).astype(VERDICT).dropna(ignore_index=True)
