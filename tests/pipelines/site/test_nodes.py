@@ -97,7 +97,7 @@ def test_it_is_asked_at_labels_else_at_the_users_times_else_at_the_last_event():
 
 
 def test_persons_of_each_code_are_counted():
-    found = nodes.count_tokens(CODED, LABS)
+    found = nodes.count_persons_by_code(CODED, LABS)
     assert rows(found, "code", "persons") == [("a", 2), ("b", 1), ("c", 1)]
 
 

@@ -17,11 +17,12 @@ from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.modeling.evaluation.recalibration import along
 from clm_ler.tables.tasks.definition import Tasks
+from clm_ler.terminology.translation import SOURCE
 
 logger = logging.getLogger(__name__)
 
 LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int64", "task": "string"}
-TRANSLATIONS = ["source_system", "source_code", "vocab_token"]
+TRANSLATIONS = (*SOURCE, "vocab_token")
 RECALIBRATED = {"intercept": "risk_intercept", "intercept and slope": "risk_intercept_and_slope"}
 
 
@@ -32,9 +33,8 @@ def add_translations(
     found = code_translations.select(TRANSLATIONS)
     if kit_translations is not None:
         codes = source_codes.select(source_system=_.system, source_code=_.code)
-        keys = ["source_system", "source_code"]
-        others = kit_translations.select(TRANSLATIONS).semi_join(codes, keys)
-        found = found.union(others.anti_join(found, keys))
+        others = kit_translations.select(TRANSLATIONS).semi_join(codes, SOURCE)
+        found = found.union(others.anti_join(found, SOURCE))
     return ibis.memtable(found.to_pyarrow())
 
 
@@ -82,7 +82,7 @@ def last_events(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
     return times.group_by("person_id").agg(prediction_time=_.time.max())
 
 
-def count_tokens(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
+def count_persons_by_code(coded_events: ir.Table, lab_events: ir.Table) -> ir.Table:
     """Return how many persons have each token of the kit here, without lab bins: ``system, code, persons``."""
     rows = ibis.union(
         *(table.select("person_id", "system", "code") for table in (coded_events, lab_events))

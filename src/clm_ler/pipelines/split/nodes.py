@@ -26,9 +26,9 @@ def assign_splits(
     hold over all persons.
 
     Raises:
-        ValueError: If a table lacks a column, if the predefined one puts a person in two splits or names an unknown one, if it or
-            ``test_regions`` puts one out of train who was pre-trained on, if nobody is of these regions, or if
-            the pre-training has used more persons than train may have.
+        ValueError: If a table lacks a column, if the predefined one puts a person in two splits or names an
+            unknown one, if it or ``test_regions`` puts one out of train who was pre-trained on, if nobody is
+            of these regions, or if the pre-training has used more persons than train may have.
     """
     splits = _deal_out(
         demographics,

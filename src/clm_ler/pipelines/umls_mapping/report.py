@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-SOURCE = ["source_system", "source_code"]
+from clm_ler.terminology import translation
+
+SOURCE = [*translation.SOURCE]  # as pandas takes several columns
 UMLS_METHODS = ("same_cui", "relation", "parent")
 OMOP_METHODS = ("omop_maps_to", "omop_is_a")
 
