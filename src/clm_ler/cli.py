@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import pyarrow as pa
@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from clm_ler import estimate
+from clm_ler.config import ConfigLoader
 from clm_ler.corridor.deferred import Functions
 from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
 from clm_ler.engines.errors import EngineError
@@ -310,7 +311,7 @@ def _findings(
     pipelines.set_requested(chain)
     made = {output for name in chain for output in pipelines[name].all_outputs()}
     context = _context(env, conf_source, params)
-    settings = context.config_loader["globals"] | params
+    settings = cast(ConfigLoader, context.config_loader).settings
     yield from check_machine(settings, context.project_path)
     yield from check_tables(context.catalog, context.params["preprocess"], made)
 

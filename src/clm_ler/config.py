@@ -90,6 +90,11 @@ class ConfigLoader(OmegaConfigLoader):
         return {str(name) for file in files for name in file or {}} | set(self["globals"])
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The globals, values of the command line on top."""
+        return self["globals"] | (self.runtime_params or {})
+
+    @property
     def _environment(self) -> str:
         return self.env or self.default_run_env
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
 
+from clm_ler.config import ConfigLoader
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.doctor import GB, standing
@@ -58,7 +59,7 @@ class EstimateLine(NamedTuple):
 
 def estimate_run(context: KedroContext) -> Iterator[EstimateLine]:
     """Return the lines of the estimate, those that cost little first."""
-    settings = context.config_loader["globals"] | (context.config_loader.runtime_params or {})
+    settings = cast(ConfigLoader, context.config_loader).settings
     counted = count_rows(context.catalog, context.params["preprocess"])
     yield describe_rows(counted)
     rows = sum(rows or 0 for rows in counted.values())

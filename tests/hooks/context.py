@@ -10,6 +10,10 @@ class Loader(dict[str, Any]):
 
     runtime_params: dict[str, Any]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self["globals"] | self.runtime_params
+
 
 def context(folder: Path, command_line: dict[str, Any] | None = None, **kinds: Any) -> Any:
     loader = Loader({"globals": {"storage": "data"}, "parameters": {"seed": 42}} | kinds)

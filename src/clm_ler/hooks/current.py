@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
+
+from clm_ler.config import ConfigLoader
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -61,9 +63,8 @@ class RunHooks:
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Begin: read what several hooks ask for."""
-        loader = context.config_loader
-        settings = loader["globals"] | (loader.runtime_params or {})
-        _RUN.set(Run(context, settings, loader["parameters"]))
+        loader = cast(ConfigLoader, context.config_loader)
+        _RUN.set(Run(context, loader.settings, loader["parameters"]))
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:

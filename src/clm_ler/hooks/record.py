@@ -65,21 +65,14 @@ def _began(
     run: Run, run_params: dict[str, Any], nodes: list[Node], before: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return what is known of a pipeline when it begins."""
-    read = sorted(
-        {
-            name.removeprefix("params:")
-            for node in nodes
-            for name in node.inputs
-            if name.startswith("params:")
-        }
-    )
-    left = before is not None and before["state"] != "done"
+    inputs = {name for node in nodes for name in node.inputs}
+    read = sorted(name.removeprefix("params:") for name in inputs if name.startswith("params:"))
     return {
         "run": run_params["run_id"],
         "environment": run_params["env"],
         "state": "running",
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "goes_on_from": before["run"] if before and left else None,
+        "goes_on_from": before["run"] if before and before["state"] != "done" else None,
         "versions": {name: installed(name) for name in PACKAGES},
         "seed": run.parameters["seed"],
         "parameters": {name: run.parameters.get(name) for name in read},

@@ -127,7 +127,7 @@ def _files(filesystem: fsspec.AbstractFileSystem, path: str) -> dict[str, list[f
 
 
 def _write_receipt(location: str, finished: bool) -> None:
-    """List the files that are there, all of them simulated; and when more are being written, since when."""
+    """List the files that are there, all of them simulated; ``started`` is null once no more are written."""
     filesystem, path = fsspec.url_to_fs(location)
     receipt = {
         "note": "Written by the simulated hospital; it may be overwritten by it.",
@@ -149,11 +149,12 @@ def _holds_foreign_files(dataset: Any) -> bool:
     if not filesystem.exists(_receipt_path(path)):
         return True
     receipt = json.loads(filesystem.cat_file(_receipt_path(path)))
+    others = [
+        time for file, (size, time) in files.items() if receipt["files"].get(file) != [size, time]
+    ]
+    if receipt["started"] is None:
+        return bool(others)
     # A run that was killed has left files that are on no list but younger than its receipt, by the clock of who
     # stores both: that of this machine may be another.
     begun = filesystem.modified(_receipt_path(path)).timestamp()
-    started = None if receipt["started"] is None else begun
-    return any(
-        receipt["files"].get(file) != [size, time] and (started is None or time < started - 1)
-        for file, (size, time) in files.items()
-    )
+    return any(time < begun - 1 for time in others)

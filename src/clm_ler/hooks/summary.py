@@ -187,8 +187,8 @@ def describe_site(summary: dict[str, Any]) -> str:
             told.append(f"{name}: too few persons to tell")
             continue
         auroc, error = (
-            "unknown" if task["auroc"][name] is None else f"{task['auroc'][name]:.3f}"
-            for name in ("value", "se")
+            "unknown" if task["auroc"][part] is None else f"{task['auroc'][part]:.3f}"
+            for part in ("value", "se")
         )
         told.append(
             f"{name}: AUROC {auroc} (standard error {error}), {task['events']:,} outcomes, "
