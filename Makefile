@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
 # Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
-SHARED := --numprocesses=2 --dist=loadgroup
+SHARED := --numprocesses=3 --dist=loadgroup
 
 SECONDS := 3600
 RUNS := 200

@@ -141,7 +141,9 @@ def test_without_labels_or_of_few_nothing_is_said_of_how_good_it_is(changes, tol
 
 def test_labels_of_a_task_that_the_kit_does_not_predict_are_named(caplog):
     recalibrate_site(*tables(task="outcome"), OPTIONS)
-    assert "site_labels are of task outcome, and the kit predicts t: they are not used" in caplog.text
+    assert (
+        "site_labels are of task outcome, and the kit predicts t: they are not used" in caplog.text
+    )
 
 
 def test_each_class_but_the_first_is_an_outcome():

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from clm_ler.engines.portable import row_count
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines.portable import row_count
 from clm_ler.modeling.evaluation.recalibration import along
 from clm_ler.tables.tasks.definition import Tasks
 from clm_ler.terminology.translation import SOURCE

@@ -59,7 +59,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="count_site_lab_tokens",
             ),
             Node(
-                nodes.count_persons_by_code, inputs=EVENTS, outputs="site_tokens", name="count_site_tokens"
+                nodes.count_persons_by_code,
+                inputs=EVENTS,
+                outputs="site_tokens",
+                name="count_site_tokens",
             ),
             Node(
                 summary.recalibrate_site,

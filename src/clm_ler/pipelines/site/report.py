@@ -57,9 +57,7 @@ def _finding(summary: dict[str, Any], numbers: Numbers, told: list[str]) -> list
             f"{', '.join(few)}: it is not reported."
         )
     if not summary["tasks"]:
-        said.append(
-            "There are no labels of what the kit predicts, so its quality here is unknown."
-        )
+        said.append("There are no labels of what the kit predicts, so its quality here is unknown.")
     said += [
         f"This site reads {name} otherwise than the kit's home does (preprocess.{name}): tokens may differ."
         for name in summary["reads_otherwise"]
@@ -120,7 +118,9 @@ def _understood(summary: dict[str, Any], numbers: Numbers) -> Section:
             for n, row in enumerate(summary["attribution"])
         ]
         head = ["code system of the kit", "found here"]
-        caption = "Of the weight of predictions where the model was trained, the share that is found here"
+        caption = (
+            "Of the weight of predictions where the model was trained, the share that is found here"
+        )
         tables.append(Table(caption, head, of_weight))
     return Section("What the kit understands here", tables=tables)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from clm_ler.engines.portable import counts_of
 from clm_ler import __version__
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
+from clm_ler.engines.portable import counts_of
 from clm_ler.modeling.evaluation.bootstrap import patient_weights
 from clm_ler.modeling.evaluation.external import recalibrate, validate, validate_groups
 from clm_ler.modeling.evaluation.groups import age_bands
