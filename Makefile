@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 # the libraries it was built with, and to nothing else there.
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
-# Two processes; what shares a costly fixture stays in one of them (tests/conftest.py).
+# Three processes on two cores, for each waits a third of its time for another one that it has started.
+# What shares a costly fixture stays in one of them (tests/conftest.py).
 SHARED := --numprocesses=3 --dist=loadgroup
 
 SECONDS := 3600
