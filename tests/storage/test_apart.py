@@ -1,5 +1,10 @@
 """What another process says of a bucket that it gives up on."""
 
+import importlib
+import sys
+import zipfile
+from zipimport import zipimporter
+
 import pytest
 
 from clm_ler.storage.apart import BucketError, Part, Query, collect, do_apart
@@ -27,3 +32,17 @@ def test_a_store_that_refuses_is_told():
 
     with pytest.raises(BucketError, match=r"^bucket 0: PermissionError Access Denied$"):
         do_apart([Query("SELECT 1", [], {})], {}, None, refused, Part(0, {}))
+
+
+def test_a_task_leaves_no_finder_of_a_zip_file_and_more_may_be_imported_from_it(
+    tmp_path, monkeypatch
+):
+    with zipfile.ZipFile(tmp_path / "shipped.zip", "w") as file:
+        for name in ("shipped_once", "shipped_later"):
+            file.writestr(f"{name}.py", "")
+    monkeypatch.syspath_prepend(tmp_path / "shipped.zip")
+    importlib.import_module("shipped_once")
+    assert str(tmp_path / "shipped.zip") in sys.path_importer_cache
+    do_apart([Query("SELECT 1", [], {})], {}, None, collect, Part(0, {}))
+    assert not any(isinstance(one, zipimporter) for one in sys.path_importer_cache.values())
+    importlib.import_module("shipped_later")

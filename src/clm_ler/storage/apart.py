@@ -5,10 +5,12 @@ Executors of Spark import this file: Ibis and Kedro, which take long to import, 
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from zipimport import zipimporter
 
 import duckdb
 import pyarrow as pa
@@ -84,6 +86,19 @@ def do_apart(
             return made
     except Exception as error:
         raise BucketError(f"bucket {part.bucket}: {_message_without_values(error)}") from None
+    finally:
+        forget_zip_files()
+
+
+def forget_zip_files() -> None:
+    """Make Python forget the finders of zip files on its path; an import makes those that it needs again.
+
+    Spark's worker refreshes all finders before each task, and each of some sixteen reads the whole directory
+    of its file: of Spark's own packages and a jar of it, half a second in all.
+    """
+    for path, finder in list(sys.path_importer_cache.items()):
+        if isinstance(finder, zipimporter):
+            del sys.path_importer_cache[path]
 
 
 def _connect(settings: Mapping[str, str], secret: str | None) -> Connection:
