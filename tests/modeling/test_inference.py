@@ -1,10 +1,13 @@
 """What comes after the last visible position must not change a bit of any result."""
 
+from copy import deepcopy
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
+from clm_ler.modeling import inference
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -173,3 +176,18 @@ def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(model):
         torch.set_num_threads(threads)
     assert found[0].std() > 0
     assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_the_whole_model_is_where_it_computes(model, monkeypatch):
+    """The device "meta", which every machine has, stands in for a GPU."""
+    monkeypatch.setattr(inference, "device", lambda: torch.device("meta"))
+    elsewhere = deepcopy(model)
+    elsewhere.clm_ler.to("meta")  # as embeddings for a new head leave it
+    assert elsewhere.classifier.weight.device.type == "cpu"
+
+    def work(index: np.ndarray) -> set[str]:
+        return {values.device.type for values in elsewhere.state_dict().values()}
+
+    found = list(inference.by_batch(elsewhere, np.full(4, 8), 16, work))
+    assert [len(index) for index, _devices in found] == [2, 2]
+    assert all(devices == {"meta"} for _index, devices in found)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from clm_ler.modeling.data.batches import collate, plan_batches
@@ -25,6 +26,11 @@ TOKENS_PER_CORE = 4096  # on a CPU, as the states of more leave the cache of a c
 Result = TypeVar("Result")
 
 
+def device() -> torch.device:
+    """Return where models compute: a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def embed(
     model: PreTrainedModel,
     store: TokenStore,
@@ -36,7 +42,7 @@ def embed(
     """Return the pooled embedding of each sample's most recent window, float32 ``[n, size]``.
 
     Args:
-        model: The encoder, on the device where the work is to be done.
+        model: The encoder; it is moved to the :func:`device`.
         store: The encoded persons.
         samples: The rows of the store and what may be seen of them.
         vocabulary: What the store was encoded with.
@@ -127,11 +133,13 @@ def by_batch(
     matrices are not worth sharing, and the numbers do not depend on how many cores there are.
 
     Args:
-        model: That the work needs; it is set to evaluate.
+        model: That the work needs; it is moved to the :func:`device`, and set to evaluate.
         lengths: Tokens of each window, ``[n]``.
         tokens_per_batch: The most positions of a batch, padding included.
-        work: Takes the numbers of the windows of a batch.
+        work: Takes the numbers of the windows of a batch; its tensors are to be where the model is.
     """
+    # Whatever `model.device` says: it is that of the first parameter, and a new head is on the CPU.
+    nn.Module.to(model, device()).eval()
     on_cpu = model.device.type == "cpu"
     budget = min(tokens_per_batch, TOKENS_PER_CORE) if on_cpu else tokens_per_batch
     plan = plan_batches(lengths, budget)
@@ -139,7 +147,6 @@ def by_batch(
     def run(number: int) -> tuple[Integers, Result]:
         return plan[number], work(plan[number])
 
-    model.eval()
     if not on_cpu:
         yield from map(run, range(len(plan)))
         return

@@ -19,6 +19,16 @@ def test_channels_say_what_the_model_says(time_encoding):
     torch.testing.assert_close(found, logits[:, 1] - logits[:, 0])
 
 
+@pytest.mark.parametrize("time_encoding", TIMES)
+def test_all_is_where_the_model_is(time_encoding):
+    """The device "meta", which every machine has, stands in for a GPU; two devices in one sum are refused."""
+    model = make_model(time_encoding=time_encoding)
+    batch = batch_of(model, *people())
+    inputs = read_inputs(model.to("meta"), batch, VOCABULARY)
+    mixed = inputs.actual.where(inputs.told, inputs.baseline)
+    assert log_odds(model, mixed, inputs.labs, inputs.real, 1).device.type == "meta"
+
+
 def test_the_odds_of_a_class_are_against_all_others_and_those_of_a_task_are_its_own():
     for problem, expected in (
         (None, lambda logits: logits.log_softmax(1)[:, 2].exp().logit()),

@@ -99,7 +99,7 @@ def _occlusion(
         return float("nan")
     copies = torch.full_like(places, row)
     kept = torch.ones(len(places), inputs.told.shape[1], dtype=torch.bool, device=places.device)
-    kept[torch.arange(len(places)), places] = False
+    kept[torch.arange(len(places), device=places.device), places] = False
     without = inputs.actual.take(copies).where(kept, inputs.baseline.take(copies))
     one = torch.full((1,), row, device=places.device)
     labs, real = inputs.labs[copies], inputs.real[copies]

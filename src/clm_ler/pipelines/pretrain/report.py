@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from clm_ler.corridor import figures as look
 from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.store import TokenStore
+from clm_ler.modeling.inference import device
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.objectives.base import Objective, Sums, measure, model_sums
 from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader, evaluation_rows
@@ -47,10 +48,10 @@ def measure_splits(
 
 def on_device(model: PreTrainedModel, objective: Objective) -> Sums:
     """Return the sums of a model, on a GPU where there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    nn.Module.to(model, device).eval()
+    there = device()
+    nn.Module.to(model, there).eval()
     sums = model_sums(objective, model)
-    return lambda batch: sums(to_device(batch, device))
+    return lambda batch: sums(to_device(batch, there))
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
