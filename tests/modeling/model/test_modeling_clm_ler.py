@@ -68,6 +68,17 @@ def test_padding_changes_nothing(batch: dict[str, Tensor]) -> None:
     torch.testing.assert_close(found[real], model(**batch).logits[real])
 
 
+@pytest.mark.parametrize("attention", ["varlen", "eager"])
+def test_whichever_attention_is_chosen_no_token_attends_to_padding(
+    batch: dict[str, Tensor], attention: str
+) -> None:
+    model = masked_lm().eval()
+    padded, packed = model(**batch).logits, model(**pack(batch)).logits
+    model.set_attn_implementation(attention)
+    torch.testing.assert_close(model(**batch).logits, padded)
+    torch.testing.assert_close(model(**pack(batch)).logits, packed)
+
+
 def test_days_reach_the_model_unless_it_is_told_to_see_order_only(
     batch: dict[str, Tensor],
 ) -> None:

@@ -81,9 +81,9 @@ def attend(
 
 
 def attention_name(config: ClmLerConfig, cu_seq_lens: Tensor | None) -> str:
-    """Return the attention function for this form: ``varlen`` is for packed batches only."""
-    name: str = config._attn_implementation
-    return "sdpa" if name == "varlen" and cu_seq_lens is None else name
+    """Return the attention function for this form: ``varlen`` if chosen, and for packed batches only."""
+    packed = cu_seq_lens is not None
+    return "varlen" if packed and config._attn_implementation == "varlen" else "sdpa"
 
 
 def key_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:

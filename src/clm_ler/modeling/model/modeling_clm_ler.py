@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -144,7 +143,7 @@ class ClmLerPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["ClmLerLayer"]
     _supports_sdpa = True
-    _supports_flash_attn = True
+    _supports_flash_attn = False  # "varlen" is ours
     _supports_attention_backend = True
 
 
@@ -261,12 +260,10 @@ class ClmLerModel(ClmLerPreTrainedModel):
 
     def _mask(
         self, hidden: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
-    ) -> Any:
-        if cu_seq_lens is None and self.config._attn_implementation == "sdpa":
-            return None if attention_mask is None else key_mask(attention_mask, hidden.dtype)
+    ) -> Tensor | None:
         if cu_seq_lens is None:
-            return create_bidirectional_mask(self.config, hidden, attention_mask)
-        if attention_name(self.config, cu_seq_lens) != "sdpa":
+            return None if attention_mask is None else key_mask(attention_mask, hidden.dtype)
+        if attention_name(self.config, cu_seq_lens) == "varlen":
             return None
         row = sequence_of_token(cu_seq_lens, hidden.shape[1])
         return (row[:, None] == row[None, :])[None, None]
