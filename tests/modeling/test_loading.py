@@ -11,6 +11,7 @@ from clm_ler.modeling.loading import (
     FLAVOURS,
     build_model,
     continue_from,
+    encoder_of,
     load_model,
     number_labs,
 )
@@ -52,6 +53,17 @@ def test_each_flavour_takes_our_batches_and_sees_days_and_bins(
     model.save_pretrained(tmp_path)
     again = load_model(tmp_path).eval()
     torch.testing.assert_close(again(**BATCH).logits, output.logits, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("model_type", FLAVOURS)
+def test_each_flavour_keeps_how_it_pools(model_type: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(model_type, 10, BINS, SIZES | {"pooling": "cls"}).eval()
+    model.save_pretrained(tmp_path)
+    encoder = encoder_of(load_model(tmp_path))
+    states = encoder(**BATCH)
+    assert encoder.config.pooling == "cls"
+    torch.testing.assert_close(states.pooler_output, states.last_hidden_state[:, 0])
 
 
 def test_the_published_flavours_load_as_the_stock_classes(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def build_model(
         config = config_class(num_lab_bins=num_lab_bins, **chosen)
     else:
         config = config_class(type_vocab_size=num_lab_bins + 2, **chosen)
+        if options.get("pooling"):  # no field of a stock configuration, which keeps it all the same
+            config.pooling = options["pooling"]
     return model_class(config)
 
 
