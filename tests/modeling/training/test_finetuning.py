@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from clm_ler.modeling import inference
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
@@ -29,6 +30,7 @@ from clm_ler.modeling.training.finetuning import (
     load_result,
 )
 from clm_ler.modeling.training.options import FineTuning
+from clm_ler.modeling.training.trainer import batch_arguments
 from tests.modeling.test_inference import FIRST_CODE, TOKENS, VOCABULARY, WINDOW, make_store
 
 pytestmark = pytest.mark.slow  # it trains models
@@ -223,6 +225,12 @@ def test_every_epoch_draws_anew():
     labels = np.repeat([0, 1], [50, 5])
     draws = [epoch_samples(labels, epoch, 1, None, 1).tolist() for epoch in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_training_is_where_inference_is(tmp_path):
+    arguments = batch_arguments(tmp_path, eval_steps=1, metric_for_best_model="auroc")
+    assert arguments.device.type == inference.device().type
+    assert arguments.use_cpu == (inference.device().type == "cpu"), "nothing else, such as mps"
 
 
 def test_auroc_score_of_tasks_leaves_unknown_labels_out():

@@ -114,7 +114,6 @@ def training_arguments(task: PretrainingTask) -> TrainingArguments:
         report_to=tracker(),
         seed=task.recipe.seed,
         bf16=can_bf16 if options.bf16 is None else options.bf16,
-        use_cpu=not cuda,
         **{name: getattr(options, name) for name in ARGUMENTS},
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerState, TrainingArguments
@@ -35,6 +36,8 @@ def batch_arguments(directory: Path, **arguments: Any) -> TrainingArguments:
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,
         disable_tqdm=True,
+        # Inference knows CUDA and the CPU; Trainer would also take Apple's GPU, which was never tried.
+        use_cpu=not torch.cuda.is_available(),
         **arguments,
     )
 
