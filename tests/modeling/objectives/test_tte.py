@@ -1,7 +1,8 @@
 """Targets of the time after a query, against a plain reading of each person's events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from clm_ler.modeling.data.batches import collate
 from clm_ler.modeling.data.packing import pack, renumber
 from clm_ler.modeling.data.windows import WindowOptions, cut, evaluation_windows, query_windows
 from clm_ler.modeling.loading import build_model, number_labs
+from clm_ler.modeling.objectives import tte
 from clm_ler.modeling.objectives.base import measure, model_sums
 from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.mlm_and_tte import MlmAndTte
@@ -195,3 +197,13 @@ def test_records_of_one_day_have_nothing_to_tell() -> None:
     assert batch["targets"]["items"].tolist() == [0, 0, 0]
     loss = model_of(objective)(**batch, read_out=objective.loss)
     assert loss.tolist() == [0, 0, 0]
+
+
+def test_the_base_rates_are_those_of_windows_as_they_are_trained_on() -> None:
+    store = make_store(some_people())
+    options = replace(OPTIONS, max_position_embeddings=9)
+    objective = Tte.create(options, VOCABULARY, TOKENS, Tte.fit(options, store, VOCABULARY))
+    with patch.object(tte, "drawn_windows", wraps=tte.drawn_windows) as drawn:
+        objective.baselines(store)
+    (_store, window), _named = drawn.call_args
+    assert window == WindowOptions(options.override_maxlen, 9)

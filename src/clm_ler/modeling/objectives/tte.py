@@ -90,7 +90,7 @@ class Tte:
         numbers: The number of each target.
         kinds: The kind of each target, as a place in ``KINDS``, ``[K]``.
         log_rates: Log of events per person-day of each target in each piece, ``[K, P]``.
-        window_tokens: The most tokens of a window.
+        window: How large a window may be.
     """
 
     title: ClassVar[str] = "time to the next event of each code"
@@ -106,7 +106,7 @@ class Tte:
     numbers: TargetNumbers
     kinds: Integers
     log_rates: npt.NDArray[np.float32]
-    window_tokens: int
+    window: WindowOptions
 
     @classmethod
     def fit(cls, options: Any, store: TokenStore, vocabulary: Vocabulary) -> pa.Table:
@@ -127,7 +127,7 @@ class Tte:
             TargetNumbers.of(targets, vocabulary),
             np.array([KINDS.index(kind) for kind in kinds]),
             rates.reshape(len(targets), len(options.event_edges)),
-            options.override_maxlen,
+            WindowOptions(options.override_maxlen, options.max_position_embeddings),
         )
 
     def configure(self) -> dict[str, Any]:
@@ -257,8 +257,7 @@ class Tte:
         bins = np.ones((len(self.numbers.code), max(self.bins, 1)))
         visits = np.ones(sum(VISIT_CLASSES))
         starts = np.cumsum([0, *VISIT_CLASSES[:-1]])
-        window = WindowOptions(self.window_tokens)
-        for windows in drawn_windows(store, window):
+        for windows in drawn_windows(store, self.window):
             coming = coming_events(store, windows)
             found = next_bins(coming)
             np.add.at(bins, (found["bin_code"], found["next_bin"]), 1)
@@ -318,7 +317,7 @@ class Tte:
         """Return 6 per weight of the head, one query in a window of full length."""
         pieces = len(self.options.event_edges)
         weights = pieces * config.event_rank * (config.hidden_size + config.event_targets)
-        return 6 * weights / self.window_tokens
+        return 6 * weights / self.window.override_maxlen
 
 
 def _ratio(total: float, count: float) -> float:
