@@ -292,6 +292,21 @@ def test_risks_are_those_of_the_recalibration_that_is_kept(trained, tmp_path):
     assert np.stack(of_task["probabilities"])[:, 1] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"proportions_per_label": (1, 1)}, {"tuneable_parameters": {"max_proportion": (None, 2.0)}}],
+)
+def test_several_tasks_are_not_balanced(trained, tmp_path, changes):
+    labels = trained["samples"].to_pyarrow()
+    second = labels.set_column(labels.column_names.index("task"), "task", [["u"] * len(labels)])
+    two = ibis.memtable(pa.concat_tables([labels, second]))
+    inputs = (two, trained["encoded"], trained["tokenizer"], trained["pretrained"], tmp_path)
+    told = r"finetune\.(proportions_per_label|max_proportion) is for one task, and there are 2"
+    with pytest.raises(ValueError, match=told):
+        nodes.train_classifier(*inputs, replace(trained["options"], **changes), 1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_subgroups_are_columns_of_demographics(trained):
     test = trained["data"]["demographics"]
     grouped = report._subgroups(

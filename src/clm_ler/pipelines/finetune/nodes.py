@@ -106,8 +106,8 @@ def _fine_tuning_data(
     seed: int,
 ) -> FineTuningData:
     tasks = tasks_of(frame)
-    if len(tasks) > 1 and options.labels.num_classes > 2:
-        raise ValueError(f"{len(tasks)} tasks at once must be binary: set labels.num_classes to 2.")
+    if len(tasks) > 1:
+        _check_several(len(tasks), options)
     samples, split = to_samples(frame, store), frame["split"].to_numpy()
     return FineTuningData(
         store=store,
@@ -118,6 +118,19 @@ def _fine_tuning_data(
         num_labels=options.labels.num_classes if len(tasks) == 1 else len(tasks),
         seed=seed,
     )
+
+
+def _check_several(tasks: int, options: FinetuneOptions) -> None:
+    """Refuse what several tasks at once do not have: more than two classes, and classes in proportion."""
+    if options.labels.num_classes > 2:
+        raise ValueError(f"{tasks} tasks at once must be binary: set labels.num_classes to 2.")
+    trained = [options.settings(point) for point in options.grid()]
+    for name in ("proportions_per_label", "max_proportion"):
+        if any(getattr(s, name) is not None and s.method != "frozen" for s in trained):
+            raise ValueError(
+                f"finetune.{name} is for one task, and there are {tasks}: a sample may be of another class in "
+                "each. Leave it out, or weigh the classes with finetune.class_weights."
+            )
 
 
 def _point_name(point: Mapping[str, Any]) -> str:
