@@ -6,7 +6,7 @@ Each is a channel of its own, with a baseline that means something:
 * **lab bin**: the middle bin of the same lab;
 * **day**: the day of the prediction, as if all had just happened.
 
-``[CLS]``, the query token and padding are their own baselines: they tell nothing of a person.
+``[CLS]``, ``[UNK]``, the query token and padding are their own baselines: they tell nothing of a person.
 """
 
 from typing import Any, NamedTuple, Self

@@ -49,7 +49,7 @@ def evaluate_predictions(
         hybrid_predictions: Of the hybrid; without rows where none was wanted.
         demographics: For the subgroups.
         known_probabilities: The true probability of each class above 0 in simulated data: its AUROC
-            is the best that any model can reach. ``None`` for real data.
+            is an upper bound, since no record shows the hidden state. ``None`` for real data.
         finetune_grid: What was tried.
         options: Thresholds, subgroups, replicates.
     """
