@@ -197,7 +197,7 @@ def judge_embeddings(
 
     def auroc(*rows: np.ndarray) -> float:
         train, valid = ((vectors[part], labels[part]) for part in rows)
-        probe = fit_probe("standardised", PROBE, train, valid, 0, vectors[train_rows])
+        probe = fit_probe("standardised", PROBE, train, valid, vectors[train_rows])
         return float(roc_auc_score(labels[test], probe.predict(vectors[test])))
 
     few = [

@@ -60,7 +60,7 @@ def fit(train: pd.DataFrame, test: pd.DataFrame, features: Features, task: str) 
         (features.rows(part), part["label"].to_numpy(np.int8))
         for part in (train[~chosen], train[chosen])
     ]
-    probe = fit_probe("gbm", GRID, *parts, seed=0)
+    probe = fit_probe("gbm", GRID, *parts)
     print(
         f"{task:30} {len(train):8} labels, validation AUROC {probe.validation_auroc:.3f}",
         flush=True,

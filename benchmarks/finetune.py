@@ -123,7 +123,7 @@ def main() -> None:
             for rows in (chosen[split[chosen] == part] for part in ("train", "valid"))
         ]
         sizes = pooled_parts(pretrained.config)
-        found = [fit_probe(h, grid, *parts, SEED, None, sizes) for h, grid in HEADS.items()]
+        found = [fit_probe(h, grid, *parts, None, sizes) for h, grid in HEADS.items()]
         risks = max(found, key=attrgetter("validation_auroc")).predict(vectors)
         return np.column_stack([1 - risks, risks])
 
@@ -139,7 +139,6 @@ def main() -> None:
             everyone.days,
             sorted(genders),
             2,
-            SEED,
             options.time_bins,
         )
 

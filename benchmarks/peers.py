@@ -270,7 +270,7 @@ def probed(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
     labels = {split: part["boolean_value"].to_numpy(int) for split, part in parts.items()}
     train, tuning = ((features[split], labels[split]) for split in ("train", "tuning"))
     grid = {"C": [10.0**power for power in range(-6, 3)]}
-    probe = fit_probe("standardised", grid, train, tuning, seed=0)
+    probe = fit_probe("standardised", grid, train, tuning)
     return parts["held_out"].assign(risk=probe.predict(features["held_out"]))
 
 

@@ -39,7 +39,7 @@ def data() -> tuple[Data, Data, np.ndarray]:
 def test_logistic_regression_is_that_of_the_protocol(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, test = data
     grid = {"C": [1e-6, 1e-2, 1.0, 1e4]}
-    probe = fit_probe("logistic", grid, train, valid, seed=0)
+    probe = fit_probe("logistic", grid, train, valid)
     scaler = MaxAbsScaler().fit(train[0])
     scaled = [(scaler.transform(features), labels) for features, labels in (train, valid)]
     plain = search(LogisticRegression(max_iter=1000), grid, *scaled)
@@ -55,7 +55,7 @@ def test_a_standardised_regression_takes_its_scale_from_unlabelled_rows(
     train, valid, test = data
     many = draw(500, 3)[0]
     grid = {"C": [1e-3, 1e-2, 1.0]}
-    probe = fit_probe("standardised", grid, train, valid, 0, many)
+    probe = fit_probe("standardised", grid, train, valid, many)
     scaler = StandardScaler().fit(many)
     scaled = [(scaler.transform(features), labels) for features, labels in (train, valid)]
     plain = search(LogisticRegression(max_iter=1000), grid, *scaled)
@@ -76,20 +76,20 @@ def test_parts_of_features_weigh_the_same_however_wide(
 
     width = train[0].shape[1]
     wide = [(widened(features), labels) for features, labels in (train, valid)]
-    once = fit_probe("standardised", {"C": [1e-2]}, train, valid, 0, parts=[2, width - 2])
+    once = fit_probe("standardised", {"C": [1e-2]}, train, valid, parts=[2, width - 2])
     # As many columns in all have the variance of as many in all.
     factor = wide[0][0].shape[1] / width
     grid = {"C": [1e-2 / factor]}
-    repeated = fit_probe("standardised", grid, *wide, 0, parts=[2, 3 * (width - 2)])
+    repeated = fit_probe("standardised", grid, *wide, parts=[2, 3 * (width - 2)])
     np.testing.assert_allclose(repeated.predict(widened(test)), once.predict(test), atol=1e-4)
-    flat = fit_probe("standardised", grid, *wide, 0)
+    flat = fit_probe("standardised", grid, *wide)
     assert np.abs(flat.predict(widened(test)) - once.predict(test)).max() > 1e-2
 
 
 def test_sparse_features_are_scaled_and_not_centred(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, test = data
     sparse = [(sp.csr_matrix(features), labels) for features, labels in (train, valid)]
-    probe = fit_probe("standardised", {"C": [1e-2]}, *sparse, 0)
+    probe = fit_probe("standardised", {"C": [1e-2]}, *sparse)
     scaler = StandardScaler(with_mean=False).fit(train[0])
     refit = LogisticRegression(C=1e-2).fit(scaler.transform(train[0]), train[1])
     expected = refit.predict_proba(scaler.transform(test))[:, 1]
@@ -103,7 +103,7 @@ def test_the_penalty_of_a_lasso_is_a_share_of_the_least_that_leaves_all_out(
     train, valid, test = [(form(part[0]), part[1]) for part in data[:2]] + [form(data[2])]
 
     def weights(penalty: float) -> np.ndarray:
-        probe = fit_probe("lasso", {"penalty": [penalty]}, train, valid, 0)
+        probe = fit_probe("lasso", {"penalty": [penalty]}, train, valid)
         probabilities = probe.predict(test)
         assert probabilities.shape == (40,)
         return probe.predict.weights
@@ -115,7 +115,7 @@ def test_the_penalty_of_a_lasso_is_a_share_of_the_least_that_leaves_all_out(
 
 def test_a_lasso_is_the_regression_with_an_l1_penalty(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, test = data
-    probe = fit_probe("lasso", {"penalty": [0.2]}, train, valid, 0)
+    probe = fit_probe("lasso", {"penalty": [0.2]}, train, valid)
     scaler = StandardScaler().fit(train[0])
     scaled = scaler.transform(train[0])
     most = np.abs(scaled.T @ (train[1] - train[1].mean())).max()
@@ -131,7 +131,7 @@ def test_boosting_on_binned_rows_is_lightgbm(
     train, valid, test = data
     grid = {"learning_rate": [0.1, 0.5], "max_depth": [-1, 3], "num_leaves": [10, 25]}
     form = sp.csr_matrix if sparse else np.asarray
-    probe = fit_probe("gbm", grid, (form(train[0]), train[1]), (form(valid[0]), valid[1]), seed=0)
+    probe = fit_probe("gbm", grid, (form(train[0]), train[1]), (form(valid[0]), valid[1]))
     model = lgb.LGBMClassifier(min_child_samples=1, n_jobs=1, verbosity=-1)
     plain = search(model, grid, train, valid)
     assert json.loads(probe.settings) == plain.best_params_
@@ -151,10 +151,10 @@ def test_settings_that_grow_the_same_trees_are_fitted_once(
     few = np.r_[0:4, np.flatnonzero(train[1])[:4]]
     for rows, fits in ((np.arange(60), 7), (few, 3)):
         fitted.clear()
-        fit_probe("gbm", grid, (train[0][rows], train[1][rows]), valid, seed=0)
+        fit_probe("gbm", grid, (train[0][rows], train[1][rows]), valid)
         assert len(fitted) == fits
     predictions = {
-        leaves: fit_probe("gbm", {"max_depth": [3], "num_leaves": [leaves]}, train, valid, 0)
+        leaves: fit_probe("gbm", {"max_depth": [3], "num_leaves": [leaves]}, train, valid)
         for leaves in (8, 100)
     }
     np.testing.assert_array_equal(*(probe.predict(test) for probe in predictions.values()))
@@ -175,7 +175,7 @@ def test_a_forest_of_fewer_trees_is_the_beginning_of_a_larger_one(
 def test_the_first_of_equal_settings_is_taken(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, _ = data
     one_class = (valid[0], np.zeros(len(valid[1]), np.int8))
-    probe = fit_probe("logistic", {"C": [1e-3, 1.0]}, train, one_class, seed=0)
+    probe = fit_probe("logistic", {"C": [1e-3, 1.0]}, train, one_class)
     assert json.loads(probe.settings) == {"C": 1e-3}
     assert np.isnan(probe.validation_auroc)
 
@@ -183,4 +183,4 @@ def test_the_first_of_equal_settings_is_taken(data: tuple[Data, Data, np.ndarray
 def test_one_class_cannot_be_learned(data: tuple[Data, Data, np.ndarray]) -> None:
     train, valid, _ = data
     with pytest.raises(ValueError, match="one class only"):
-        fit_probe("logistic", {"C": [1.0]}, (train[0], np.ones(60, np.int8)), valid, seed=0)
+        fit_probe("logistic", {"C": [1.0]}, (train[0], np.ones(60, np.int8)), valid)

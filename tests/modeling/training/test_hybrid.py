@@ -49,7 +49,7 @@ def auroc(labels, scores):
 @pytest.mark.parametrize(("in_model", "in_windowed", "expected"), [(9, 0, MODEL), (0, 9, WINDOWED)])
 def test_what_knows_the_outcome_is_chosen(in_model, in_windowed, expected):
     labels, inputs = draw(in_model, in_windowed)
-    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS, 0)
+    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS)
     assert set(hybrid.outputs[0].validation_auroc) == set(CANDIDATES)
     chosen = hybrid.outputs[0]
     assert chosen.validation_auroc[chosen.chosen] >= chosen.validation_auroc[expected] > 0.9
@@ -61,7 +61,7 @@ def test_what_knows_the_outcome_is_chosen(in_model, in_windowed, expected):
 
 def test_two_halves_of_the_truth_make_a_better_whole():
     labels, inputs = draw(1, 1, seed=3)
-    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS, 0)
+    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS)
     assert hybrid.outputs[0].chosen in (RANKS, BOTH)
     ours = auroc(labels[:, 0], hybrid.predict(inputs)[:, 1])
     assert ours > auroc(labels[:, 0], inputs.probabilities[:, 0])
@@ -74,7 +74,7 @@ def test_a_saved_hybrid_predicts_the_same(chosen, tmp_path, monkeypatch):
         lambda labels, scores: (chosen, dict.fromkeys(scores, 0.5)),
     )
     labels, inputs = draw(1, 1)
-    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS, 0)
+    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS)
     hybrid.save_pretrained(tmp_path / "hybrid")
     again = Hybrid.from_pretrained(tmp_path / "hybrid")
     np.testing.assert_array_equal(again.predict(inputs), hybrid.predict(inputs))
@@ -92,14 +92,14 @@ def test_several_tasks_have_an_output_each_and_may_lack_labels():
     labels, inputs = draw(1, 1, outputs=2)
     labels[::5, 1] = UNKNOWN
     model = make_model(problem_type="multi_label_classification")
-    hybrid = fit_hybrid(model, inputs, labels, SPLITS, 0)
+    hybrid = fit_hybrid(model, inputs, labels, SPLITS)
     assert len(hybrid.outputs) == 2
     assert hybrid.predict(inputs).shape == (ROWS, 2)
 
 
 def test_classes_are_probabilities_together():
     labels, inputs = draw(1, 1, outputs=3)
-    hybrid = fit_hybrid(make_model(labels=3), inputs, labels.argmax(axis=1), SPLITS, 0)
+    hybrid = fit_hybrid(make_model(labels=3), inputs, labels.argmax(axis=1), SPLITS)
     np.testing.assert_allclose(hybrid.predict(inputs).sum(axis=1), 1)
 
 
@@ -110,7 +110,7 @@ def test_without_outputs_it_can_be_kept_too(tmp_path):
 
 def test_other_features_are_refused(tmp_path):
     labels, inputs = draw(0, 9)
-    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS, 0)
+    hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS)
     narrow = Inputs(inputs.probabilities, inputs.embeddings, inputs.windowed[:, :-1])
     with pytest.raises(ValueError, match="fitted on 12 summaries and embeddings of width 16, not"):
         hybrid.predict(narrow)

@@ -202,9 +202,7 @@ def test_the_past_does_change_predictions(trained):
 def test_the_report_tells_what_the_model_is_worth(trained):
     predictions = predict(trained, trained["samples"], trained["encoded"])
     options, tokenizer = trained["options"], trained["tokenizer"]
-    baselines = nodes.predict_baselines(
-        trained["samples"], trained["encoded"], tokenizer, options, 1
-    )
+    baselines = nodes.predict_baselines(trained["samples"], trained["encoded"], tokenizer, options)
     baselines = predictions.get_backend().create_table("b", baselines.to_pyarrow())
     demographics = predictions.get_backend().create_table(
         "d", trained["data"]["demographics"].to_pyarrow()
@@ -221,7 +219,7 @@ def test_the_report_tells_what_the_model_is_worth(trained):
     for head in ("model", "hybrid"):
         chosen = replace(options, head=head)
         hybrid, scores = nodes.train_hybrid(
-            trained["samples"], trained["encoded"], tokenizer, trained["model"], chosen, 1
+            trained["samples"], trained["encoded"], tokenizer, trained["model"], chosen
         )
         hybrids.append(predictions.get_backend().create_table(head, scores.to_pyarrow()))
         assert len(hybrid.outputs) == (head == "hybrid")
@@ -332,7 +330,7 @@ def test_leaks_are_found(trained):
     clean = [trained[name] for name in ("candidates", "samples", "sequences")]
     clean += [on_time, on_time, *(trained[name] for name in ("encoded", "tokenizer", "options"))]
     fitted = (PreprocessOptions(tables={}, fit_on="train"), VocabOptions())
-    report = report_leakage(*clean, *fitted, 1)
+    report = report_leakage(*clean, *fitted)
     assert report["persons_in_two_splits"] == {
         "train, valid": 0,
         "train, test": 0,
@@ -344,7 +342,7 @@ def test_leaks_are_found(trained):
 
     everyone = trained["sequences"].mutate(split=ibis.literal("train"))
     clean[2] = everyone
-    report = report_leakage(*clean, PreprocessOptions(tables={}, fit_on="all"), VocabOptions(), 1)
+    report = report_leakage(*clean, PreprocessOptions(tables={}, fit_on="all"), VocabOptions())
     assert (
         report["pretrained_on"]["test"]
         == trained["samples"].filter(ibis._.split == "test").count().execute()
@@ -361,6 +359,6 @@ def test_leaks_are_found(trained):
     told_before = told_late.mutate(time=ibis._.happened)
     clean[3] = ibis.union(told_late, told_late, told_before)
     moments = labels.select("prediction_time").distinct().count().execute()
-    report = report_leakage(*clean, *fitted, 1)
+    report = report_leakage(*clean, *fitted)
     assert moments > 0
     assert report["known_later"] == {"events": 2 * moments, "samples": moments}

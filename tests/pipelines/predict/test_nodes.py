@@ -105,7 +105,7 @@ def test_a_hybrid_predicts_in_a_table_of_its_own():
     inputs = hybrid_inputs(model, store, samples, VOCABULARY, days)
     labels = (store.lengths % 2).astype(np.int64)
     splits = np.array(["train", "valid", "valid"] * 12)
-    hybrid = fit_hybrid(model, inputs, labels, splits, 0)
+    hybrid = fit_hybrid(model, inputs, labels, splits)
     given = (make_table(PEOPLE * 4), None, NUMBERS, None, Tokenizer())
     options = PreprocessOptions(tables={})
     table = nodes.predict_hybrid(*given, model, hybrid, options).read_all()

@@ -34,7 +34,6 @@ def baseline_probabilities(
     days: NDArray[np.integer],
     gender_ids: Sequence[int],
     num_labels: int,
-    seed: int,
     time_bins: Sequence[int] = (30, 365),
 ) -> dict[str, Floats]:
     """Return probabilities ``[n, classes or tasks]`` of each baseline for all samples.
@@ -52,7 +51,6 @@ def baseline_probabilities(
         days: The day of the prediction in the person's own count, see ``count_features``.
         gender_ids: Token ids of the genders.
         num_labels: Classes, or tasks.
-        seed: Kept for estimators that draw.
         time_bins: The periods, see ``count_features``.
     """
     age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
@@ -71,7 +69,7 @@ def baseline_probabilities(
     }
     targets = outcomes(samples.labels, num_labels)
     fits = {
-        (name, number, estimator): partial(_fit, estimator, features, target, splits, seed)
+        (name, number, estimator): partial(_fit, estimator, features, target, splits)
         for name, (estimators, features) in models.items()
         for number, target in enumerate(targets)
         for estimator in estimators
@@ -139,10 +137,9 @@ def fit_best(
     estimators: Sequence[Estimator],
     train: tuple[Matrix, Labels],
     valid: tuple[Matrix, Labels],
-    seed: int,
 ) -> Probe:
     """Return the classifier with the best AUROC on validation, the first one where several are."""
-    return best_of([fit_probe(name, GRIDS[name], train, valid, seed) for name in estimators])
+    return best_of([fit_probe(name, GRIDS[name], train, valid) for name in estimators])
 
 
 def best_of(probes: Sequence[Probe]) -> Probe:
@@ -155,7 +152,6 @@ def _fit(
     features: Matrix,
     target: Integers,
     splits: NDArray[np.str_],
-    seed: int,
 ) -> Probe:
     """Return the classifier of one task, or of one class against the rest."""
     train, valid = (
@@ -164,4 +160,4 @@ def _fit(
             np.flatnonzero((splits == part) & (target != UNKNOWN)) for part in ("train", "valid")
         )
     )
-    return fit_probe(estimator, GRIDS[estimator], train, valid, seed)
+    return fit_probe(estimator, GRIDS[estimator], train, valid)

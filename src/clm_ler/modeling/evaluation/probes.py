@@ -95,9 +95,9 @@ def fit_probe(
     grid: Grid,
     train: tuple[Matrix, Labels],
     validation: tuple[Matrix, Labels],
-    seed: int,
     unlabelled: Matrix | None = None,
     parts: Sequence[int] = (),
+    seed: int = 0,
 ) -> Probe:
     """Return the classifier with the best validation AUROC, the first one where several are best.
 
@@ -110,11 +110,11 @@ def fit_probe(
             ``lasso`` is a share of the least one that leaves out every feature.
         train: Features and labels to fit on.
         validation: Features and labels to choose on.
-        seed: Of the random forest.
         unlabelled: Features that ``standardised`` and ``lasso`` take mean and deviation of; the
             training rows where there are no others.
         parts: How many columns each part of the features has, where they are joined from several: the
             penalty then costs each part the same, however many columns it has.
+        seed: Of ``forest`` and ``lasso``; the others draw nothing.
 
     Raises:
         ValueError: If the training rows have one class only.

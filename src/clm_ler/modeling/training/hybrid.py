@@ -269,7 +269,7 @@ def _multi_label(model: PreTrainedModel) -> bool:
 
 
 def fit_hybrid(
-    model: PreTrainedModel, inputs: Inputs, labels: Integers, splits: NDArray[np.str_], seed: int
+    model: PreTrainedModel, inputs: Inputs, labels: Integers, splits: NDArray[np.str_]
 ) -> Hybrid:
     """Return the best of model, windowed features and both, by validation, for each outcome.
 
@@ -278,14 +278,13 @@ def fit_hybrid(
         inputs: Of all samples, from :func:`hybrid_inputs`.
         labels: Class numbers; with several tasks 0, 1 or ``UNKNOWN``, ``[n, tasks]``.
         splits: The split of each sample; fitted is on ``train``, chosen on ``valid``.
-        seed: Kept for estimators that draw.
     """
     number = cast(int, model.config.num_labels)
     both = inputs.both
     outputs = []
     for column, target in enumerate(outcomes(labels, number)):
         parts = [np.flatnonzero((splits == p) & (target != UNKNOWN)) for p in ("train", "valid")]
-        outputs.append(_fit_output(inputs, both, column, target.astype(np.int8), parts, seed))
+        outputs.append(_fit_output(inputs, both, column, target.astype(np.int8), parts))
     return Hybrid(
         outputs=tuple(outputs),
         model=weights_digest(model) or "",
@@ -302,14 +301,13 @@ def _fit_output(
     column: int,
     target: NDArray[np.int8],
     parts: Sequence[Integers],
-    seed: int,
 ) -> Output:
     """Return how one outcome is best predicted."""
     valid = parts[1]
 
     alone, beside = ([(of[part], target[part]) for part in parts] for of in (inputs.windowed, both))
-    windowed = fit_best(("gbm", "standardised"), alone[0], alone[1], seed).predict
-    together = fit_best(("gbm",), beside[0], beside[1], seed).predict
+    windowed = fit_best(("gbm", "standardised"), *alone).predict
+    together = fit_best(("gbm",), *beside).predict
     scores = {
         MODEL: Scores.among_themselves(inputs.probabilities[valid, column]),
         WINDOWED: Scores.among_themselves(windowed(inputs.windowed[valid])),

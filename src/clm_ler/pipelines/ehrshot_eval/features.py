@@ -44,7 +44,7 @@ def fit_head(
 ) -> Probe:
     """Return the head's classifier on a matrix of features."""
     assert head.estimator != "finetune"  # as the options see to
-    return fit_probe(head.estimator, head.grid, train, validation, seed, unlabelled, parts)
+    return fit_probe(head.estimator, head.grid, train, validation, unlabelled, parts, seed)
 
 
 @dataclass(frozen=True)

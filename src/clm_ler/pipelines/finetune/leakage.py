@@ -45,7 +45,6 @@ def report_leakage(
     options: FinetuneOptions,
     preprocess: PreprocessOptions,
     vocab: VocabOptions,
-    seed: int,
 ) -> dict[str, Any]:
     """Return what was looked for and how often it was found.
 
@@ -74,7 +73,7 @@ def report_leakage(
         ],
         "labels": _label_times(sample_candidates) | {"that_see_later_days": int(later.sum())},
         "known_later": _known_later(sample_candidates, coded_events, lab_events),
-        "time_shift_probe": _probe_shifts(frame, store, part, tokenizer, options, seed),
+        "time_shift_probe": _probe_shifts(frame, store, part, tokenizer, options),
     }
     return report | {"warnings": _warnings(report)}
 
@@ -92,12 +91,11 @@ def _persons_in_two_splits(samples: ir.Table) -> dict[str, int]:
 def _pretrained_on(samples: ir.Table, sequences: ir.Table) -> dict[str, int]:
     learned = sequences.filter(_.split == "train").select("person_id")
     return {
-        split: int(
+        split: row_count(
             samples.filter(_.split == split)
             .semi_join(learned, "person_id")
-            .person_id.nunique()
-            .to_pyarrow()
-            .as_py()
+            .select("person_id")
+            .distinct()
         )
         for split in ("valid", "test")
     }
@@ -140,7 +138,6 @@ def _probe_shifts(
     part: Samples,
     tokenizer: PreTrainedTokenizerFast,
     options: FinetuneOptions,
-    seed: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the probe's test AUROC by task and shift (classes above 0 against class 0)."""
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
@@ -166,7 +163,6 @@ def _probe_shifts(
                 PROBE_GRID,
                 (features[train], outcome[train]),
                 (features[test], outcome[test]),
-                seed,
             )
             found[task].append({"days_before": shift, "auroc": probe.validation_auroc})
     return found

@@ -227,7 +227,6 @@ def predict_baselines(
     labelled_encoded: pa.Table,
     tokenizer: PreTrainedTokenizerFast,
     options: FinetuneOptions,
-    seed: int,
 ) -> ir.Table:
     """Return ``sample_id, task, model, probabilities`` of every baseline for all samples."""
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
@@ -241,7 +240,6 @@ def predict_baselines(
         part.days,
         sorted(number for word, number in words.items() if system_of(word) == "GENDER"),
         options.labels.num_classes if len(tasks) == 1 else len(tasks),
-        seed,
         options.time_bins,
     )
     tables = [_scores_of(frame, name, scores) for name, scores in outputs.items()]
@@ -271,7 +269,6 @@ def train_hybrid(
     tokenizer: PreTrainedTokenizerFast,
     model: PreTrainedModel,
     options: FinetuneOptions,
-    seed: int,
 ) -> tuple[Hybrid, ir.Table]:
     """Return the hybrid of the fine-tuned model and windowed features, and its predictions.
 
@@ -284,7 +281,7 @@ def train_hybrid(
     part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer, model.config)
     inputs = hybrid_inputs(model, store, part, vocabulary, part.days)
     splits = frame["split"].to_numpy().astype(str)
-    hybrid = fit_hybrid(model, inputs, part.labels, splits, seed)
+    hybrid = fit_hybrid(model, inputs, part.labels, splits)
     return hybrid, ibis.memtable(_scores_of(frame, "hybrid", hybrid.predict(inputs)))
 
 
