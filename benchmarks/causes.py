@@ -85,7 +85,7 @@ def of_counts(read: dict[str, Any], causes: set[str]) -> None:
         to_samples(frame, store),
         Vocabulary.from_tokenizer(read["tokenizer"]),
     )
-    features = counts_and_age(store, vocabulary, samples, samples.days, (30, 365), vocabulary.bins)
+    features = counts_and_age(store, vocabulary, samples, (30, 365), vocabulary.bins)
     labels, split = samples.labels, frame["split"].to_numpy().astype(str)
     train, valid, test = (np.flatnonzero(split == part) for part in ("train", "valid", "test"))
     model = lgb.LGBMClassifier(num_leaves=4, learning_rate=0.03, n_estimators=300, verbose=-1)

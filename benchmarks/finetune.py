@@ -136,7 +136,6 @@ def main() -> None:
             vocabulary,
             everyone,
             used,
-            everyone.days,
             sorted(genders),
             2,
             options.time_bins,

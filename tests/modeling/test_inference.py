@@ -1,6 +1,7 @@
 """What comes after the last visible position must not change a bit of any result."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,7 @@ def test_nothing_after_the_end_changes_a_bit(model, change):
         embed(model.clm_ler, before, *arguments), embed(model.clm_ler, after, *arguments)
     )
     counts = [
-        count_features(store, rows, ends, len(TOKENS), lab_bins=10, time_bins=(30,))
+        count_features(store, samples, len(TOKENS), lab_bins=10, time_bins=(30,))
         for store in (before, after)
     ]
     assert (counts[0] != counts[1]).nnz == 0
@@ -140,26 +141,25 @@ def test_counts_by_lab_bin_and_period():
     store = make_store(
         [[(1, FIRST_CODE, 0), (80, FIRST_CODE, 2), (100, FIRST_CODE, 2), (300, 9, 0)]]
     )
-    rows, size = np.array([0, 0]), len(TOKENS)
-    plain = count_features(store, rows, np.array([5, 6]), size)
+    size = len(TOKENS)
+    samples = Samples.unlabelled(np.array([0, 0]), np.array([5, 6]), np.array([100, 300]))
+    plain = count_features(store, samples, size)
     assert plain[0, FIRST_CODE] == 3
     assert plain[1].sum() == 6
-    binned = count_features(store, rows[:1], np.array([5]), size, lab_bins=10, time_bins=(30,))
+    binned = count_features(store, samples[:1], size, lab_bins=10, time_bins=(30,))
     recent, earlier = 2 * size + FIRST_CODE, 11 * size + FIRST_CODE
     assert binned.shape == (1, 2 * 11 * size)
     assert binned[0, recent] == 2  # days 80 and 100, seen from day 100
     assert binned[0, earlier] == 1
-    later = count_features(
-        store, rows[:1], np.array([5]), size, time_bins=(30,), days=np.array([115])
-    )
+    asked_later = replace(samples[:1], days=np.array([115]))
+    later = count_features(store, asked_later, size, time_bins=(30,))
     assert later[0, FIRST_CODE] == 1  # only day 100 is within 30 days of day 115
 
 
 def test_age_on_the_day_of_the_prediction():
     store = make_store([[(1, FIRST_CODE, 0), (366, FIRST_CODE, 0)]])
-    rows = np.array([0, 0, 0])
-    years = ages(store, rows, np.array([0, 3, 4]))
-    assert years == pytest.approx([40, 40, 41])
+    rows, ends, days = np.array([0, 0, 0]), np.array([0, 3, 4]), np.array([0, 1, 366])
+    assert ages(store, Samples.unlabelled(rows, ends, days)) == pytest.approx([40, 40, 41])
 
 
 def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was(model):

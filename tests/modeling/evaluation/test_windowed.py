@@ -1,9 +1,11 @@
 """Windowed features against the plain loop, and what may not change them."""
 
 import numpy as np
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.evaluation import windowed
 from clm_ler.modeling.evaluation.counts import ages
 from clm_ler.modeling.evaluation.windowed import (
@@ -12,13 +14,17 @@ from clm_ler.modeling.evaluation.windowed import (
     WINDOWS,
     Timelines,
     standardise,
-    windowed_features,
+    windowed_chunks,
     windowed_tokens,
 )
 from tests.modeling.test_inference import FIRST_CODE, VOCABULARY, make_store
 
 SIZE, WITH_VALUES = 4, 2  # codes; those below have results
 N = len(WINDOWS)
+
+
+def windowed_features(*samples):
+    return sp.vstack(list(windowed_chunks(*samples)), format="csr")
 
 
 def draw_timelines(seed):
@@ -102,10 +108,10 @@ def test_results_are_standardised_by_code_on_the_fitted_events():
 
 def test_samples_of_a_store_have_their_age_last():
     store = make_store([[(1, FIRST_CODE, 0), (3, FIRST_CODE + 1, 2)], [(1, FIRST_CODE, 0)]])
-    rows, ends, days = np.array([1, 0]), store.lengths[[1, 0]], np.array([1, 500])
-    found = windowed_tokens(store, VOCABULARY, rows, ends, days).toarray()
+    samples = Samples.unlabelled(np.array([1, 0]), store.lengths[[1, 0]], np.array([1, 500]))
+    found = windowed_tokens(store, VOCABULARY, samples).toarray()
     assert found.shape == (2, BLOCKS * VOCABULARY.size + 1)
-    assert found[:, -1].tolist() == np.nan_to_num(ages(store, rows, ends, days)).tolist()
+    assert found[:, -1].tolist() == np.nan_to_num(ages(store, samples)).tolist()
     counts = found[:, (N - 1) * VOCABULARY.size : N * VOCABULARY.size]
     once = np.float32(np.log(2))
     assert counts[:, FIRST_CODE : FIRST_CODE + 2].tolist() == [[once, 0], [once, once]]

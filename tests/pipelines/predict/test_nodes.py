@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import ibis
@@ -102,7 +103,7 @@ def test_a_hybrid_predicts_in_a_table_of_its_own():
     model, store = make_model(), make_store(PEOPLE * 4)
     samples = whole_rows(store, np.arange(36))
     days = last_visible_days(store, samples.rows, samples.ends)
-    inputs = hybrid_inputs(model, store, samples, VOCABULARY, days)
+    inputs = hybrid_inputs(model, store, replace(samples, days=days), VOCABULARY)
     labels = (store.lengths % 2).astype(np.int64)
     splits = np.array(["train", "valid", "valid"] * 12)
     hybrid = fit_hybrid(model, inputs, labels, splits)

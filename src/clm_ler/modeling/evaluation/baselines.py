@@ -12,7 +12,7 @@ from clm_ler.files.side_by_side import do_side_by_side
 from clm_ler.modeling.data.samples import UNKNOWN, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.evaluation.counts import ages, count_features
+from clm_ler.modeling.evaluation.counts import age_column, count_features
 from clm_ler.modeling.evaluation.probes import Estimator, Grid, Labels, Matrix, Probe, fit_probe
 from clm_ler.modeling.evaluation.windowed import windowed_tokens
 
@@ -31,7 +31,6 @@ def baseline_probabilities(
     vocabulary: Vocabulary,
     samples: Samples,
     splits: NDArray[np.str_],
-    days: NDArray[np.integer],
     gender_ids: Sequence[int],
     num_labels: int,
     time_bins: Sequence[int] = (30, 365),
@@ -48,19 +47,18 @@ def baseline_probabilities(
         vocabulary: What they were encoded with.
         samples: All samples, of every split.
         splits: The split of each.
-        days: The day of the prediction in the person's own count, see ``count_features``.
         gender_ids: Token ids of the genders.
         num_labels: Classes, or tasks.
         time_bins: The periods, see ``count_features``.
     """
-    age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
     counts, by_bin = (
-        counts_and_age(store, vocabulary, samples, days, time_bins, lab_bins)
+        counts_and_age(store, vocabulary, samples, time_bins, lab_bins)
         for lab_bins in (0, vocabulary.bins)
     )
-    gender = count_features(store, samples.rows, samples.ends, vocabulary.size)[:, list(gender_ids)]
+    gender = count_features(store, samples, vocabulary.size)[:, list(gender_ids)]
+    age = age_column(store, samples)
     demographics = np.hstack([gender.toarray(), age]).astype(np.float32)
-    windowed = windowed_tokens(store, vocabulary, samples.rows, samples.ends, days)
+    windowed = windowed_tokens(store, vocabulary, samples)
     models: Mapping[str, tuple[tuple[Estimator, ...], Matrix]] = {
         "count": (("gbm", "logistic"), counts),
         "count_bins": (("gbm", "logistic"), by_bin),
@@ -95,22 +93,13 @@ def counts_and_age(
     store: TokenStore,
     vocabulary: Vocabulary,
     samples: Samples,
-    days: NDArray[np.integer],
     time_bins: Sequence[int],
     lab_bins: int,
 ) -> sp.csr_matrix:
     """Return the counts by lab bin and period, see ``count_features``, and the age as last column."""
-    counts = count_features(
-        store,
-        samples.rows,
-        samples.ends,
-        vocabulary.size,
-        lab_bins=lab_bins,
-        time_bins=time_bins,
-        days=days,
-    )
-    age = np.nan_to_num(ages(store, samples.rows, samples.ends, days))[:, None]
-    return sp.hstack([counts, sp.csr_matrix(age)], format="csr", dtype=np.float32)
+    counts = count_features(store, samples, vocabulary.size, lab_bins=lab_bins, time_bins=time_bins)
+    age = sp.csr_matrix(age_column(store, samples))
+    return sp.hstack([counts, age], format="csr", dtype=np.float32)
 
 
 def outcomes(labels: Integers, num_labels: int) -> list[Integers]:

@@ -17,9 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from clm_ler.files.arrow import ragged_offsets
+from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore, ragged_arange
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.evaluation.counts import ages, position_chunks
+from clm_ler.modeling.evaluation.counts import age_column, position_chunks
 from clm_ler.tokens import DAYS_PER_YEAR
 
 Integers = NDArray[np.integer]
@@ -94,10 +95,26 @@ def standardise(
     return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 
-def windowed_features(
+def windowed_tokens(store: TokenStore, vocabulary: Vocabulary, samples: Samples) -> sp.csr_matrix:
+    """Return the summaries of samples of a store, and the age in years as last column."""
+    rows, ends = samples.rows, np.minimum(samples.ends, store.lengths[samples.rows])
+    parts = [
+        _summarise(
+            Timelines.of_tokens(store, rows[chunk], ends[chunk], vocabulary),
+            np.arange(len(rows[chunk])),
+            ends[chunk],
+            samples.days[chunk],
+        )
+        for chunk in position_chunks(ends, CHUNK_POSITIONS)
+    ]
+    parts = [sp.vstack(parts, format="csr"), sp.csr_matrix(age_column(store, samples))]
+    return sp.hstack(parts, format="csr", dtype=np.float32)
+
+
+def windowed_chunks(
     timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
-) -> sp.csr_matrix:
-    """Return the summaries of each sample, float32 ``[samples, BLOCKS * size]``.
+) -> Iterator[sp.csr_matrix]:
+    """Yield the summaries of samples a part at a time, each of bounded size, float32 ``[part, BLOCKS * size]``.
 
     A code is a column in each block. The blocks are: log(1 + its events) in each of ``WINDOWS``; how
     recent the last one is, 1 for the day of the prediction, 1/2 after ``HALF_LIFE`` days, 0 for never; its last
@@ -110,40 +127,6 @@ def windowed_features(
         ends: How many of the person's events the sample may see: the first ones.
         days: The day of the prediction, counted as the person's ``timelines.days``.
     """
-    return sp.vstack(list(windowed_chunks(timelines, persons, ends, days)), format="csr")
-
-
-def windowed_tokens(
-    store: TokenStore, vocabulary: Vocabulary, rows: Integers, ends: Integers, days: Integers
-) -> sp.csr_matrix:
-    """Return the summaries of samples of a store, and the age in years as last column.
-
-    Args:
-        store: The encoded persons.
-        vocabulary: What they were encoded with.
-        rows: The store's row of each sample.
-        ends: How many leading positions the sample may see.
-        days: The day of the prediction in the person's own count.
-    """
-    ends = np.minimum(ends, store.lengths[rows])
-    parts = [
-        windowed_features(
-            Timelines.of_tokens(store, rows[chunk], ends[chunk], vocabulary),
-            np.arange(len(rows[chunk])),
-            ends[chunk],
-            days[chunk],
-        )
-        for chunk in position_chunks(ends, CHUNK_POSITIONS)
-    ]
-    age = np.nan_to_num(ages(store, rows, ends, days))[:, None]
-    summaries = sp.vstack(parts, format="csr")
-    return sp.hstack([summaries, sp.csr_matrix(age)], format="csr", dtype=np.float32)
-
-
-def windowed_chunks(
-    timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
-) -> Iterator[sp.csr_matrix]:
-    """Yield the rows of :func:`windowed_features` a part at a time, each of bounded size."""
     for chunk in position_chunks(ends, CHUNK_POSITIONS):
         yield _summarise(timelines, persons[chunk], ends[chunk], days[chunk])
 
@@ -151,7 +134,7 @@ def windowed_chunks(
 def _summarise(
     timelines: Timelines, persons: Integers, ends: Integers, days: NDArray[Any]
 ) -> sp.csr_matrix:
-    """Return the summaries of some samples."""
+    """Return the summaries of some samples, see :func:`windowed_chunks`."""
     offsets = ragged_offsets(ends)
     sample = np.repeat(np.arange(len(ends)), ends)
     index = np.repeat(timelines.offsets[persons], ends) + ragged_arange(offsets)

@@ -12,7 +12,7 @@ of 160,000 the head would otherwise take more than half of all the work.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn

@@ -237,24 +237,15 @@ def hybrid_inputs(
     store: TokenStore,
     samples: Samples,
     vocabulary: Vocabulary,
-    days: Integers,
 ) -> Inputs:
-    """Return what a hybrid sees of samples of a store.
-
-    Args:
-        model: The fine-tuned classifier.
-        store: The encoded persons.
-        samples: What may be seen of them.
-        vocabulary: What they were encoded with.
-        days: The day of each prediction in the person's own count.
-    """
+    """Return what a hybrid of a fine-tuned classifier sees of samples of a store."""
     window = trained_window(model)
     probabilities = predict_proba(model, store, samples, vocabulary, window)
     encoder: Any = model.base_model
     return Inputs(
         probabilities=probabilities[:, _columns(model)],
         embeddings=embed(encoder, store, samples, vocabulary, window),
-        windowed=windowed_tokens(store, vocabulary, samples.rows, samples.ends, days),
+        windowed=windowed_tokens(store, vocabulary, samples),
     )
 
 

@@ -150,7 +150,7 @@ def _probe_shifts(
             else part.ends
         )
         shifted = replace(part, ends=ends)
-        seen = (part.days, options.time_bins, vocabulary.bins)
+        seen = (options.time_bins, vocabulary.bins)
         features = counts_and_age(store, vocabulary, shifted, *seen)
         for task in found:
             labels = frame[task].to_numpy()

@@ -185,7 +185,7 @@ def predict_samples(
     part = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
     logits = predict_logits(model, store, part, vocabulary, trained_window(model))
-    age = ages(store, part.rows, part.ends, part.days)
+    age = ages(store, part)
     tables = []
     for number, (task, probabilities) in enumerate(
         by_task(calibrated(logits, model.config), tasks_of(frame))
@@ -237,7 +237,6 @@ def predict_baselines(
         Vocabulary.from_tokenizer(tokenizer),
         part,
         frame["split"].to_numpy().astype(str),
-        part.days,
         sorted(number for word, number in words.items() if system_of(word) == "GENDER"),
         options.labels.num_classes if len(tasks) == 1 else len(tasks),
         options.time_bins,
@@ -279,7 +278,7 @@ def train_hybrid(
         return Hybrid(), ibis.memtable(SCORES.empty_table())
     frame, store = wide_samples(samples), TokenStore.from_arrow(labelled_encoded)
     part, vocabulary = to_samples(frame, store), Vocabulary.from_tokenizer(tokenizer, model.config)
-    inputs = hybrid_inputs(model, store, part, vocabulary, part.days)
+    inputs = hybrid_inputs(model, store, part, vocabulary)
     splits = frame["split"].to_numpy().astype(str)
     hybrid = fit_hybrid(model, inputs, part.labels, splits)
     return hybrid, ibis.memtable(_scores_of(frame, "hybrid", hybrid.predict(inputs)))

@@ -117,7 +117,7 @@ def predict_hybrid(
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
 
     def predict(part: Samples) -> NDArray[np.float64]:
-        return hybrid.predict(hybrid_inputs(model, store, part, vocabulary, part.days))
+        return hybrid.predict(hybrid_inputs(model, store, part, vocabulary))
 
     batches = _predict(samples, about, model.config.tasks, predict)
     return append_own_ids(batches, _schema(about), new_person_ids)
