@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from clm_ler.modeling.evaluation import metrics as evaluation
 from clm_ler.modeling.evaluation.bootstrap import patient_weights, unit_weights
+from clm_ler.modeling.evaluation.groups import SMALL_GROUPS
 from clm_ler.modeling.evaluation.metrics import (
-    SMALL_GROUPS,
     alert_metrics,
     binary_metrics,
     calibration_curve,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,13 +85,23 @@ def weighted_auroc(labels: Array, scores: Array, weights: PatientWeights) -> Flo
 
 def weighted_brier(labels: Array, scores: Array, weights: PatientWeights) -> Floats:
     """Return the Brier score of each replicate; see :func:`weighted_metrics`."""
-    squared_error = (scores.astype(np.float64) - labels.astype(np.float64)) ** 2
-    counts = weights.counts.astype(np.float64)
-    errors_of_patient = np.bincount(weights.patient, squared_error, minlength=counts.shape[1])
-    rows_of_patient = np.bincount(weights.patient, minlength=counts.shape[1])
+    return weighted_means((scores.astype(np.float64) - labels.astype(np.float64)) ** 2, weights)
+
+
+def weighted_sums(values: NDArray[Any], weights: PatientWeights) -> Floats:
+    """Return the sum of the values of all rows in each replicate, ``[replicates]``."""
+    of_patient = np.bincount(weights.patient, values, minlength=weights.counts.shape[1])
+    return np.asarray(weights.counts @ of_patient, np.float64)
+
+
+def weighted_means(
+    values: NDArray[Any], weights: PatientWeights, among: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Return the mean of the values (of the rows ``among``) in each replicate, ``[replicates]``."""
+    counted = np.ones(len(values)) if among is None else among.astype(np.float64)
     with np.errstate(invalid="ignore"):  # a replicate may draw nobody who has a row
-        result: Floats = (counts @ errors_of_patient) / (counts @ rows_of_patient)
-    return result
+        means: Floats = weighted_sums(values * counted, weights) / weighted_sums(counted, weights)
+    return means
 
 
 def percentile_interval(values: Floats) -> tuple[float, float]:

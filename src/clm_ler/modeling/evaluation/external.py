@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from clm_ler.modeling.evaluation.bootstrap import PatientWeights, unit_weights, weighted_metrics
-from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups, smallest_cell
+from clm_ler.modeling.evaluation.groups import smallest_cell, told_groups
 from clm_ler.modeling.evaluation.metrics import log_loss
 from clm_ler.modeling.evaluation.recalibration import (
     Line,
@@ -80,16 +80,12 @@ def validate_groups(
         fewest: Persons that there have to be.
     """
     rows: list[dict[str, Any]] = []
-    for attribute, values in groups.items():
-        masks = {str(group): values == group for group in np.unique(values)}
-        hidden = hidden_groups(labels, persons, masks, fewest)
-        for group in sorted(masks.keys() - hidden):
-            mask = masks[group]
+    for attribute, group, mask in told_groups(labels, persons, groups, fewest):
+        found: dict[str, Any] = {"suppressed": True}
+        if mask is not None:
             own = PatientWeights(weights.counts, weights.patient[mask])
             found = validate(labels[mask], risks[mask], persons[mask], own, fewest)
-            rows.append({"attribute": attribute, "group": group} | found)
-        if hidden:
-            rows.append({"attribute": attribute, "group": SMALL_GROUPS, "suppressed": True})
+        rows.append({"attribute": attribute, "group": group} | found)
     return rows
 
 
@@ -110,7 +106,7 @@ def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[s
     ones = np.ones(len(labels))
     found: dict[str, dict[str, float | None]] = {}
     for name, fit in UPDATES.items():
-        others = on_others(labels, risks, persons, partial(_mended, fit))
+        others = on_others(labels, risks, persons, partial(_recalibrated, fit))
         intercept, slope = fit(labels, risks, ones)
         values = {
             "intercept": intercept,
@@ -122,7 +118,7 @@ def recalibrate(labels: Array, risks: Array, persons: Array) -> dict[str, dict[s
     return found
 
 
-def _mended(fit: Fit, labels: Array, risks: Array, persons: Array, others: Array) -> Array:
+def _recalibrated(fit: Fit, labels: Array, risks: Array, persons: Array, others: Array) -> Array:
     return along(fit(labels, risks, np.ones(len(labels))), others)
 
 

@@ -1,6 +1,6 @@
 """Groups of persons, and which of them are too few to be told of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +38,29 @@ def hidden_groups(
     return hidden
 
 
+def told_groups(
+    labels: Array, person_ids: Array, groups: Mapping[str, Array], fewest: int
+) -> Iterator[tuple[str, str, Array | None]]:
+    """Yield attribute, group and samples (a mask) of each group that is not hidden, see :func:`hidden_groups`.
+
+    Then, for an attribute with hidden ones, ``SMALL_GROUPS`` and None.
+
+    Args:
+        labels: 0 or 1, ``[n]``.
+        person_ids: Whose they are, ``[n]``.
+        groups: By attribute, the group of each sample, ``[n]``.
+        fewest: Persons with and without the outcome that there have to be.
+    """
+    for attribute, values in groups.items():
+        masks = {str(group): values == group for group in np.unique(values)}
+        hidden = hidden_groups(labels, person_ids, masks, fewest)
+        for group, mask in masks.items():
+            if group not in hidden:
+                yield attribute, group, mask
+        if hidden:
+            yield attribute, SMALL_GROUPS, None
+
+
 def hidden_counts(
     counts: Mapping[str, Mapping[str, int]], fewest: int, hidden_already: bool
 ) -> set[str]:
@@ -49,7 +72,7 @@ def hidden_counts(
     Args:
         counts: Persons by class of each group.
         fewest: Persons that there have to be.
-        hidden_already: Whether there are other groups, which are hidden, of nobody knows how many.
+        hidden_already: Whether there are other groups, which are hidden and whose size is unknown.
     """
     cells = {group: min(persons.values()) for group, persons in counts.items()}
     hidden = {group for group, count in cells.items() if count < fewest}

@@ -52,7 +52,7 @@ def candidate_scores(model: Scores, windowed: Scores, both: Floats) -> dict[str,
 def choose(labels: Labels, scores: Mapping[str, Floats]) -> tuple[str, dict[str, float]]:
     """Return the name of the chosen scores, and the AUROC of all on validation.
 
-    The mean of ranks is seldom far from the best, and a choice among few samples is a throw of dice.
+    The mean of ranks is seldom far from the best, and a choice among few samples is mostly chance.
     So another is chosen only where it is better by more than the standard error of the difference.
     """
     samples = np.arange(len(labels))

@@ -16,9 +16,10 @@ from clm_ler.modeling.evaluation.bootstrap import (
     percentile_interval,
     unit_weights,
     weighted_auroc,
+    weighted_means,
     weighted_metrics,
 )
-from clm_ler.modeling.evaluation.groups import SMALL_GROUPS, hidden_groups, persons_by_class
+from clm_ler.modeling.evaluation.groups import persons_by_class, told_groups
 from clm_ler.modeling.evaluation.logistic import clipped, log_losses
 from clm_ler.modeling.evaluation.recalibration import intercept_and_slope, intercept_only
 
@@ -138,7 +139,7 @@ def multiclass_metrics(
         "brier": ((probabilities - indicator) ** 2).sum(axis=1),
     }
     report["overall"] = {
-        name: estimate(_means(values, once), _means(values, weights))
+        name: estimate(weighted_means(values, once), weighted_means(values, weights))
         for name, values in per_sample.items()
     }
     return report
@@ -199,7 +200,7 @@ def threshold_metrics(
             "flagged": (flagged, np.ones(len(labels), bool)),
         }
         return {
-            name: estimate(_means(hit, once, among), _means(hit, weights, among))
+            name: estimate(weighted_means(hit, once, among), weighted_means(hit, weights, among))
             for name, (hit, among) in cells.items()
         }
 
@@ -269,30 +270,24 @@ def subgroup_metrics(
 ) -> list[dict[str, Any]]:
     """Return one row per group of each attribute: counts, AUROC, AUPRC and Brier with intervals.
 
-    ``n`` and ``positives`` are samples, of as many persons as ``persons_by_class`` says.
+    ``n`` and ``positives`` are samples, and ``persons_by_class`` counts their persons.
 
     Groups with fewer than ``smallest_cell`` persons in a class are suppressed: one row for all of an
     attribute's, without counts, metrics and names, which may be one person's. Where they could be had
     by subtraction together, the smallest shown group is suppressed too.
     """
     rows = []
-    for attribute, values in groups.items():
-        masks = {str(group): values == group for group in np.unique(values)}
-        hidden = hidden_groups(labels, person_ids, masks, smallest_cell)
-        for group, mask in masks.items():
-            if group in hidden:
-                continue
-            row: dict[str, Any] = {"attribute": attribute, "group": group}
-            counts = {
+    for attribute, group, mask in told_groups(labels, person_ids, groups, smallest_cell):
+        row: dict[str, Any] = {"attribute": attribute, "group": group, "suppressed": mask is None}
+        if mask is not None:
+            row |= {
                 "n": int(mask.sum()),
                 "positives": int(labels[mask].sum()),
                 "persons_by_class": persons_by_class(labels[mask], person_ids[mask]),
             }
             drawn = PatientWeights(weights.counts, weights.patient[mask])
-            metrics = binary_metrics(labels[mask], probabilities[mask], drawn, weighted_metrics)
-            rows.append(row | {"suppressed": False} | counts | metrics)
-        if hidden:
-            rows.append({"attribute": attribute, "group": SMALL_GROUPS, "suppressed": True})
+            row |= binary_metrics(labels[mask], probabilities[mask], drawn, weighted_metrics)
+        rows.append(row)
     return rows
 
 
@@ -305,19 +300,6 @@ def estimate(point: Array, replicates: Array) -> Estimate:
         name: value if np.isfinite(value) else None
         for name, value in zip(names, values, strict=True)
     }
-
-
-def _means(values: Array, weights: PatientWeights, among: Array | None = None) -> Array:
-    """Return the mean of the values (of the samples ``among``) in each replicate."""
-    among = np.ones(len(values)) if among is None else among.astype(np.float64)
-    patients = weights.counts.shape[1]
-    sums, sizes = (
-        weights.counts @ np.bincount(weights.patient, terms, minlength=patients)
-        for terms in (values * among, among)
-    )
-    with np.errstate(invalid="ignore"):
-        means: Array = sums / sizes
-    return means
 
 
 def _bin_of(probabilities: Array, bins: int) -> Array:

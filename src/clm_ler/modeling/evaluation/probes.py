@@ -132,14 +132,14 @@ def fit_probe(
         raise ValueError(f"The grid of {estimator} is empty.")
     settings, predict = best
     if estimator == "logistic":
-        predict = _logistic(_scaler(train[0]), train, settings, FINAL_ITERATIONS)
+        predict = _logistic(MaxAbsScaler().fit(train[0]), train, settings, FINAL_ITERATIONS)
     return Probe(json.dumps(settings), float(best_auroc), predict)
 
 
 def _logistic_candidates(
     train: tuple[Matrix, Labels], grid: Grid, seed: int, scales: Scales
 ) -> Iterable[Candidate]:
-    scaler = _scaler(train[0])
+    scaler = MaxAbsScaler().fit(train[0])
     for settings in ParameterGrid(grid):
         yield settings, _logistic(scaler, train, settings, SEARCH_ITERATIONS)
 
@@ -231,10 +231,6 @@ def _moments(features: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]
     exact = sp.csr_matrix(features, dtype=np.float64)
     mean, square = (np.asarray(part.mean(axis=0)).ravel() for part in (exact, exact.power(2)))
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
-
-
-def _scaler(features: Matrix) -> MaxAbsScaler:
-    return MaxAbsScaler().fit(features)
 
 
 def _gbm_candidates(

@@ -206,10 +206,10 @@ def _losses(name: str, labels: Array, risks: Array, persons: Array) -> Array | N
         found = METHODS[name](known, given, whose)
         return np.full(len(others), np.nan) if found is None else apply_to_risks(found, others)
 
-    mended = on_others(labels, risks, persons, fit_and_apply)
-    if np.isnan(mended).any():
+    recalibrated = on_others(labels, risks, persons, fit_and_apply)
+    if np.isnan(recalibrated).any():
         return None
-    return log_losses(labels, mended)
+    return log_losses(labels, recalibrated)
 
 
 def apply_to_risks(found: Recalibration, risks: Array) -> Array:

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_ler.modeling.evaluation.bootstrap import PatientWeights, percentile_interval, unit_weights
+from clm_ler.modeling.evaluation.bootstrap import (
+    PatientWeights,
+    percentile_interval,
+    unit_weights,
+    weighted_sums,
+)
 from clm_ler.modeling.evaluation.metrics import estimate
 
 Array = NDArray[Any]
@@ -56,15 +61,10 @@ def _at_point(labels: Array, risks: Array, point: float, weights: PatientWeights
     width = np.partition(np.abs(away), nearest)[nearest] * (1 + 1e-9) + 1e-12
     near = np.clip(1 - (np.abs(away) / width) ** 3, 0, None) ** 3
     terms = (near, near * away, near * away**2, near * labels, near * away * labels)
-    size, moment, spread, events, slope = (_sums(values, weights) for values in terms)
+    size, moment, spread, events, slope = (weighted_sums(values, weights) for values in terms)
     free = size * spread - moment**2
     with np.errstate(divide="ignore", invalid="ignore"):
         line = (spread * events - moment * slope) / free
         mean = events / size
     straight = free > 1e-9 * size * spread  # else all risks are the same, and there is no line
     return np.clip(np.where(straight, line, mean), 0, 1)
-
-
-def _sums(values: Array, weights: PatientWeights) -> Array:
-    by_person = np.bincount(weights.patient, values, minlength=weights.counts.shape[1])
-    return np.asarray(weights.counts @ by_person)

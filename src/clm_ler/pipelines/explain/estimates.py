@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clm_ler.modeling.evaluation.bootstrap import patient_weights, percentile_interval
+from clm_ler.modeling.evaluation.bootstrap import patient_weights, weighted_sums
+from clm_ler.modeling.evaluation.metrics import Estimate, estimate
 
 REPLICATES = 1000
-
-Estimate = dict[str, float]
 
 
 def clustered_mean(values: NDArray[np.float64], persons: NDArray[Any]) -> Estimate | None:
@@ -23,7 +22,6 @@ def clustered_ratio(above: ArrayLike, below: ArrayLike, persons: NDArray[Any]) -
     over, under = np.asarray(above, np.float64), np.asarray(below, np.float64)
     if not len(over):
         return None
-    weights = patient_weights(persons, REPLICATES).dense()
-    replicates = (weights @ over) / (weights @ under)
-    lower, upper = percentile_interval(replicates)
-    return {"value": float(over.sum() / under.sum()), "lower": lower, "upper": upper}
+    weights = patient_weights(persons, REPLICATES)
+    replicates = weighted_sums(over, weights) / weighted_sums(under, weights)
+    return estimate(np.array([over.sum() / under.sum()]), replicates)
