@@ -30,7 +30,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
-from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions, head_flops
+from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.checkpoints import INITIAL
 from clm_ler.modeling.training.loaders import BatchRecipe
@@ -229,9 +229,9 @@ def compare(vocabulary_size: int, arguments: argparse.Namespace) -> dict[str, An
                 runs[name].append(measure(trainer))
     rates = {name: [run["tokens_per_second"] for run in of] for name, of in runs.items()}
     speed = float(np.median(rates["ours"]))
-    config = trainer.model.config
+    config, objective = trainer.model.config, trainer.objective
     lengths = np.diff(table["input_ids"].chunk(0).offsets.to_numpy()) + 1
-    flops = encoder_flops_per_token(config, lengths) + head_flops(config, MlmOptions())
+    flops = encoder_flops_per_token(config, lengths) + objective.head_flops(config)
     return {
         "vocabulary": vocabulary_size,
         "runs": runs,

@@ -18,8 +18,6 @@ from clm_ler.modeling.model.modeling_clm_ler import (
     ClmLerModel,
 )
 
-__all__ = ["AutoModelForMaskedLM"]  # for catalog entries: by this name it knows our models
-
 disable_progress_bar()  # a line of their own for each model saved or loaded
 AutoConfig.register(ClmLerConfig.model_type, ClmLerConfig, exist_ok=True)
 AutoModel.register(ClmLerConfig, ClmLerModel, exist_ok=True)

@@ -51,8 +51,9 @@ class TokenStore:
     """Rows of ``encoded_sequences``: small columns per person in memory, tokens left where they lie.
 
     Rows are in the order of ``person_id``, however many files they lie in, so that what is drawn
-    from them depends on neither the engine nor its memory. The token columns of a large data set are many Arrow chunks; joining them would copy them, so they
-    are read with ``take`` and ``gather``, which look like one flat column.
+    from them depends on neither the engine nor its memory. The token columns of a large data set are
+    many Arrow chunks; joining them would copy them, so they are read with ``take`` and ``gather``, which
+    look like one flat column.
 
     Attributes:
         person_id: int64 [n].

@@ -72,8 +72,7 @@ def _ranks(scores: NDArray[np.floating], told: Tensor) -> Tensor:
     """
     kept = told.cpu().numpy()
     order = np.argsort(np.where(kept, -scores, np.inf), axis=1, kind="stable")
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(order.shape[1])[None].repeat(len(order), 0), axis=1)
+    places = order.argsort(axis=1)
     return torch.from_numpy(places / np.maximum(kept.sum(axis=1, keepdims=True), 1)).to(told.device)
 
 

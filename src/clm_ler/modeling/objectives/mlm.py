@@ -179,14 +179,9 @@ class Mlm:
         return mlm_metrics.results_table(summary)
 
     def head_flops(self, config: PreTrainedConfig) -> float:
-        """Return the FLOPs of :func:`head_flops`."""
-        return head_flops(config, self.options)
-
-
-def head_flops(config: PreTrainedConfig, options: MlmOptions) -> float:
-    """Return 6 per weight of the code head, for the masked tokens only."""
-    head_weights = config.hidden_size * (config.hidden_size + config.vocab_size)
-    return options.prediction_fraction * 6 * head_weights
+        """Return 6 per weight of the code head, for the masked tokens only."""
+        head_weights = config.hidden_size * (config.hidden_size + config.vocab_size)
+        return self.options.prediction_fraction * 6 * head_weights
 
 
 def summed_bin_loss(logits: Tensor, bins: Tensor) -> Tensor:

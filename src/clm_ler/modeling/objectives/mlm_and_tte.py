@@ -26,7 +26,7 @@ class MlmAndTte:
     """Masked language modelling on the windows of time to event.
 
     Attributes:
-        mlm: The first; no bin is masked alone, because the next bins ask for as much.
+        mlm: The first; no bin is masked alone, because the next-bin task already trains this.
         tte: The second, whose windows and query tokens both see.
     """
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.store import TokenStore
-from clm_ler.modeling.objectives.base import Batch, Sums
+from clm_ler.modeling.objectives.base import Sums
 from clm_ler.tokens import system_of
 
 TOP = (1, 5, 10)

@@ -349,7 +349,6 @@ class FineTuningTrainer(BatchTrainer):
     ) -> dict[str, float]:
         """Return the AUROC on the validation samples."""
         auroc = validation_auroc(self._classifier, self._data)
-        self._classifier.train()
         return self.report({f"{metric_key_prefix}_auroc": auroc})
 
 

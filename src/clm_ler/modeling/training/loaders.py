@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from clm_ler.files.arrow import evenly_spaced
 from clm_ler.modeling.data.batches import (
     Batch,
     BatchIndex,
@@ -110,8 +109,3 @@ def make_batch(
     tensors = {name: torch.from_numpy(values) for name, values in targets.values.items()}
     tensors["items"] = torch.as_tensor(targets.items)
     return batch | {"targets": renumber(tensors, places)}
-
-
-def evaluation_rows(store: TokenStore, most: int) -> NDArray[np.int64]:
-    """Return at most so many rows, spread evenly over the store."""
-    return evenly_spaced(len(store), most)

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import get_parameter_names
 
-from clm_ler.files.arrow import map_files, mapped_files
+from clm_ler.files.arrow import evenly_spaced, map_files, mapped_files
 from clm_ler.files.atomic import replace_folder, write_json
 from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.packing import pack
@@ -35,7 +35,6 @@ from clm_ler.modeling.training.checkpoints import INITIAL, RESULT
 from clm_ler.modeling.training.loaders import (
     BatchRecipe,
     evaluation_loader,
-    evaluation_rows,
     train_loader,
 )
 from clm_ler.modeling.training.options import TrainingOptions
@@ -126,7 +125,7 @@ def build_trainer(task: PretrainingTask, arguments: TrainingArguments) -> "Pretr
     model = load_model(task.directory / INITIAL, attn_implementation=attention)
     train_store = TokenStore.from_arrow(task.data, split="train")
     valid_store = TokenStore.from_arrow(task.data, split="valid")
-    rows = evaluation_rows(valid_store, options.eval_persons)
+    rows = evenly_spaced(len(valid_store), options.eval_persons)
     epochs = number_of_epochs(task, train_store, ranks)
     to_train = train_loader(task.recipe, train_store, epochs, ranks)
     to_evaluate = evaluation_loader(task.recipe, valid_store, rows, ranks)
@@ -178,7 +177,7 @@ class PretrainingTrainer(BatchTrainer):
     ) -> None:
         super().__init__(model, args, train_loader, save_total_limit)
         self._eval_loader = self.accelerator.prepare(eval_loader)
-        self._objective = objective
+        self.objective = objective
         self.speed = Speed()
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -210,7 +209,7 @@ class PretrainingTrainer(BatchTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Return the objective's summed losses, each divided by its items of the whole step."""
-        losses = model(**inputs, read_out=self._objective.loss)
+        losses = model(**inputs, read_out=self.objective.loss)
         loss = (losses / num_items_in_batch).sum()
         return loss * self.args.world_size  # the ranks' gradients are averaged
 
@@ -227,9 +226,9 @@ class PretrainingTrainer(BatchTrainer):
         model = self.model_wrapped
         model.eval()
         with self.speed.paused():
-            sums = measure(model_sums(self._objective, model), self._eval_loader)
+            sums = measure(model_sums(self.objective, model), self._eval_loader)
         sums = self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
-        scalars = self._objective.scalars(self._objective.summary(sums))
+        scalars = self.objective.scalars(self.objective.summary(sums))
         return self.report({f"{metric_key_prefix}_{name}": v for name, v in scalars.items()})
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

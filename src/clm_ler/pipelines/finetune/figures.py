@@ -27,7 +27,7 @@ def plot_roc(
 ) -> go.Figure:
     """Return the ROC curves of the model and the baselines, classes above 0 against the rest."""
     figure = _curves(predictions, baseline_predictions, _roc, top=False)
-    for column in range(1, _columns(figure) + 1):
+    for column in range(1, len(_reports(metrics)) + 1):
         chance = go.Scatter(
             x=[0, 1], y=[0, 1], mode="lines", line=look.THIN, hoverinfo="skip", showlegend=False
         )
@@ -134,13 +134,13 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         useful.append((gains.min(), gains.max()) if len(gains) else None)
         top = 1.15 * max(curve["treat_all"][0], *curve["model"], 0.01)
         right = min(1.0, 1.3 * max([*gains, 2 * curve["treat_all"][0], 0.05]))
-        shown = curve["threshold"] <= right
+        inside_range = curve["threshold"] <= right
         labels = []
         for name, values, colour in (
             ("model", curve["model"], look.BLUE),
             ("everyone", curve["treat_all"], look.BROWN),
         ):
-            inside = shown & (values >= -0.25 * top)
+            inside = inside_range & (values >= -0.25 * top)
             line = {"color": colour, "width": 2}
             x, y = curve["threshold"][inside], values[inside]
             figure.add_trace(
@@ -177,8 +177,8 @@ def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
     found: list[dict[str, Any]] = []
     for column, report in enumerate(tasks.values(), start=1):
         whole = {"attribute": "all", "group": "everyone", "auroc": report["auroc"]}
-        shown = [row for row in report["subgroups"] if not row["suppressed"]]
-        rows = [row for row in [whole, *shown] if row["auroc"]["value"] is not None][::-1]
+        visible = [row for row in report["subgroups"] if not row["suppressed"]]
+        rows = [row for row in [whole, *visible] if row["auroc"]["value"] is not None][::-1]
         most, found = max(most, len(rows)), [*found, *rows[:-1]]
         marks = _forest(rows)
         figure.add_trace(marks, row=1, col=column)
@@ -314,10 +314,6 @@ def _thin(values: Any) -> list[float]:
 
 def _empty(titles: list[str]) -> go.Figure:
     return make_subplots(rows=1, cols=max(len(titles), 1), subplot_titles=titles)
-
-
-def _columns(figure: go.Figure) -> int:
-    return len(list(figure.select_xaxes()))
 
 
 def _finished(

@@ -10,12 +10,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from clm_ler.corridor import figures as look
+from clm_ler.files.arrow import evenly_spaced
 from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.inference import device
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.objectives.base import Objective, Sums, measure, model_sums
-from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader, evaluation_rows
+from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 
 PANEL = 150  # pixels
@@ -37,7 +38,7 @@ def measure_splits(
     quality = {}
     for split in sorted(set(data["split"].unique().to_pylist()) & {"valid", "test"}):
         store = TokenStore.from_arrow(data, split=split)
-        rows = evaluation_rows(store, most_persons)
+        rows = evenly_spaced(len(store), most_persons)
         scores = {
             name: recipe.objective.summary(measure(sums, evaluation_loader(recipe, store, rows)))
             for name, sums in predictors.items()
