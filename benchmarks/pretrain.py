@@ -229,7 +229,7 @@ def compare(vocabulary_size: int, arguments: argparse.Namespace) -> dict[str, An
                 runs[name].append(measure(trainer))
     rates = {name: [run["tokens_per_second"] for run in of] for name, of in runs.items()}
     speed = float(np.median(rates["ours"]))
-    config, objective = trainer.model.config, trainer.objective
+    config, objective = trainer.model.config, trainer._objective
     lengths = np.diff(table["input_ids"].chunk(0).offsets.to_numpy()) + 1
     flops = encoder_flops_per_token(config, lengths) + objective.head_flops(config)
     return {

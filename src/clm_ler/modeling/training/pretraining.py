@@ -177,7 +177,7 @@ class PretrainingTrainer(BatchTrainer):
     ) -> None:
         super().__init__(model, args, train_loader, save_total_limit)
         self._eval_loader = self.accelerator.prepare(eval_loader)
-        self.objective = objective
+        self._objective = objective
         self.speed = Speed()
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -209,7 +209,7 @@ class PretrainingTrainer(BatchTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Return the objective's summed losses, each divided by its items of the whole step."""
-        losses = model(**inputs, read_out=self.objective.loss)
+        losses = model(**inputs, read_out=self._objective.loss)
         loss = (losses / num_items_in_batch).sum()
         return loss * self.args.world_size  # the ranks' gradients are averaged
 
@@ -226,9 +226,9 @@ class PretrainingTrainer(BatchTrainer):
         model = self.model_wrapped
         model.eval()
         with self.speed.paused():
-            sums = measure(model_sums(self.objective, model), self._eval_loader)
+            sums = measure(model_sums(self._objective, model), self._eval_loader)
         sums = self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
-        scalars = self.objective.scalars(self.objective.summary(sums))
+        scalars = self._objective.scalars(self._objective.summary(sums))
         return self.report({f"{metric_key_prefix}_{name}": v for name, v in scalars.items()})
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
