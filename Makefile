@@ -15,8 +15,9 @@ BIN := $(VENV)/bin
 TORCH := $(shell $(PYTHON) -c "import os, importlib.util as u; print(os.path.dirname(*u.find_spec('torch').submodule_search_locations))" 2>/dev/null)
 
 # Three processes on two cores, for each waits a third of its time for another one that it has started.
-# What shares a costly fixture stays in one of them (tests/conftest.py).
-SHARED := --numprocesses=3 --dist=loadgroup
+# What shares a costly fixture stays in one of them (tests/conftest.py). In the order of the folders, as the
+# groups that take longest, attack and end_to_end, stand in front; by the number of tests they would come last.
+SHARED := --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
 SECONDS := 3600
 RUNS := 200
