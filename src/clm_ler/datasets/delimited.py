@@ -94,8 +94,6 @@ def _uneven_line(file: str, delimiter: str, given: Mapping[str, Any]) -> str | N
                     place = f"{file}, line {lines.line_num}"
                     return f"{place}: it has {len(line)} fields, and the header {len(names)}."
                 begins = lines.line_num + 1
-        except (
-            csv.Error
-        ):  # a field is longer than Python reads one, most likely to the end of the file
+        except csv.Error:  # a field too long for Python, most likely to the end of the file
             return f"{file}, line {begins}: a quote that is opened there is not closed."
     return None

@@ -74,17 +74,14 @@ class _Lenient(Dialect.Generator):  # type: ignore[valid-type, misc]
 
 
 def _whole(kind: exp.DataType | None) -> str:
+    """Return how a value of a type, null where it is not known, becomes a whole number."""
     if kind is None:
         return _WHOLE
     if is_text(kind):
         return _TEXT
-    return (
-        _EXACT
-        if kind.is_type("decimal")
-        else _FLOATING
-        if kind.is_type("double", "float")
-        else _OTHER
-    )
+    if kind.is_type("decimal"):
+        return _EXACT
+    return _FLOATING if kind.is_type("double", "float") else _OTHER
 
 
 def lenient_sql(query: exp.Expr) -> str:
