@@ -63,7 +63,7 @@ def test_a_failure_is_named_without_its_text(told, tmp_path):
     assert found.nodes[hash_node(SECOND)].error.message.startswith("ValueError: the log")
     assert found.nodes[hash_node(FIRST)].status.value == "success"
     assert found.pipeline.status.value == "failed"
-    assert "1950" not in (tmp_path / FILE).read_text()
+    assert "1950-01-01" not in (tmp_path / FILE).read_text()  # "1950" alone is in some microseconds
     assert told([SECOND]).nodes[hash_node(SECOND)].error is None
 
 
