@@ -73,7 +73,7 @@ class Catalogue(Generic[Code]):
 
 def read(table: str) -> list[dict[str, str]]:
     """Return the rows of a table of ``data/``."""
-    text = resources.files(__package__).joinpath(f"data/{table}.csv").read_text("utf-8")
+    text = resources.files(__package__).joinpath(f"data/{table}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 

@@ -164,10 +164,10 @@ class Hybrid:
                 arrays |= _arrays_of(classifier, f"{number}.{name}")
                 if isinstance(classifier, Trees):
                     text = classifier.model.model_to_string()
-                    (folder / f"{number}.{name}.txt").write_text(text)
+                    (folder / f"{number}.{name}.txt").write_text(text, encoding="utf-8")
             arrays |= {f"{number}.{n}.ranks": v for n, v in output.unlabelled.items()}
         save_file(arrays, folder / ARRAYS)
-        (folder / DESCRIPTION).write_text(json.dumps(described, indent=2))
+        (folder / DESCRIPTION).write_text(json.dumps(described, indent=2), encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Self:
@@ -177,7 +177,7 @@ class Hybrid:
             ValueError: If it is of another version, or its parts do not fit together.
         """
         folder = Path(directory)
-        described = json.loads((folder / DESCRIPTION).read_text())
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if described["version"] != VERSION:
             raise ValueError(
                 f"hybrid_head has features of version {described['version']}, this is version "

@@ -45,7 +45,7 @@ def checklist(sections: Sequence[Section], data: Artifacts, numbers: Numbers) ->
 
 def items() -> list[dict[str, str]]:
     """Return ``item, about, where`` (the sections that answer, which may be none) of each."""
-    text = files("clm_ler.pipelines.report").joinpath("tripod_ai.csv").read_text()
+    text = files("clm_ler.pipelines.report").joinpath("tripod_ai.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
