@@ -25,6 +25,7 @@ import sqlglot
 from sqlglot import exp
 
 from clm_ler.engines import patterns
+from clm_ler.engines.syntax import replace_each
 
 PATTERNS = (
     *(exp.RegexpLike, exp.RegexpReplace, exp.RegexpExtract, exp.RegexpExtractAll),
@@ -94,11 +95,12 @@ def _unlike_pattern(node: exp.Expr) -> str | None:
 
 def alike(query: exp.Expr) -> exp.Expr:
     """Return SQL in which the functions of the table above mean on each engine what stands there."""
-    for node in reversed(list(query.walk(bfs=True))):  # from the innermost outwards
-        if (make := _MADE.get(type(node))) and (made := make(node)) is not node:
-            query = made if node is query else query
-            node.replace(made)
-    return query
+
+    def make(node: exp.Expr) -> exp.Expr:
+        known = _MADE.get(type(node))
+        return known(node) if known else node
+
+    return replace_each(query, make, *_MADE)
 
 
 def _is_number(node: exp.Expr) -> bool:

@@ -22,6 +22,7 @@ from sqlglot import exp
 from clm_ler.engines.base import Engine
 from clm_ler.engines.known_types import set_type
 from clm_ler.engines.patterns import shape_of, tells_the_offset, without_typo
+from clm_ler.engines.syntax import replace_each
 
 KindOf = Callable[[exp.Expr], dt.DataType | None]
 
@@ -53,51 +54,42 @@ def read_dates(query: exp.Expr, kind_of: KindOf, engine: Engine, zone: str) -> e
     """
 
     def replace(node: exp.Expr) -> exp.Expr:
-        target = _target(node)
-        if target is None:
-            return node
-        kind = _made(node.this) or kind_of(node.this)
-        return node if kind is None else _read(node, target, kind, engine, zone)
+        target = _reads_as(node)
+        kind = (_known_kind(node.this) or kind_of(node.this)) if target else None
+        return _read(node, target, kind, engine, zone) if target and kind else node
 
     for node in query.find_all(*_OF_DATES):
         node.set("this", exp.cast(node.this.copy(), _OF_DATES[type(node)]))
-    # From the innermost outwards: what is inside has its type by then.
-    for node in reversed(list(query.walk(bfs=True))):
-        if (made := replace(node)) is not node:
-            if node is query:
-                return made
-            node.replace(made)
-    return query
+    # What is inside has its type by then.
+    return replace_each(query, replace, exp.Cast, exp.TsOrDsToDate, exp.StrToTime)
 
 
-def _target(node: exp.Expr) -> str | None:
-    """Return what an expression makes of its operand: ``date``, ``timestamp``, or nothing of these."""
+def _reads_as(node: exp.Expr) -> str | None:
+    """Return what an expression reads its operand as: ``date``, ``timestamp``, or nothing of these."""
     if isinstance(node, exp.Cast):
-        if node.meta.get("typed"):
-            return None
-        if node.to.is_type("date"):
-            return "date"
-        times = ("timestamp", "timestamptz", "timestampntz", "timestampltz")
-        return "timestamp" if node.to.is_type(*times) else None
+        return None if node.meta.get("typed") else _date_or_time(node.to)
     if isinstance(node, exp.TsOrDsToDate):
         return "date"
     return "timestamp" if isinstance(node, exp.StrToTime) else None
 
 
-def _made(node: exp.Expr) -> dt.DataType | None:
+def _known_kind(node: exp.Expr) -> dt.DataType | None:
     """Return the type of what an expression is sure to make."""
     node = node.unnest()
-    if isinstance(node, exp.Case) and "typed" in node.meta:
-        return dt.timestamp
-    if target := ("date" if _is_typed_date(node) else _target(node)):
-        return dt.date if target == "date" else dt.timestamp
-    if isinstance(node, exp.Cast) and node.to.is_type("timestamp", "timestamptz"):
-        return dt.timestamp
-    return dt.string if isinstance(node, exp.Literal) and node.is_string else None
+    if isinstance(node, exp.Literal):
+        return dt.string if node.is_string else None
+    if isinstance(node, exp.Cast):
+        name = _date_or_time(node.to)
+    else:
+        name = "timestamp" if node.meta.get("typed") else _reads_as(node)
+    return dt.dtype(name) if name else None
 
 
-def _is_typed_date(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Cast) and node.to.is_type("date")
+def _date_or_time(kind: exp.DataType) -> str | None:
+    if kind.is_type("date"):
+        return "date"
+    times = ("timestamp", "timestamptz", "timestampntz", "timestampltz")
+    return "timestamp" if kind.is_type(*times) else None
 
 
 def _read(node: exp.Expr, target: str, kind: dt.DataType, engine: Engine, zone: str) -> exp.Expr:

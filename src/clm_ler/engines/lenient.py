@@ -10,6 +10,7 @@ from sqlglot.dialects.duckdb import DuckDB as Dialect
 from clm_ler.engines.known_types import is_text, known_type
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 from clm_ler.engines.patterns import is_separator
+from clm_ler.engines.syntax import replace_each
 
 _GROUP = re.compile(r"[$]([0-9])")
 # Errors about names, files and limits; any other may quote a value.
@@ -86,29 +87,35 @@ def _whole(kind: exp.DataType | None) -> str:
 
 def lenient_sql(query: exp.Expr) -> str:
     """Return the text of a query; what fails at a value gives null there."""
-    for split in list(query.find_all(exp.RegexpSplit)):
-        if split.expression.is_string and is_separator(split.expression.name):
-            split.replace(exp.Split(this=split.this, expression=split.expression))
+    query = replace_each(query, _plain_split, exp.RegexpSplit)
     for call in query.find_all(exp.StrToTime, exp.TsOrDsToDate):
         if pattern := call.args.get("format"):  # Spark quotes what stands for itself: 'T'
             call.set("format", exp.Literal.string(pattern.name.replace("'", "")))
-    for like in list(query.find_all(exp.Like, exp.ILike)):  # Spark escapes with a backslash
-        if not isinstance(like.parent, exp.Escape) and "\\" in like.expression.sql():
-            query = _replaced(
-                query, like, exp.Escape(this=like.copy(), expression=exp.Literal.string("\\"))
-            )
+    query = replace_each(query, _escaped, exp.Like, exp.ILike)
     for replace in query.find_all(exp.RegexpReplace):  # Spark's group is $1
         text = _GROUP.sub(r"\\\1", replace.args["replacement"].name)
         replace.set("replacement", exp.Literal.string(text))
-    for node in reversed(list(query.find_all(*_MAY_FAIL))):
-        if not node.meta.get("moment") and not node.find(exp.AggFunc, exp.Window, exp.Query):
-            query = _replaced(query, node, exp.Anonymous(this="TRY", expressions=[node.copy()]))
+    query = replace_each(query, _tried, *_MAY_FAIL)
     return _Lenient(dialect="duckdb", comments=False, identify=True).generate(query)
 
 
-def _replaced(query: exp.Expr, node: exp.Expr, made: exp.Expr) -> exp.Expr:
-    node.replace(made)
-    return made if node is query else query
+def _plain_split(split: exp.Expr) -> exp.Expr:
+    if split.expression.is_string and is_separator(split.expression.name):
+        return exp.Split(this=split.this, expression=split.expression)
+    return split
+
+
+def _escaped(like: exp.Expr) -> exp.Expr:
+    """Return a comparison whose pattern escapes with a backslash, as Spark's do."""
+    if isinstance(like.parent, exp.Escape) or "\\" not in like.expression.sql():
+        return like
+    return exp.Escape(this=like.copy(), expression=exp.Literal.string("\\"))
+
+
+def _tried(node: exp.Expr) -> exp.Expr:
+    if node.meta.get("moment") or node.find(exp.AggFunc, exp.Window, exp.Query):
+        return node
+    return exp.Anonymous(this="TRY", expressions=[node.copy()])
 
 
 def message_without_values(error: BaseException) -> str | None:

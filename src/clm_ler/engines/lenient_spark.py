@@ -7,6 +7,7 @@ from clm_ler.engines.alike import PATTERNS
 from clm_ler.engines.known_types import is_text, known_type
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 from clm_ler.engines.patterns import for_java, is_separator
+from clm_ler.engines.syntax import replace_each
 
 # How a text becomes a number; other values are cast as they are.
 _WHOLE = (
@@ -48,11 +49,12 @@ def lenient_sql(query: exp.Expr) -> str:
             year, *rest = call.expressions
             fits = year.copy().between(*_YEARS)
             call.set("expressions", [exp.Case().when(fits, year.copy()), *rest])
-    for node in reversed(list(query.find_all(*_OVERFLOWING, *_TRIED))):
-        made: exp.Expr = _cast(node) if isinstance(node, exp.Cast) else _tried(node)
-        query = made if node is query else query
-        node.replace(made)
+    query = replace_each(query, _null_where_it_fails, *_OVERFLOWING, *_TRIED)
     return query.sql(dialect="spark", comments=False, identify=True)
+
+
+def _null_where_it_fails(node: exp.Expr) -> exp.Expr:
+    return _cast(node) if isinstance(node, exp.Cast) else _tried(node)
 
 
 def _cast(cast: exp.Cast) -> exp.Expr:
