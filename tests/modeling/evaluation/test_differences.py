@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from clm_ler.modeling.evaluation.bootstrap import patient_weights, weighted_auroc
-from clm_ler.modeling.evaluation.differences import Estimate, mean_of
+from clm_ler.modeling.evaluation.differences import AurocEstimate, mean_of
 
 PERSONS = 150
 
@@ -23,7 +23,7 @@ def draw(seed, rows=900):
 def test_the_value_is_the_auroc_and_the_shares_sum_to_nothing(seed):
     persons, labels, good, _ = draw(seed, 60)
     scores = good.round(0)  # with ties
-    estimate = Estimate.of_auroc(labels, scores, persons, PERSONS)
+    estimate = AurocEstimate.of_auroc(labels, scores, persons, PERSONS)
     if 0 < labels.sum() < len(labels):
         assert estimate.value == pytest.approx(roc_auc_score(labels, scores))
         assert estimate.shares.sum() == pytest.approx(0, abs=1e-9)
@@ -33,7 +33,7 @@ def test_the_value_is_the_auroc_and_the_shares_sum_to_nothing(seed):
 
 def test_the_interval_of_a_difference_is_that_of_a_bootstrap_of_persons():
     persons, labels, good, poor = draw(1)
-    ours, theirs = (Estimate.of_auroc(labels, s, persons, PERSONS) for s in (good, poor))
+    ours, theirs = (AurocEstimate.of_auroc(labels, s, persons, PERSONS) for s in (good, poor))
     lower, upper = (ours - theirs).interval
     weights = patient_weights(persons, 1000)
     resampled = weighted_auroc(labels, good, weights) - weighted_auroc(labels, poor, weights)
@@ -45,7 +45,7 @@ def test_the_interval_of_a_difference_is_that_of_a_bootstrap_of_persons():
 
 def test_tasks_of_the_same_persons_are_not_taken_as_independent():
     persons, labels, good, _ = draw(2)
-    task = Estimate.of_auroc(labels, good, persons, PERSONS)
+    task = AurocEstimate.of_auroc(labels, good, persons, PERSONS)
     twice = mean_of([task, task])
     assert twice.interval == pytest.approx(task.interval), "the same task again tells nothing new"
     assert (task - task).interval == pytest.approx((0, 0))

@@ -7,7 +7,7 @@ from clm_ler.modeling.evaluation.hybrid import (
     WINDOWED,
     Scores,
     candidate_scores,
-    choose,
+    choose_combination,
 )
 
 
@@ -29,17 +29,17 @@ def test_another_is_chosen_only_where_validation_tells_it_from_the_mean_of_ranks
     reference = np.linspace(-3, 4, 99)
     both = labels + rng.normal(0, 0.3, 400)
     scores = candidate_scores(Scores(good, reference), Scores(other, reference), both)
-    name, aurocs = choose(labels, scores)
+    name, aurocs = choose_combination(labels, scores)
     assert name == BOTH
     assert aurocs[BOTH] == max(aurocs.values())
     few = {name: values[:6] for name, values in scores.items()} | {BOTH: good[:6]}
-    assert choose(labels[:6], few)[0] == RANKS
+    assert choose_combination(labels[:6], few)[0] == RANKS
     useless = candidate_scores(
         Scores(rng.normal(0, 1, 400), reference), Scores(good, reference), good
     )
-    assert choose(labels, useless)[0] == WINDOWED
+    assert choose_combination(labels, useless)[0] == WINDOWED
 
 
 def test_where_validation_cannot_tell_it_is_the_mean_of_ranks():
     scores = {MODEL: np.zeros(2), WINDOWED: np.ones(2), RANKS: np.ones(2)}
-    assert choose(np.zeros(2, np.int8), scores)[0] == RANKS
+    assert choose_combination(np.zeros(2, np.int8), scores)[0] == RANKS

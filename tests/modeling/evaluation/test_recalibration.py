@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from clm_ler.modeling.evaluation import recalibration
-from clm_ler.modeling.evaluation.recalibration import METHODS, Recalibration, apply_to_risks, choose
+from clm_ler.modeling.evaluation.recalibration import (
+    METHODS,
+    Recalibration,
+    apply_to_risks,
+    choose_recalibration,
+)
 from tests.modeling.evaluation.test_external import LABELS, PERSONS, RISKS, N
 
 RNG = np.random.default_rng(11)
@@ -27,7 +32,7 @@ TRUTHS = {
 @pytest.mark.parametrize("right", TRUTHS)
 def test_the_plainest_way_that_is_right_is_chosen(right):
     labels = (RNG.random(MANY) < expit(TRUTHS[right])).astype(int)
-    found, told = choose(labels, ODDS, ALONE)
+    found, told = choose_recalibration(labels, ODDS, ALONE)
     assert found.method == told["method"] == right
     assert told["fewest"] == min(labels.sum(), MANY - labels.sum())
     assert np.abs(expit(found.apply(ODDS)) - expit(TRUTHS[right])).mean() < 0.05
@@ -40,7 +45,7 @@ def test_few_persons_choose_nothing_that_they_cannot_carry():
     for _ in range(20):
         odds = rng.normal(-2.5, 1, 120)
         labels = (rng.random(120) < expit(odds)).astype(int)
-        found, told = choose(labels, odds, np.arange(120))
+        found, told = choose_recalibration(labels, odds, np.arange(120))
         chosen.append(found.method)
         assert told["log_loss"]["isotonic"] is None
     assert chosen.count("none") >= 14
@@ -48,12 +53,12 @@ def test_few_persons_choose_nothing_that_they_cannot_carry():
 
 def test_many_samples_of_few_persons_are_few():
     step = (RNG.random(MANY) < expit(TRUTHS["isotonic"])).astype(int)
-    assert choose(step, ODDS, ALONE // 40)[1]["log_loss"]["isotonic"] is None
+    assert choose_recalibration(step, ODDS, ALONE // 40)[1]["log_loss"]["isotonic"] is None
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_way_may_be_wanted_and_is_kept_as_json(method):
-    found, _told = choose(LABELS, logit(RISKS), PERSONS, method)
+    found, _told = choose_recalibration(LABELS, logit(RISKS), PERSONS, method)
     again = Recalibration(**json.loads(json.dumps(found.as_json())))
     assert again.method == method
     assert again.apply(logit(RISKS)).tolist() == found.apply(logit(RISKS)).tolist()
@@ -64,8 +69,9 @@ def test_a_way_may_be_wanted_and_is_kept_as_json(method):
 
 def test_what_cannot_be_fitted_is_told():
     with pytest.raises(ValueError, match=r"finetune\.recalibration: platt cannot be fitted"):
-        choose(LABELS, -logit(RISKS), PERSONS, "platt")  # it would turn the order round
-    assert choose(LABELS, -logit(RISKS), PERSONS)[1]["log_loss"]["platt"] is None
+        # It would turn the order round.
+        choose_recalibration(LABELS, -logit(RISKS), PERSONS, "platt")
+    assert choose_recalibration(LABELS, -logit(RISKS), PERSONS)[1]["log_loss"]["platt"] is None
 
 
 @given(st.integers(0, 2**32), st.sampled_from([*METHODS]))

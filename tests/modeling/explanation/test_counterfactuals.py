@@ -1,6 +1,6 @@
 import numpy as np
 
-from clm_ler.modeling.explanation.counterfactuals import last_results, risk_by_bin
+from clm_ler.modeling.explanation.counterfactuals import risk_by_bin, samples_by_lab
 from clm_ler.modeling.inference import predict_proba, trained_window
 from tests.modeling.explanation.toy import LABS, VOCABULARY, make_model, people
 
@@ -8,7 +8,7 @@ from tests.modeling.explanation.toy import LABS, VOCABULARY, make_model, people
 def test_in_its_own_bin_a_lab_gives_the_risk_itself():
     model = make_model()
     store, samples = people(8)
-    shown = last_results(store, samples, VOCABULARY, model)
+    shown = samples_by_lab(store, samples, VOCABULARY, model)
     assert set(shown) <= set(LABS)
     assert shown
     for code, rows in shown.items():

@@ -12,7 +12,7 @@ from clm_ler.modeling.data.samples import UNKNOWN
 from clm_ler.modeling.evaluation.hybrid import BOTH, CANDIDATES, MODEL, RANKS, WINDOWED
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification
-from clm_ler.modeling.training.hybrid import DESCRIPTION, Hybrid, Inputs, fit_hybrid
+from clm_ler.modeling.training.hybrid import DESCRIPTION, Hybrid, HybridInputs, fit_hybrid
 
 ROWS, FEATURES, HIDDEN = 300, 12, 16
 SPLITS = np.array(["train", "train", "valid", "test"] * (ROWS // 4))
@@ -38,7 +38,7 @@ def draw(in_model, in_windowed, outputs=1, seed=0):
     windowed[:, :outputs] = in_windowed * risk + noise[0]
     embeddings = generator.normal(size=(ROWS, HIDDEN)).astype(np.float32)
     probabilities = 1 / (1 + np.exp(-(in_model * risk + noise[1])))
-    return labels, Inputs(probabilities, embeddings, windowed.tocsr())
+    return labels, HybridInputs(probabilities, embeddings, windowed.tocsr())
 
 
 def auroc(labels, scores):
@@ -70,7 +70,7 @@ def test_two_halves_of_the_truth_make_a_better_whole():
 @pytest.mark.parametrize("chosen", CANDIDATES)
 def test_a_saved_hybrid_predicts_the_same(chosen, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "clm_ler.modeling.training.hybrid.choose",
+        "clm_ler.modeling.training.hybrid.choose_combination",
         lambda labels, scores: (chosen, dict.fromkeys(scores, 0.5)),
     )
     labels, inputs = draw(1, 1)
@@ -78,7 +78,7 @@ def test_a_saved_hybrid_predicts_the_same(chosen, tmp_path, monkeypatch):
     hybrid.save_pretrained(tmp_path / "hybrid")
     again = Hybrid.from_pretrained(tmp_path / "hybrid")
     np.testing.assert_array_equal(again.predict(inputs), hybrid.predict(inputs))
-    one = Inputs(inputs.probabilities[5:6], inputs.embeddings[5:6], inputs.windowed[5:6])
+    one = HybridInputs(inputs.probabilities[5:6], inputs.embeddings[5:6], inputs.windowed[5:6])
     np.testing.assert_allclose(again.predict(one), hybrid.predict(inputs)[5:6], rtol=1e-9)
     suffixes = {file.suffix for file in (tmp_path / "hybrid").iterdir()}
     assert suffixes <= {".json", ".safetensors", ".txt"}
@@ -111,7 +111,7 @@ def test_without_outputs_it_can_be_kept_too(tmp_path):
 def test_other_features_are_refused(tmp_path):
     labels, inputs = draw(0, 9)
     hybrid = fit_hybrid(make_model(), inputs, labels[:, 0], SPLITS)
-    narrow = Inputs(inputs.probabilities, inputs.embeddings, inputs.windowed[:, :-1])
+    narrow = HybridInputs(inputs.probabilities, inputs.embeddings, inputs.windowed[:, :-1])
     with pytest.raises(ValueError, match="fitted on 12 summaries and embeddings of width 16, not"):
         hybrid.predict(narrow)
     hybrid.save_pretrained(tmp_path)

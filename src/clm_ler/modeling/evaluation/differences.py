@@ -18,7 +18,7 @@ NORMAL_QUANTILE = 1.96
 
 
 @dataclass(frozen=True)
-class Estimate:
+class AurocEstimate:
     """An AUROC, or a sum of several, and what each person adds to its error.
 
     Attributes:
@@ -82,7 +82,7 @@ class Estimate:
         return self.value - margin, self.value + margin
 
 
-def mean_of(estimates: list[Estimate]) -> Estimate:
+def mean_of(estimates: list[AurocEstimate]) -> AurocEstimate:
     """Return the mean of at least one estimate."""
     total = estimates[0]
     for estimate in estimates[1:]:

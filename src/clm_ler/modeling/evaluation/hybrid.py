@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_ler.modeling.evaluation.differences import Estimate, share_below
+from clm_ler.modeling.evaluation.differences import AurocEstimate, share_below
 from clm_ler.modeling.evaluation.probes import Labels
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,9 @@ def candidate_scores(model: Scores, windowed: Scores, both: Floats) -> dict[str,
     return dict(zip(CANDIDATES, (model.of, windowed.of, ranks, np.asarray(both)), strict=True))
 
 
-def choose(labels: Labels, scores: Mapping[str, Floats]) -> tuple[str, dict[str, float]]:
+def choose_combination(
+    labels: Labels, scores: Mapping[str, Floats]
+) -> tuple[str, dict[str, float]]:
     """Return the name of the chosen scores, and the AUROC of all on validation.
 
     The mean of ranks is seldom far from the best, and a choice among few samples is mostly chance.
@@ -57,7 +59,7 @@ def choose(labels: Labels, scores: Mapping[str, Floats]) -> tuple[str, dict[str,
     """
     samples = np.arange(len(labels))
     found = {
-        name: Estimate.of_auroc(labels, values, samples, len(labels))
+        name: AurocEstimate.of_auroc(labels, values, samples, len(labels))
         for name, values in scores.items()
     }
     gains = {name: estimate - found[RANKS] for name, estimate in found.items()}

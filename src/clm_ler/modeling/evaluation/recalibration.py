@@ -161,7 +161,7 @@ METHODS: dict[str, Callable[[Array, Array, Array], Recalibration | None]] = {
 }
 
 
-def choose(
+def choose_recalibration(
     labels: Array, log_odds: Array, persons: Array, wanted: str = "auto"
 ) -> tuple[Recalibration, dict[str, Any]]:
     """Return how log-odds are recalibrated, and what that rests on.

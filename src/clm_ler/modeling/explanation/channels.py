@@ -53,7 +53,7 @@ class Channels(NamedTuple):
         )
 
 
-class Inputs(NamedTuple):
+class EncoderInputs(NamedTuple):
     """A batch as the encoder reads it, and as its baseline has it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Inputs(NamedTuple):
     told: Tensor
 
 
-def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) -> Inputs:
+def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) -> EncoderInputs:
     """Return a padded batch as channels.
 
     Raises:
@@ -102,7 +102,7 @@ def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) ->
             torch.where(is_code, asked, days),
             real,
         )
-    return Inputs(actual, baseline, encoder.embeddings.lab_of(codes, bins), real, told)
+    return EncoderInputs(actual, baseline, encoder.embeddings.lab_of(codes, bins), real, told)
 
 
 def _channels(
@@ -135,8 +135,8 @@ def log_odds(model: Any, channels: Channels, labs: Tensor, real: Tensor, outcome
     Args:
         model: The fine-tuned model.
         channels: What the encoder reads.
-        labs: See :class:`Inputs`.
-        real: See :class:`Inputs`.
+        labs: See :class:`EncoderInputs`.
+        real: See :class:`EncoderInputs`.
         outcome: The class, or of several tasks the number of the task.
     """
     encoder = model.clm_ler

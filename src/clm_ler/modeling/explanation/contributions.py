@@ -21,7 +21,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import Windows, cut
-from clm_ler.modeling.explanation.channels import Channels, Inputs, log_odds, read_inputs
+from clm_ler.modeling.explanation.channels import Channels, EncoderInputs, log_odds, read_inputs
 from clm_ler.modeling.inference import by_batch, sample_windows, trained_window
 
 FIRST_STEPS, MOST_STEPS = 16, 256
@@ -73,7 +73,7 @@ class Explained:
     """
 
     index: NDArray[np.integer]
-    inputs: Inputs
+    inputs: EncoderInputs
     tokens: dict[str, NDArray[np.int64]]
     contributions: Contributions
 
@@ -106,7 +106,7 @@ def explain(
         yield found
 
 
-def contributions(model: PreTrainedModel, inputs: Inputs, outcome: int) -> Contributions:
+def contributions(model: PreTrainedModel, inputs: EncoderInputs, outcome: int) -> Contributions:
     """Return what each channel of each token of a batch adds to the log-odds of an outcome."""
     from captum.attr import IntegratedGradients  # seconds to import
 

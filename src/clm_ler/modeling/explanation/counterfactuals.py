@@ -16,7 +16,7 @@ from clm_ler.modeling.inference import TOKENS_PER_BATCH, by_batch, sample_window
 Floats = NDArray[np.float64]
 
 
-def last_results(
+def samples_by_lab(
     store: TokenStore, samples: Samples, vocabulary: Vocabulary, model: PreTrainedModel
 ) -> dict[int, NDArray[np.int64]]:
     """Return, by the id of a lab's code, the samples whose window shows a result of it."""

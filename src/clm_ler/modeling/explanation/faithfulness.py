@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.explanation.channels import Inputs, log_odds
+from clm_ler.modeling.explanation.channels import EncoderInputs, log_odds
 from clm_ler.modeling.explanation.contributions import Explained
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.6, 0.8)  # of the tokens that tell of the person
@@ -76,7 +76,7 @@ def _ranks(scores: NDArray[np.floating], told: Tensor) -> Tensor:
     return torch.from_numpy(places / np.maximum(kept.sum(axis=1, keepdims=True), 1)).to(told.device)
 
 
-def _curves(model: PreTrainedModel, inputs: Inputs, ranks: Tensor, outcome: int) -> Floats:
+def _curves(model: PreTrainedModel, inputs: EncoderInputs, ranks: Tensor, outcome: int) -> Floats:
     """Return the mean log-odds of deletion and insertion, ``[2, B]``."""
 
     def score(kept: Tensor) -> Floats:
@@ -90,7 +90,11 @@ def _curves(model: PreTrainedModel, inputs: Inputs, ranks: Tensor, outcome: int)
 
 
 def _occlusion(
-    model: PreTrainedModel, inputs: Inputs, total: NDArray[np.floating], row: int, outcome: int
+    model: PreTrainedModel,
+    inputs: EncoderInputs,
+    total: NDArray[np.floating],
+    row: int,
+    outcome: int,
 ) -> float:
     """Return the rank correlation of one sample's contributions with the effect of each token."""
     places = torch.nonzero(inputs.told[row]).flatten()

@@ -26,7 +26,7 @@ from clm_ler.modeling.evaluation.hybrid import (
     WINDOWED,
     Scores,
     candidate_scores,
-    choose,
+    choose_combination,
 )
 from clm_ler.modeling.evaluation.probes import Linear, Trees
 from clm_ler.modeling.evaluation.windowed import VERSION, windowed_tokens
@@ -41,7 +41,7 @@ _SMALLEST = 1e-6  # probability
 
 
 @dataclass(frozen=True)
-class Inputs:
+class HybridInputs:
     """What a hybrid sees of samples.
 
     Attributes:
@@ -79,14 +79,14 @@ class Output:
     unlabelled: Mapping[str, Floats]
     scale: tuple[float, float] = (1.0, 0.0)
 
-    def predict(self, model: Floats, inputs: Inputs) -> Floats:
+    def predict(self, model: Floats, inputs: HybridInputs) -> Floats:
         """Return the probability of the outcome."""
         slope, intercept = self.scale
         score = self.score(model, inputs).clip(_SMALLEST, 1 - _SMALLEST)
         probability: Floats = expit(slope * logit(score) + intercept)
         return probability
 
-    def score(self, model: Floats, inputs: Inputs) -> Floats:
+    def score(self, model: Floats, inputs: HybridInputs) -> Floats:
         """Return what is chosen, before it is scaled."""
         if self.chosen == MODEL:
             return model
@@ -129,7 +129,7 @@ class Hybrid:
                 "hybrid_head goes with another finetuned_model: take both from one training."
             )
 
-    def predict(self, inputs: Inputs) -> Floats:
+    def predict(self, inputs: HybridInputs) -> Floats:
         """Return the probabilities of the classes, or of the tasks, ``[n, num_labels]``.
 
         Raises:
@@ -237,12 +237,12 @@ def hybrid_inputs(
     store: TokenStore,
     samples: Samples,
     vocabulary: Vocabulary,
-) -> Inputs:
+) -> HybridInputs:
     """Return what a hybrid of a fine-tuned classifier sees of samples of a store."""
     window = trained_window(model)
     probabilities = predict_proba(model, store, samples, vocabulary, window)
     encoder: Any = model.base_model
-    return Inputs(
+    return HybridInputs(
         probabilities=probabilities[:, _columns(model)],
         embeddings=embed(encoder, store, samples, vocabulary, window),
         windowed=windowed_tokens(store, vocabulary, samples),
@@ -260,7 +260,7 @@ def _multi_label(model: PreTrainedModel) -> bool:
 
 
 def fit_hybrid(
-    model: PreTrainedModel, inputs: Inputs, labels: Integers, splits: NDArray[np.str_]
+    model: PreTrainedModel, inputs: HybridInputs, labels: Integers, splits: NDArray[np.str_]
 ) -> Hybrid:
     """Return the best of model, windowed features and both, by validation, for each outcome.
 
@@ -287,7 +287,7 @@ def fit_hybrid(
 
 
 def _fit_output(
-    inputs: Inputs,
+    inputs: HybridInputs,
     both: sp.csr_matrix,
     column: int,
     target: NDArray[np.int8],
@@ -304,7 +304,7 @@ def _fit_output(
         WINDOWED: Scores.among_themselves(windowed(inputs.windowed[valid])),
     }
     candidates = candidate_scores(scores[MODEL], scores[WINDOWED], together(both[valid]))
-    chosen, aurocs = choose(target[valid], candidates)
+    chosen, aurocs = choose_combination(target[valid], candidates)
     classifiers: dict[str, Any] = {WINDOWED: windowed, BOTH: together}
     needed = {MODEL: (), WINDOWED: (WINDOWED,), RANKS: (WINDOWED,), BOTH: (BOTH,)}[chosen]
     output = Output(

@@ -1,4 +1,7 @@
-"""Simulate a hospital, a benchmark folder from another site, and the UMLS that links their codes."""
+"""Simulate a hospital, a benchmark folder from another site, and the UMLS that links their codes.
+
+A function for each node, as a notebook may ask for its source.
+"""
 
 from collections.abc import Callable
 

@@ -15,7 +15,7 @@ from clm_ler.modeling.evaluation.hybrid import (
     WINDOWED,
     Scores,
     candidate_scores,
-    choose,
+    choose_combination,
 )
 from clm_ler.pipelines.ehrshot_eval.cells import CELL, DRAW, by_sub_task, score
 from clm_ler.pipelines.ehrshot_eval.options import HYBRID, EhrshotOptions
@@ -83,7 +83,7 @@ def _hybrid(parts: Mapping[str, Row], test: pd.DataFrame, bootstraps: int) -> Ro
             for part in (MODEL, WINDOWED)
         )
         by_split[name] = candidate_scores(model, windowed, np.asarray(parts[BOTH][name]))
-    chosen, aurocs = choose(parts[MODEL]["valid_label"], by_split["valid_probability"])
+    chosen, aurocs = choose_combination(parts[MODEL]["valid_label"], by_split["valid_probability"])
     row = {name: by_split[name][chosen] for name in by_split}
     settings = {"chosen": chosen, "validation_auroc": aurocs}
     return {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from clm_ler.modeling.evaluation.differences import Estimate, mean_of
+from clm_ler.modeling.evaluation.differences import AurocEstimate, mean_of
 from clm_ler.pipelines.ehrshot_eval.cells import by_sub_task
 from clm_ler.pipelines.ehrshot_eval.choices import BEST
 from clm_ler.pipelines.ehrshot_eval.options import FINETUNED, HYBRID
@@ -71,7 +71,7 @@ def compare_with_baselines(
     return pd.DataFrame(rows).reindex(columns=[*VERDICT]).astype(VERDICT).dropna(ignore_index=True)
 
 
-def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, Estimate]]:
+def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, AurocEstimate]]:
     """Yield each model's AUROC in each sub-task, the mean of its draws."""
     everyone = np.sort(samples.select("person_id").distinct().to_pyarrow()["person_id"].to_numpy())
     wanted = cells.select("sub_task", "k", "model", "replicate", "probability")
@@ -81,7 +81,7 @@ def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, Estima
         persons = np.searchsorted(everyone, test["person_id"])
         for (k, model), draws in found.groupby(["k", "model"]):
             aurocs = [
-                Estimate.of_auroc(
+                AurocEstimate.of_auroc(
                     test["label"].to_numpy(), np.asarray(scores), persons, len(everyone)
                 )
                 for scores in draws["probability"]
@@ -90,14 +90,14 @@ def _estimates(cells: ir.Table, samples: ir.Table) -> Iterator[tuple[Key, Estima
 
 
 def _over(
-    estimates: dict[Key, Estimate], weights: dict[str, float], k: int, model: str
-) -> Estimate:
+    estimates: dict[Key, AurocEstimate], weights: dict[str, float], k: int, model: str
+) -> AurocEstimate:
     """Return the weighted mean over sub-tasks."""
     parts = [estimates[task, k, model] * weight for task, weight in weights.items()]
     return mean_of(parts) * len(parts)
 
 
-def _difference(ours: Estimate, other: Estimate) -> dict[str, object]:
+def _difference(ours: AurocEstimate, other: AurocEstimate) -> dict[str, object]:
     difference = ours - other
     lower, upper = difference.interval
     word = "beats" if lower > 0 else "is beaten by" if upper < 0 else "does not beat"

@@ -20,7 +20,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.explanation.contributions import Explained, explain
-from clm_ler.modeling.explanation.counterfactuals import last_results, risk_by_bin
+from clm_ler.modeling.explanation.counterfactuals import risk_by_bin, samples_by_lab
 from clm_ler.modeling.explanation.faithfulness import measure
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
@@ -208,7 +208,7 @@ def vary_labs(
     asked = ask(samples, labelled_encoded, tokenizer, finetuned_model, options)
     heaviest = contribution_summary.order_by(_.weight.desc(), "token").to_pandas()
     ids, labels = tokenizer.get_vocab(), tokenizer.init_kwargs["bin_labels"]
-    shown = last_results(asked.store, asked.samples, asked.vocabulary, finetuned_model)
+    shown = samples_by_lab(asked.store, asked.samples, asked.vocabulary, finetuned_model)
     parts: list[pd.DataFrame] = []
     for token, name in zip(heaviest["token"], heaviest["name"], strict=True):
         rows = shown.get(ids.get(token, -1), np.empty(0, np.int64))

@@ -28,7 +28,7 @@ from clm_ler.modeling.evaluation.baselines import baseline_probabilities
 from clm_ler.modeling.evaluation.calibration import calibrated, fit_temperature, log_odds
 from clm_ler.modeling.evaluation.counts import ages
 from clm_ler.modeling.evaluation.ranks import person_percentiles
-from clm_ler.modeling.evaluation.recalibration import choose
+from clm_ler.modeling.evaluation.recalibration import choose_recalibration
 from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
 from clm_ler.modeling.model.card import DescribedModel
 from clm_ler.modeling.training.finetuning import (
@@ -141,7 +141,7 @@ def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict
     """Write into the model's configuration how logits become risks, and how long a window it was trained on.
 
     Returns:
-        What the recalibration of each task rests on, see ``recalibration.choose``; nothing where a task has
+        What the recalibration of each task rests on, see ``choose_recalibration``; nothing where a task has
         several classes, which share a temperature.
     """
     logits = predict_logits(model, data.store, data.valid, data.vocabulary, data.window)
@@ -155,7 +155,9 @@ def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict
         model.config.tasks, log_odds(logits, labels.shape[1] > 1).T, labels.T, strict=True
     ):
         rows = np.flatnonzero(known != UNKNOWN)
-        found, told[task] = choose(known[rows], odds[rows], data.valid.rows[rows], wanted)
+        found, told[task] = choose_recalibration(
+            known[rows], odds[rows], data.valid.rows[rows], wanted
+        )
         maps.append(found.as_json())
         logger.info("Risks of %s are recalibrated: %s.", task, found.method)
     model.config.recalibration = maps
