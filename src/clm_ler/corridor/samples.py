@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.engines.portable import row_count
 from clm_ler.files.progress import Progress
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
@@ -34,7 +34,7 @@ def wide_samples(samples: ir.Table) -> pd.DataFrame:
     long = samples.order_by("sample_id", "task").to_pandas()
     once = long[PER_SAMPLE].drop_duplicates("sample_id").set_index("sample_id")
     labels = long.pivot(index="sample_id", columns="task", values="label")
-    return once.join(labels.fillna(UNKNOWN).astype("int64")).reset_index()
+    return once.join(labels.fillna(NO_LABEL).astype("int64")).reset_index()
 
 
 def tasks_of(frame: pd.DataFrame) -> list[str]:

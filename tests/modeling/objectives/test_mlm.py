@@ -2,9 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, cut, evaluation_windows
-from clm_ler.modeling.objectives.mlm import NO_BIN, MlmOptions, mask_tokens
+from clm_ler.modeling.objectives.mlm import MlmOptions, mask_tokens
 from tests.modeling.persons import BINS, IDS, VOCABULARY, Person, make_store, persons
 
 fractions = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: sorted(pair))
@@ -42,7 +43,7 @@ def test_masking_laws(people, chosen, seed):
     # What is asked is what stood there.
     assert (targets["labels"] == tokens.input_ids[targets["masked_index"]]).all()
     bins = tokens.token_type_ids[targets["masked_index"]].astype(int)
-    assert (targets["bin_labels"] == np.where(bins > 0, bins, NO_BIN)).all()
+    assert (targets["bin_labels"] == np.where(bins > 0, bins, NO_LABEL)).all()
     # Nothing else has changed, and special tokens are no targets; nor demographics unless told.
     others = np.setdiff1d(np.arange(len(tokens.input_ids)), targets["masked_index"])
     assert (masked.input_ids[others] == tokens.input_ids[others]).all()

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from clm_ler.modeling import inference
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.loading import build_model
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
@@ -134,7 +134,7 @@ def test_several_classes(tmp_path, pretrained):
 
 def test_several_tasks_with_unknown_labels(tmp_path, pretrained):
     data = make_data(tasks=2)
-    data.train.labels[::3, 1] = UNKNOWN
+    data.train.labels[::3, 1] = NO_LABEL
     result = fine_tune(tmp_path, pretrained, data, replace(FAST, probe_first=True))
     assert result["validation_auroc"] > 0.8
     assert load_result(tmp_path).config.problem_type == "multi_label_classification"
@@ -234,7 +234,7 @@ def test_training_is_where_inference_is(tmp_path):
 
 
 def test_auroc_score_of_tasks_leaves_unknown_labels_out():
-    labels = np.array([[0, 1], [1, 0], [0, UNKNOWN], [1, UNKNOWN]])
+    labels = np.array([[0, 1], [1, 0], [0, NO_LABEL], [1, NO_LABEL]])
     logits = np.array([[0.0, 2], [1, 1], [2, 9], [3, 0]])
     assert auroc_score(labels, logits) == pytest.approx((0.75 + 1) / 2)
 
@@ -244,7 +244,7 @@ def test_loss_weighs_classes_and_ignores_unknown_labels():
     plain = classification_loss(logits, torch.tensor([0, 1]))
     heavy = classification_loss(logits, torch.tensor([0, 1]), torch.tensor([9.0, 1.0]))
     assert heavy > plain
-    tasks = classification_loss(logits, torch.tensor([[0, 1], [UNKNOWN, 1]]))
+    tasks = classification_loss(logits, torch.tensor([[0, 1], [NO_LABEL, 1]]))
     assert tasks == pytest.approx((np.log(2) + 2 * np.log1p(np.exp(-1))) / 3)
 
 

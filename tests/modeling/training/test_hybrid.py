@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.metrics import roc_auc_score
 
-from clm_ler.modeling.data.samples import UNKNOWN
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.evaluation.hybrid import BOTH, CANDIDATES, MODEL, RANKS, WINDOWED
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification
@@ -90,7 +90,7 @@ def test_a_saved_hybrid_predicts_the_same(chosen, tmp_path, monkeypatch):
 
 def test_several_tasks_have_an_output_each_and_may_lack_labels():
     labels, inputs = draw(1, 1, outputs=2)
-    labels[::5, 1] = UNKNOWN
+    labels[::5, 1] = NO_LABEL
     model = make_model(problem_type="multi_label_classification")
     hybrid = fit_hybrid(model, inputs, labels, SPLITS)
     assert len(hybrid.outputs) == 2

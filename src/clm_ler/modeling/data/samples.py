@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.integer]
 
-UNKNOWN = -100  # a task's label that a sample does not have
+NO_LABEL = -100  # stands where a label is not known, or there is none; torch's losses leave it out
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Samples:
         ends: Leading positions of the row that may be seen, baseline included, ``[n]``.
         days: Day of the prediction, as the row counts days, ``[n]``. Where a sample sees no event it
             means nothing.
-        labels: Class numbers ``[n]``; with several tasks 0, 1 or ``UNKNOWN``, ``[n, tasks]``.
+        labels: Class numbers ``[n]``; with several tasks 0, 1 or ``NO_LABEL``, ``[n, tasks]``.
     """
 
     rows: Integers

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clm_ler.files.progress import Progress
 from clm_ler.files.side_by_side import do_side_by_side
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import age_column, count_features
@@ -146,7 +146,7 @@ def _fit(
     train, valid = (
         (features[chosen], target[chosen].astype(np.int8))
         for chosen in (
-            np.flatnonzero((splits == part) & (target != UNKNOWN)) for part in ("train", "valid")
+            np.flatnonzero((splits == part) & (target != NO_LABEL)) for part in ("train", "valid")
         )
     )
     return fit_probe(estimator, GRIDS[estimator], train, valid)

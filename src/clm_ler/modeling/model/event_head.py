@@ -70,7 +70,7 @@ class EventHead(nn.Module):
 
         Args:
             states: Of the query tokens, ``[S, hidden]``.
-            labels: Classes, -100 = not known, ``[S, questions]``.
+            labels: Classes, ``NO_LABEL`` = not known, ``[S, questions]``.
         """
         return class_losses(self.visits(states).float(), labels)
 

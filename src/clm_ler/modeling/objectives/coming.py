@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import Windows
@@ -21,7 +22,6 @@ Integers = npt.NDArray[np.integer]
 Arrays = dict[str, npt.NDArray[Any]]
 
 KINDS = ("code", "low", "high")  # of a target
-UNKNOWN = -100  # a class that the record is too short to tell
 NEXT_BIN_DAYS = 365
 
 
@@ -130,13 +130,13 @@ def next_bins(coming: Coming) -> Arrays:
 def visit_classes(coming: Coming) -> Integers:
     """Return the class of each visit question, int64 ``[windows, questions]``.
 
-    Days until the next event day, and event days within each horizon. ``UNKNOWN`` where the record
+    Days until the next event day, and event days within each horizon. ``NO_LABEL`` where the record
     ends before that is decided.
     """
     size = len(coming.followed)
     new_day = np.flatnonzero(np.diff(coming.window, prepend=-1) | np.diff(coming.days, prepend=-1))
     window, days = coming.window[new_day], coming.days[new_day]
-    classes = np.full((size, len(VISIT_CLASSES)), UNKNOWN, np.int64)
+    classes = np.full((size, len(VISIT_CLASSES)), NO_LABEL, np.int64)
     first = np.flatnonzero(np.diff(window, prepend=-1))
     classes[window[first], 0] = np.searchsorted(NEXT_VISIT, days[first])
     for column, horizon in enumerate(VISIT_HORIZONS, start=1):

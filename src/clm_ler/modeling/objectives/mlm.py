@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import Tokens, TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import (
@@ -22,7 +23,7 @@ from clm_ler.modeling.data.windows import (
 )
 from clm_ler.modeling.objectives import mlm_metrics
 from clm_ler.modeling.objectives.base import TARGETS, Sums, Targets
-from clm_ler.modeling.objectives.mlm_metrics import COLUMNS, NO_BIN, CodeSystems
+from clm_ler.modeling.objectives.mlm_metrics import COLUMNS, CodeSystems
 
 Integers = npt.NDArray[np.integer]
 
@@ -185,13 +186,13 @@ class Mlm:
 
 
 def summed_bin_loss(logits: Tensor, bins: Tensor) -> Tensor:
-    """Return the summed cross entropy of lab bins counted from 1, ``NO_BIN`` = no target."""
+    """Return the summed cross entropy of lab bins counted from 1, ``NO_LABEL`` = no target."""
     return summed_cross_entropy(logits, bins - (bins > 0).long())
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross entropy in fp32 over all positions whose label is not ``NO_BIN``."""
-    return F.cross_entropy(logits.float(), labels, ignore_index=NO_BIN, reduction="sum")
+    """Return the summed cross entropy in fp32 over all positions whose label is not ``NO_LABEL``."""
+    return F.cross_entropy(logits.float(), labels, ignore_index=NO_LABEL, reduction="sum")
 
 
 def mask_tokens(
@@ -229,7 +230,7 @@ def mask_tokens(
     targets = {
         "masked_index": index,
         "labels": labels,
-        "bin_labels": np.where(bins > 0, bins, NO_BIN),
+        "bin_labels": np.where(bins > 0, bins, NO_LABEL),
     }
     if options.bin_masking_fraction:
         alone = tokens.token_type_ids[labs].astype(np.int64)

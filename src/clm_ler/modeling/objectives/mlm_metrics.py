@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clm_ler.modeling.data.batches import Batch
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.objectives.base import Sums
 from clm_ler.tokens import system_of
@@ -22,7 +23,6 @@ from clm_ler.tokens import system_of
 TOP = (1, 5, 10)
 COLUMNS = ("n", "nll", "top1", "top5", "top10", "bins", "bin_nll", "bin_exact", "bin_within_one")
 ROWS_PER_BLOCK = 65_536
-NO_BIN = -100  # the bin label of a token without one; ignored by torch's cross entropy
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _bin_columns(truth: Tensor | None, logits: Tensor | None, labels: Tensor) ->
     if truth is None or logits is None or not logits.shape[-1]:  # a site without laboratory results
         return [torch.zeros_like(labels)] * 4
     truth = truth.to(logits.device)
-    known = truth != NO_BIN
+    known = truth != NO_LABEL
     classes = torch.where(known, truth - 1, 0)
     nll = F.cross_entropy(logits.float(), classes, reduction="none")
     distance = (logits.argmax(dim=-1) - classes).abs()

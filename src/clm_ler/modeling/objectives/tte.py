@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import Tokens, TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, query_windows
@@ -41,7 +42,6 @@ from clm_ler.modeling.model.lab_forecasts import forecasts_of
 from clm_ler.modeling.objectives.base import Sums, Targets
 from clm_ler.modeling.objectives.coming import (
     KINDS,
-    UNKNOWN,
     Arrays,
     Integers,
     TargetNumbers,
@@ -177,7 +177,7 @@ class Tte:
             "followed": coming.followed.astype(np.float32),
             "visit_labels": visits,
         }
-        items = [len(events["event_query"]), len(bins["bin_query"]), (visits != UNKNOWN).sum()]
+        items = [len(events["event_query"]), len(bins["bin_query"]), (visits != NO_LABEL).sum()]
         return tokens, Targets(values | events | bins, np.array(items, np.int64))
 
     def loss(
@@ -263,7 +263,7 @@ class Tte:
             np.add.at(bins, (found["bin_code"], found["next_bin"]), 1)
             classes = visit_classes(coming)
             for start, column in zip(starts, classes.T, strict=True):
-                np.add.at(visits, start + column[column != UNKNOWN], 1)
+                np.add.at(visits, start + column[column != NO_LABEL], 1)
         bins /= bins.sum(axis=1, keepdims=True)
         return torch.from_numpy(np.log(bins)).float(), torch.from_numpy(np.log(visits)).float()
 
@@ -345,5 +345,5 @@ def bin_sums(logits: Tensor, labels: Tensor) -> Tensor:
 
 def visit_sums(losses: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     """Return nats and number of each visit question, fp64 ``[2 * questions]``."""
-    asked = (targets["visit_labels"] != UNKNOWN).sum(dim=0)
+    asked = (targets["visit_labels"] != NO_LABEL).sum(dim=0)
     return torch.cat([losses.double(), asked.double()])

@@ -26,7 +26,7 @@ from clm_ler.modeling.data.batches import (
     make_loader,
 )
 from clm_ler.modeling.data.random_streams import SAMPLING, random_stream
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions, Windows, cut
@@ -160,7 +160,7 @@ def _logistic_head(
     """Return weights ``[outputs, hidden]`` and bias ``[outputs]``: one output per class or task."""
     if labels.ndim == 2:
         heads = [
-            _logistic_head(features[column != UNKNOWN], column[column != UNKNOWN], strength)
+            _logistic_head(features[column != NO_LABEL], column[column != NO_LABEL], strength)
             for column in labels.T
         ]
         weights, bias = zip(*heads, strict=True)
@@ -176,7 +176,7 @@ def auroc_score(labels: Integers, logits: NDArray[np.floating]) -> float:
     """Return the AUROC that models are chosen by: the mean over classes (one against the rest) or tasks."""
     if labels.ndim == 2:
         pairs = [
-            (task[task != UNKNOWN], score[task != UNKNOWN])
+            (task[task != NO_LABEL], score[task != NO_LABEL])
             for task, score in zip(labels.T, logits.T, strict=True)
         ]
     elif logits.shape[1] == 2:
@@ -359,7 +359,7 @@ def classification_loss(
 
     Args:
         logits: ``[n, classes]`` or ``[n, tasks]``.
-        labels: Class numbers ``[n]``; or 0, 1 and ``UNKNOWN``, ``[n, tasks]``.
+        labels: Class numbers ``[n]``; or 0, 1 and ``NO_LABEL``, ``[n, tasks]``.
         weights: Of each class; for tasks, of their positives against their negatives.
     """
     if labels.ndim == 1:
@@ -367,7 +367,7 @@ def classification_loss(
     losses = F.binary_cross_entropy_with_logits(
         logits.float(), labels.clamp(min=0).float(), pos_weight=weights, reduction="none"
     )
-    return losses[labels != UNKNOWN].mean()
+    return losses[labels != NO_LABEL].mean()
 
 
 def _class_weights(data: FineTuningData, settings: FineTuning) -> torch.Tensor | None:

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedModel
 
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import combine, fit_best, outcomes
@@ -267,14 +267,14 @@ def fit_hybrid(
     Args:
         model: The fine-tuned classifier.
         inputs: Of all samples, from :func:`hybrid_inputs`.
-        labels: Class numbers; with several tasks 0, 1 or ``UNKNOWN``, ``[n, tasks]``.
+        labels: Class numbers; with several tasks 0, 1 or ``NO_LABEL``, ``[n, tasks]``.
         splits: The split of each sample; fitted is on ``train``, chosen on ``valid``.
     """
     number = cast(int, model.config.num_labels)
     both = inputs.both
     outputs = []
     for column, target in enumerate(outcomes(labels, number)):
-        parts = [np.flatnonzero((splits == p) & (target != UNKNOWN)) for p in ("train", "valid")]
+        parts = [np.flatnonzero((splits == p) & (target != NO_LABEL)) for p in ("train", "valid")]
         outputs.append(_fit_output(inputs, both, column, target.astype(np.int8), parts))
     return Hybrid(
         outputs=tuple(outputs),

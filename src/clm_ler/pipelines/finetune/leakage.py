@@ -22,7 +22,7 @@ from clm_ler.corridor.samples import (
     wide_samples,
 )
 from clm_ler.engines.portable import counts_of, row_count
-from clm_ler.modeling.data.samples import UNKNOWN, Samples
+from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import first_position
@@ -155,7 +155,7 @@ def _probe_shifts(
         for task in found:
             labels = frame[task].to_numpy()
             train, test = (
-                np.flatnonzero((split == name) & (labels != UNKNOWN)) for name in ("train", "test")
+                np.flatnonzero((split == name) & (labels != NO_LABEL)) for name in ("train", "test")
             )
             outcome = (labels > 0).astype(np.int8)
             probe = fit_probe(

@@ -21,7 +21,7 @@ from clm_ler.corridor.samples import (
     to_samples,
     wide_samples,
 )
-from clm_ler.modeling.data.samples import UNKNOWN
+from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
@@ -154,7 +154,7 @@ def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict
     for task, odds, known in zip(
         model.config.tasks, log_odds(logits, labels.shape[1] > 1).T, labels.T, strict=True
     ):
-        rows = np.flatnonzero(known != UNKNOWN)
+        rows = np.flatnonzero(known != NO_LABEL)
         found, told[task] = choose_recalibration(
             known[rows], odds[rows], data.valid.rows[rows], wanted
         )
@@ -213,7 +213,7 @@ def _prediction_rows(
     logits: NDArray[np.floating],
     probabilities: NDArray[np.floating],
 ) -> pa.Table:
-    known = np.flatnonzero(frame[task] != UNKNOWN)
+    known = np.flatnonzero(frame[task] != NO_LABEL)
     columns = ["sample_id", "person_id", "prediction_time", "split"]
     of_samples = frame[columns].assign(age=age)
     table = pa.Table.from_pandas(of_samples, preserve_index=False).take(known)
