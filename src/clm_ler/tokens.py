@@ -21,6 +21,7 @@ from typing import Any
 SPLITS = ("train", "valid", "test")
 DAYS_PER_YEAR = 365  # as published, everywhere
 OLDEST_AGE = 120
+FEWEST_PERSONS = 10  # that previews and messages tell of; elsewhere an option says how many
 
 PAD, UNK, CLS, MASK = "[PAD]", "[UNK]", "[CLS]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, MASK)

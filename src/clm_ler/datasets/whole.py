@@ -15,6 +15,7 @@ from pandas import DataFrame
 from clm_ler.engines import engine_of
 from clm_ler.files.atomic import replacing
 from clm_ler.files.location import dataset_location, is_remote
+from clm_ler.tokens import FEWEST_PERSONS
 
 
 def json_of(rows: DataFrame) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class CSVDataset(pandas.CSVDataset):
 PERSONS = {"person_id", "own_id", "sample_id", "subject_id"}
 # What one person alone may have: shown where it is known of how many a row is.
 RARE = {"code", "unit", "token", "source_code", "day"}
-SHOWN_ROWS, FEWEST_PERSONS = 100, 10
+SHOWN_ROWS = 100
 
 
 class TableDataset(tables.FileDataset):

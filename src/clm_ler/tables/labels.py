@@ -16,11 +16,10 @@ from clm_ler.tables.options import Options
 from clm_ler.tables.persons import person_key
 from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource, select
-from clm_ler.tokens import SPLITS
+from clm_ler.tokens import FEWEST_PERSONS, SPLITS
 
 logger = logging.getLogger(__name__)
 
-FEWEST_PERSONS = 10  # of a task that messages name
 MEDS_VALUES = ("boolean_value", "integer_value")
 _EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 
