@@ -294,12 +294,8 @@ def subgroup_metrics(
 def estimate(point: Array, replicates: Array) -> Estimate:
     """Return a value with its 95 % bootstrap interval; None where it is not defined."""
     lower, upper = percentile_interval(replicates)
-    names = ("value", "lower", "upper")
-    values = (float(point[0]), lower, upper)
-    return {
-        name: value if np.isfinite(value) else None
-        for name, value in zip(names, values, strict=True)
-    }
+    values = {"value": float(point[0]), "lower": lower, "upper": upper}
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _bin_of(probabilities: Array, bins: int) -> Array:

@@ -18,13 +18,7 @@ from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedMode
 
 from clm_ler.files.atomic import read_json, replace_folder, write_json
 from clm_ler.files.digests import digest
-from clm_ler.modeling.data.batches import (
-    Batch,
-    BatchIndex,
-    PlannedBatches,
-    collate,
-    make_loader,
-)
+from clm_ler.modeling.data.batches import Batch, BatchIndex, PlannedBatches, collate, make_loader
 from clm_ler.modeling.data.random_streams import SAMPLING, random_stream
 from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
@@ -82,7 +76,7 @@ def fine_tune(
         model = initial_classifier(pretrained, data, settings)
         history = [{"epoch": 0.0, "auroc": validation_auroc(model, data)}]
         if settings.method != "frozen":
-            model, history = _train(directory, model, data, settings, history)
+            history += _train(directory, model, data, settings, history[0]["auroc"])
         result = {"validation_auroc": max(step["auroc"] for step in history), "history": history}
         replace_folder(directory / RESULT, partial(_write_result, model, result))
     return dict(read_json(directory / RESULT / "training.json"))
@@ -235,18 +229,11 @@ def _train_loader(
 
     @lru_cache(maxsize=1)
     def samples_of(epoch: int) -> Samples:
-        chosen = epoch_samples(
-            data.train.labels,
-            epoch,
-            data.seed,
-            settings.proportions_per_label,
-            settings.max_proportion,
-        )
-        return data.train[chosen]
+        shares = settings.proportions_per_label, settings.max_proportion
+        return data.train[epoch_samples(data.train.labels, epoch, data.seed, *shares)]
 
     def windows_of(epoch: int) -> Windows:
-        samples = samples_of(epoch)
-        return sample_windows(data.store, samples, data.window, config)
+        return sample_windows(data.store, samples_of(epoch), data.window, config)
 
     def make(index: BatchIndex) -> Batch:
         batch = collate(cut(data.store, index.windows, data.vocabulary), data.vocabulary)
@@ -262,9 +249,9 @@ def _train(
     model: PreTrainedModel,
     data: FineTuningData,
     settings: FineTuning,
-    history: list[dict[str, float]],
-) -> tuple[PreTrainedModel, list[dict[str, float]]]:
-    """Return the best model on validation, the initial one included, and the AUROC along the way."""
+    initial_auroc: float,
+) -> list[dict[str, float]]:
+    """Make the model the best one on validation, the initial one included; return the AUROC along the way."""
     loader = _train_loader(data, settings, int(np.ceil(settings.num_train_epochs)), model.config)
     initial = {name: values.clone() for name, values in model.state_dict().items()}
     _freeze(model, settings)
@@ -272,14 +259,13 @@ def _train(
     trainer = FineTuningTrainer(model, arguments, loader, data, settings)
     trainer.add_callback(EarlyStoppingCallback(settings.early_stopping_patience))
     trainer.train_to_the_end()
-    history = history + [
+    if (trainer.state.best_metric or 0.0) <= initial_auroc:
+        model.load_state_dict(initial)
+    return [
         {"epoch": entry["epoch"], "auroc": entry["eval_auroc"]}
         for entry in trainer.state.log_history
         if "eval_auroc" in entry
     ]
-    if (trainer.state.best_metric or 0.0) <= history[0]["auroc"]:
-        model.load_state_dict(initial)
-    return model, history
 
 
 def _freeze(model: PreTrainedModel, settings: FineTuning) -> None:

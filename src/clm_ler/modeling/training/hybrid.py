@@ -152,15 +152,20 @@ class Hybrid:
         """Write JSON, safetensors and the text of LightGBM's trees into a folder."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        described: dict[str, Any] = {"version": VERSION, "outputs": []}
+        outputs = [
+            {
+                "chosen": output.chosen,
+                "validation_auroc": dict(output.validation_auroc),
+                "scale": list(output.scale),
+                "classifiers": {n: type(c).__name__ for n, c in output.classifiers.items()},
+            }
+            for output in self.outputs
+        ]
+        described = {"version": VERSION, "outputs": outputs}
         described |= {name: getattr(self, name) for name in _SIZES}
         arrays: dict[str, NDArray[Any]] = {}
         for number, output in enumerate(self.outputs):
-            parts = {"chosen": output.chosen, "validation_auroc": dict(output.validation_auroc)}
-            described["outputs"].append(parts | {"scale": list(output.scale), "classifiers": {}})
-            kinds = described["outputs"][-1]["classifiers"]
             for name, classifier in output.classifiers.items():
-                kinds[name] = type(classifier).__name__
                 arrays |= _arrays_of(classifier, f"{number}.{name}")
                 if isinstance(classifier, Trees):
                     text = classifier.model.model_to_string()
@@ -295,7 +300,6 @@ def _fit_output(
 ) -> Output:
     """Return how one outcome is best predicted."""
     valid = parts[1]
-
     alone, beside = ([(of[part], target[part]) for part in parts] for of in (inputs.windowed, both))
     windowed = fit_best(("gbm", "standardised"), *alone).predict
     together = fit_best(("gbm",), *beside).predict

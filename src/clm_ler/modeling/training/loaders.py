@@ -8,13 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from clm_ler.modeling.data.batches import (
-    Batch,
-    BatchIndex,
-    PlannedBatches,
-    collate,
-    make_loader,
-)
+from clm_ler.modeling.data.batches import Batch, BatchIndex, PlannedBatches, collate, make_loader
 from clm_ler.modeling.data.packing import renumber
 from clm_ler.modeling.data.random_streams import (
     EVALUATION_TARGETS,

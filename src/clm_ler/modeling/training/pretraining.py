@@ -32,11 +32,7 @@ from clm_ler.modeling.loading import load_model
 from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.objectives.base import Objective, measure, model_sums
 from clm_ler.modeling.training.checkpoints import INITIAL, RESULT
-from clm_ler.modeling.training.loaders import (
-    BatchRecipe,
-    evaluation_loader,
-    train_loader,
-)
+from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader, train_loader
 from clm_ler.modeling.training.options import TrainingOptions
 from clm_ler.modeling.training.speed import ProgressLine, Speed
 from clm_ler.modeling.training.tracking import tracker

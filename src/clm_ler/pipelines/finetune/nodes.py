@@ -15,12 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.labels import count_label_persons
-from clm_ler.corridor.samples import (
-    by_task,
-    tasks_of,
-    to_samples,
-    wide_samples,
-)
+from clm_ler.corridor.samples import by_task, tasks_of, to_samples, wide_samples
 from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
@@ -31,11 +26,7 @@ from clm_ler.modeling.evaluation.ranks import person_percentiles
 from clm_ler.modeling.evaluation.recalibration import choose_recalibration
 from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
 from clm_ler.modeling.model.card import DescribedModel
-from clm_ler.modeling.training.finetuning import (
-    FineTuningData,
-    fine_tune,
-    load_result,
-)
+from clm_ler.modeling.training.finetuning import FineTuningData, fine_tune, load_result
 from clm_ler.modeling.training.hybrid import Hybrid, fit_hybrid, hybrid_inputs
 from clm_ler.pipelines.finetune.card import write_card
 from clm_ler.tables import labels as label_tables
