@@ -143,10 +143,6 @@ def _fit(
     splits: NDArray[np.str_],
 ) -> Probe:
     """Return the classifier of one task, or of one class against the rest."""
-    train, valid = (
-        (features[chosen], target[chosen].astype(np.int8))
-        for chosen in (
-            np.flatnonzero((splits == part) & (target != NO_LABEL)) for part in ("train", "valid")
-        )
-    )
+    parts = [np.flatnonzero((splits == p) & (target != NO_LABEL)) for p in ("train", "valid")]
+    train, valid = ((features[rows], target[rows].astype(np.int8)) for rows in parts)
     return fit_probe(estimator, GRIDS[estimator], train, valid)
