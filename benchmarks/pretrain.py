@@ -29,10 +29,10 @@ from clm_ler.files.atomic import replace_folder
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.loading import build_model
-from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.objectives.mlm import Mlm, MlmOptions
 from clm_ler.modeling.objectives.mlm_metrics import CodeSystems
 from clm_ler.modeling.training.checkpoints import INITIAL
+from clm_ler.modeling.training.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.training.loaders import BatchRecipe
 from clm_ler.modeling.training.options import TrainingOptions
 from clm_ler.modeling.training.pretraining import (

@@ -9,7 +9,7 @@ from kedro.io import DatasetError
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.storage import evaluate
-from clm_ler.storage.apart import CopyParquet
+from clm_ler.storage.worker import CopyParquet
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "memory_limit": "1GiB"}
 

@@ -8,9 +8,9 @@ import pytest
 from kedro.io import DatasetError
 
 from clm_ler.datasets.fhir import FhirDataset
+from clm_ler.datasets.fhir_resources import RESOURCES
 from clm_ler.engines import engine_of
 from clm_ler.tables import fhir
-from clm_ler.terminology.fhir import RESOURCES
 from tests.engines import both_engines
 from tests.pipelines.preprocess.site import rows
 

@@ -77,7 +77,7 @@ def test_executors_without_the_package_are_refused_in_one_line():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("at org...\nclm_ler.storage.apart.BucketError: bucket 3: IOException gone\n\tat", "gone"),
+        ("at org...\nclm_ler.storage.worker.BucketError: bucket 3: IOException gone\n\tat", "gone"),
         ("ModuleNotFoundError: No module named 'duckdb'\n", "'duckdb'"),
         ("Lost task 0: ExecutorLostFailure (executor 1 exited) Reason: 137\n", "137"),
         ("CANARY", "their logs say why."),

@@ -5,6 +5,7 @@ import pytest
 from clm_ler.files.arrow import (
     map_files,
     mapped_files,
+    ragged_arange,
     ragged_count_until,
     ragged_offsets,
 )
@@ -44,6 +45,11 @@ def test_other_tables_lie_in_no_file():
 def test_offsets_of_ragged_rows():
     assert ragged_offsets(np.array([2, 0, 3])).tolist() == [0, 2, 2, 5]
     assert ragged_offsets(np.array([], np.int32)).tolist() == [0]
+
+
+def test_places_in_ragged_rows():
+    assert ragged_arange(np.array([0, 2, 2, 5])).tolist() == [0, 1, 0, 1, 2]
+    assert ragged_arange(np.array([0])).tolist() == []
 
 
 def test_values_of_a_ragged_row_are_counted_up_to_a_limit():

@@ -7,9 +7,9 @@ from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.errors import EngineError
 from clm_ler.storage import evaluate
-from clm_ler.storage.apart import CopyParquet
 from clm_ler.storage.buckets import BucketFolder, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
+from clm_ler.storage.worker import CopyParquet
 from tests.engines import both_engines
 
 PERSONS = [3, 1, None, 2, 3, None, 4]

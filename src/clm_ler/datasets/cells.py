@@ -15,8 +15,8 @@ from kedro_datasets.ibis import FileDataset
 
 from clm_ler.engines import engine_of
 from clm_ler.files.atomic import write_bytes, writing
+from clm_ler.files.parallel import do_side_by_side
 from clm_ler.files.progress import Progress
-from clm_ler.files.side_by_side import do_side_by_side
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from ibis.expr.operations import Relation
 
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.files.arrow import map_files
-from clm_ler.storage.apart import Write
 from clm_ler.storage.buckets import Buckets
 from clm_ler.storage.encoded import SCHEMA, write_encoded
+from clm_ler.storage.worker import Write
 
 
 class EncodedSequencesDataset(PersonTableDataset):

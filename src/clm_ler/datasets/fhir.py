@@ -10,10 +10,10 @@ import ibis.expr.types as ir
 from kedro.io import DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from clm_ler.datasets.fhir_resources import ELSEWHERE, RESOURCES
 from clm_ler.engines import engine_of
 from clm_ler.files.gzipped import check_ending
 from clm_ler.files.location import address
-from clm_ler.terminology.fhir import ELSEWHERE, RESOURCES
 
 _ENDINGS = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
 
@@ -22,7 +22,7 @@ class FhirDataset(FileDataset):
     """The resources of one type in a folder of ndjson files, whatever these are called.
 
     A file holds one type, as a bulk export writes it; its first line tells which. The columns are those
-    of ``terminology/fhir.py``, as text.
+    of ``datasets/fhir_resources.py``, as text.
 
     ```yaml
     fhir_condition:

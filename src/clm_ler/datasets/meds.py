@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import ibis.expr.types as ir
 
 from clm_ler.datasets.person_table import PersonTableDataset
-from clm_ler.storage.apart import CopyParquet, Write
+from clm_ler.storage.worker import CopyParquet, Write
 
 
 class MedsEventsDataset(PersonTableDataset):

@@ -13,10 +13,10 @@ from kedro_datasets.ibis import FileDataset
 from clm_ler.engines import engine_of
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.engines.portable import row_count
-from clm_ler.storage.apart import CopyParquet, Write
 from clm_ler.storage.buckets import MANIFEST, BucketFolder, Buckets, Files, stored_tables
 from clm_ler.storage.evaluate import evaluate_by_bucket, partition
 from clm_ler.storage.person_wise import NotPersonWise, refuse
+from clm_ler.storage.worker import CopyParquet, Write
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import ibis.expr.types as ir
 from ibis import BaseBackend
 from sqlglot import exp
 
-from clm_ler.engines.alike import alike
 from clm_ler.engines.held import unused_of
+from clm_ler.engines.sql_functions import alike
 
 
 class Engine(ABC):

@@ -17,9 +17,9 @@ from ibis.expr.operations.udf import InputType
 from sqlglot import exp
 
 from clm_ler.engines.base import Engine
+from clm_ler.engines.duckdb_sql import lenient_sql, message_without_values
 from clm_ler.engines.errors import guard, without_values
 from clm_ler.engines.held import PYTHONS, hold_tables_of_python
-from clm_ler.engines.lenient import lenient_sql, message_without_values
 from clm_ler.engines.parquet import by_zoned_columns
 from clm_ler.engines.plans import row_estimates, size_in_bytes
 from clm_ler.engines.s3 import open_httpfs, store_access

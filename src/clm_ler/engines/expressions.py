@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from clm_ler.engines.alike import unlike
+from clm_ler.engines.sql_functions import unlike
 
 _SYNTAX = (
     *(exp.Column, exp.Identifier, exp.Literal, exp.RawString, exp.HexString, exp.Boolean, exp.Null),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import duckdb
 
+from clm_ler.engines.duckdb_sql import message_without_values
 from clm_ler.engines.errors import without_values
-from clm_ler.engines.lenient import message_without_values
 
 
 def by_zoned_columns(

@@ -17,7 +17,7 @@ from sqlglot import exp
 from clm_ler.engines.base import Engine
 from clm_ler.engines.errors import EngineError, guard, without_values
 from clm_ler.engines.held import hold_tables_of_python
-from clm_ler.engines.lenient_spark import lenient_sql
+from clm_ler.engines.spark_sql import lenient_sql
 from clm_ler.files.digests import unique_name
 
 if TYPE_CHECKING:

@@ -38,6 +38,11 @@ def ragged_offsets(lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
+def ragged_arange(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return 0, 1, 2 ... anew for each ragged row, [t]."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+
+
 def ragged_count_until(
     values: npt.NDArray[np.integer],
     offsets: npt.NDArray[np.integer],

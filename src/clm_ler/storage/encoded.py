@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fsspec import AbstractFileSystem
 
-from clm_ler.storage.apart import Connection
+from clm_ler.storage.worker import Connection
 
 LAST_DAY = int(np.iinfo(np.uint16).max)  # 179 years: only broken dates are beyond it
 ROWS_PER_BATCH = 20_000  # bounds the memory of writing

@@ -15,8 +15,8 @@ from clm_ler.engines.base import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.digests import digest, unique_name
 from clm_ler.files.progress import Progress
-from clm_ler.storage.apart import Do, Part, Query, Write, WriteFile, collect, do_apart, show
 from clm_ler.storage.buckets import VIEW, BucketFolder, Buckets, Files, person_bucket
+from clm_ler.storage.worker import Do, Part, Query, Write, WriteFile, collect, do_apart, show
 
 VERSION = 1  # of what a bucket's file holds beside what its expression says
 # Of working memory, see docs/preprocessing.md: what grows with a bucket, and what does not (buffers).

@@ -14,7 +14,7 @@ from ibis import _
 
 from clm_ler.engines import embedded
 from clm_ler.engines.portable import upper
-from clm_ler.tables.labs.written import PUBLISHED, ResultOptions, canonical_word
+from clm_ler.tables.labs.parsing import PUBLISHED, ResultOptions, canonical_word
 from clm_ler.tables.screening import NO_TOKEN, PLACEHOLDER_CODE, first_reason
 from clm_ler.terminology.codes import canonical_code
 from clm_ler.terminology.systems import is_address, is_known, spelling_system, token_system

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import sum_int64, trim
-from clm_ler.tables.labs.written import PUBLISHED, ResultOptions, read_numbers, read_texts
+from clm_ler.tables.labs.parsing import PUBLISHED, ResultOptions, read_numbers, read_texts
 from clm_ler.tables.sources import RAW_TABLES
 from clm_ler.tokens import BASELINE
 

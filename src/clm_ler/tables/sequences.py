@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 from ibis import _
 
 from clm_ler.engines import embedded
-from clm_ler.tables.histories import SEQUENCE, TokenTexts
 from clm_ler.tables.labs.results import apply_lab_rules, lab_rules, token_columns
-from clm_ler.tables.labs.texts import text_rules, text_tokens
+from clm_ler.tables.labs.text_tokens import text_rules, text_tokens
+from clm_ler.tables.sequence_arrays import SEQUENCE, TokenTexts
 from clm_ler.tokens import BASELINE, DAYS_PER_YEAR, age_token, code_token
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from clm_ler.modeling.data.samples import NO_LABEL
-from clm_ler.modeling.evaluation.hybrid import BOTH, CANDIDATES, MODEL, RANKS, WINDOWED
+from clm_ler.modeling.evaluation.combining import BOTH, CANDIDATES, MODEL, RANKS, WINDOWED
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification
 from clm_ler.modeling.training.hybrid import DESCRIPTION, Hybrid, HybridInputs, fit_hybrid

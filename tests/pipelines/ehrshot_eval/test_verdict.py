@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clm_ler.modeling.evaluation.hybrid import MODEL, RANKS, WINDOWED
+from clm_ler.modeling.evaluation.combining import MODEL, RANKS, WINDOWED
 from clm_ler.pipelines.ehrshot_eval import figures, results, verdict
 from clm_ler.pipelines.ehrshot_eval.cells import CELL, by_sub_task, score
 from clm_ler.pipelines.ehrshot_eval.choices import choose_rows

@@ -18,9 +18,9 @@ from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.evaluation.recalibration import METHODS, Recalibration
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
-from clm_ler.pipelines.finetune import nodes, report
+from clm_ler.pipelines.finetune import evaluation, nodes
+from clm_ler.pipelines.finetune.evaluation import evaluate_predictions
 from clm_ler.pipelines.finetune.leakage import report_leakage
-from clm_ler.pipelines.finetune.report import evaluate_predictions
 from clm_ler.pipelines.vocab.nodes import build_tokenizer, count_tokens
 from clm_ler.tables.samples import label_samples
 
@@ -307,12 +307,12 @@ def test_several_tasks_are_not_balanced(trained, tmp_path, changes):
 
 def test_subgroups_are_columns_of_demographics(trained):
     test = trained["data"]["demographics"]
-    grouped = report._subgroups(
+    grouped = evaluation._subgroups(
         test.mutate(sample_id=ibis.literal("s"), task=ibis.literal("t")), test, ("race",)
     )
     assert grouped.columns == ("sample_id", "task", "race")
     with pytest.raises(ValueError, match=r"subgroups: demographics has no column shoe_size; its"):
-        report._subgroups(test, test, ("gender", "shoe_size"))
+        evaluation._subgroups(test, test, ("gender", "shoe_size"))
 
 
 def test_finished_grid_points_are_not_trained_again(trained, monkeypatch):

@@ -10,9 +10,9 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.training.checkpoints import ChangedRunError
 from clm_ler.pipelines.pretrain import nodes
+from clm_ler.pipelines.pretrain.figures import plot_curves
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 from clm_ler.pipelines.pretrain.pipeline import create_pipeline
-from clm_ler.pipelines.pretrain.report import plot_curves
 from tests.modeling.records import records, tokenizer
 
 pytestmark = pytest.mark.slow  # it trains models

@@ -170,11 +170,6 @@ def _ascending(values: npt.NDArray[np.integer]) -> bool:
     return bool((values[1:] >= values[:-1]).all())
 
 
-def ragged_arange(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return 0, 1, 2 ... anew for each ragged row, [t]."""
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-
-
 def _equals(column: pa.ChunkedArray, value: str) -> npt.NDArray[np.bool_]:
     return pc.equal(column, value).to_numpy()
 

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from clm_ler.files.parallel import do_side_by_side
 from clm_ler.files.progress import Progress
-from clm_ler.files.side_by_side import do_side_by_side
 from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary

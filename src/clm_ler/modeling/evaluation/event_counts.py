@@ -15,8 +15,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from clm_ler.files.arrow import ragged_offsets
-from clm_ler.modeling.data.store import ragged_arange
+from clm_ler.files.arrow import ragged_arange, ragged_offsets
 from clm_ler.modeling.evaluation.counts import position_chunks
 
 Integers = NDArray[np.int64]

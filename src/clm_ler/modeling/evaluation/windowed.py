@@ -16,9 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from clm_ler.files.arrow import ragged_offsets
+from clm_ler.files.arrow import ragged_arange, ragged_offsets
 from clm_ler.modeling.data.samples import Samples
-from clm_ler.modeling.data.store import TokenStore, ragged_arange
+from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import age_column, position_chunks
 from clm_ler.tokens import DAYS_PER_YEAR

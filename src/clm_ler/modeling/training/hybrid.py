@@ -19,7 +19,7 @@ from clm_ler.modeling.data.samples import NO_LABEL, Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import combine, fit_best, outcomes
-from clm_ler.modeling.evaluation.hybrid import (
+from clm_ler.modeling.evaluation.combining import (
     BOTH,
     MODEL,
     RANKS,

@@ -29,9 +29,9 @@ from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.packing import pack
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.loading import load_model
-from clm_ler.modeling.model.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.objectives.base import Objective, measure, model_sums
 from clm_ler.modeling.training.checkpoints import INITIAL, RESULT
+from clm_ler.modeling.training.flops import encoder_flops_per_token, model_flops_utilisation
 from clm_ler.modeling.training.loaders import BatchRecipe, evaluation_loader, train_loader
 from clm_ler.modeling.training.options import TrainingOptions
 from clm_ler.modeling.training.speed import ProgressLine, Speed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from clm_ler.corridor.chunks import stream
+from clm_ler.corridor.simulated_chunks import stream
 from clm_ler.simulation import causes, deaths, ehrshot_site, hospital, labels
 from clm_ler.simulation.ehrshot_tasks import draw_benchmark
 from clm_ler.simulation.options import CohortOptions

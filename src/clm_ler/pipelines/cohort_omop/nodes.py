@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from clm_ler.corridor.chunks import stream
+from clm_ler.corridor.simulated_chunks import stream
 from clm_ler.simulation.omop_site import EVENTS, VOCABULARY
 from clm_ler.simulation.options import CohortOptions
 

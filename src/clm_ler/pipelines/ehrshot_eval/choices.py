@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clm_ler.modeling.evaluation.hybrid import (
+from clm_ler.modeling.evaluation.combining import (
     BOTH,
     MODEL,
     WINDOWED,

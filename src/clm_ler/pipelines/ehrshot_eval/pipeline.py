@@ -8,7 +8,7 @@ from clm_ler.corridor.wiring import OPTIONS, encode, keep_events, named_events, 
 corridor = Functions("clm_ler.corridor.nodes")
 nodes = Functions("clm_ler.pipelines.ehrshot_eval.nodes")
 site = Functions("clm_ler.pipelines.ehrshot_eval.site")
-ancestors = Functions("clm_ler.terminology.ancestors")
+ancestors = Functions("clm_ler.tables.ehrshot.ancestors")
 
 FITTED = ("extended_unit_conversions", "lab_percentiles")
 EVENTS = ("ehrshot_coded_events", "ehrshot_lab_events")

@@ -24,7 +24,7 @@ from clm_ler.modeling.explanation.counterfactuals import risk_by_bin, samples_by
 from clm_ler.modeling.explanation.faithfulness import measure
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
-from clm_ler.tables.names import names_of
+from clm_ler.terminology.names import names_of
 
 OTHER = "other"
 CONTRIBUTIONS = pa.schema(

@@ -14,8 +14,8 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.pipelines.explain.nodes import Asked, ask, explained_rows
 from clm_ler.pipelines.explain.options import ExplainOptions
-from clm_ler.tables.names import names_of
 from clm_ler.tables.persons import are_numbers
+from clm_ler.terminology.names import names_of
 from clm_ler.tokens import system_of
 
 

@@ -22,7 +22,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.baselines import baseline_probabilities
 from clm_ler.modeling.evaluation.calibration import calibrated, fit_temperature, log_odds
 from clm_ler.modeling.evaluation.counts import ages
-from clm_ler.modeling.evaluation.ranks import person_percentiles
+from clm_ler.modeling.evaluation.percentiles import person_percentiles
 from clm_ler.modeling.evaluation.recalibration import choose_recalibration
 from clm_ler.modeling.inference import predict_logits, predict_proba, trained_window
 from clm_ler.modeling.model.card import DescribedModel
@@ -84,7 +84,7 @@ def train_classifier(
     model = load_result(workspace / _point_name(trainings[best]["settings"]))
     model.config.tasks = tasks_of(frame)
     recalibration = calibrate(model, data, options.recalibration)
-    rank(model, data)
+    keep_training_percentiles(model, data)
     return model, {"best": best, "trainings": trainings, "recalibration": recalibration}
 
 
@@ -155,7 +155,7 @@ def calibrate(model: PreTrainedModel, data: FineTuningData, wanted: str) -> dict
     return told
 
 
-def rank(model: PreTrainedModel, data: FineTuningData) -> None:
+def keep_training_percentiles(model: PreTrainedModel, data: FineTuningData) -> None:
     """Write into the model's configuration the percentiles of its risks of the training persons."""
     risks = predict_proba(model, data.store, data.train, data.vocabulary, data.window)
     model.config.training_risks = person_percentiles(risks, data.train.rows)

@@ -5,10 +5,10 @@ from kedro.pipeline import Node, Pipeline
 from clm_ler.corridor.deferred import Functions
 from clm_ler.corridor.wiring import selected_labels, sequences_at
 
+evaluation = Functions("clm_ler.pipelines.finetune.evaluation")
 figures = Functions("clm_ler.pipelines.finetune.figures")
 leakage = Functions("clm_ler.pipelines.finetune.leakage")
 nodes = Functions("clm_ler.pipelines.finetune.nodes")
-report = Functions("clm_ler.pipelines.finetune.report")
 tables = Functions("clm_ler.tables.samples")
 
 
@@ -72,7 +72,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="train_hybrid",
             ),
             Node(
-                report.evaluate_predictions,
+                evaluation.evaluate_predictions,
                 inputs=[
                     "finetune_predictions",
                     "baseline_predictions",

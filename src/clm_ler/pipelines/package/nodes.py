@@ -15,7 +15,7 @@ from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines.portable import row_count
 from clm_ler.files.kit import HEAD, Kit, Part
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.evaluation.ranks import FEWEST_IN_A_STEP
+from clm_ler.modeling.evaluation.percentiles import FEWEST_IN_A_STEP
 from clm_ler.modeling.evaluation.recalibration import FEWEST_IN_A_BIN
 from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.package.artifacts import ARTIFACTS

@@ -20,7 +20,7 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.evaluation.counts import last_visible_days
-from clm_ler.modeling.evaluation.ranks import shares_above
+from clm_ler.modeling.evaluation.percentiles import shares_above
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.modeling.training.hybrid import Hybrid, hybrid_inputs
 from clm_ler.tables.labels import persons_asked, select_times

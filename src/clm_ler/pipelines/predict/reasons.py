@@ -15,7 +15,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.explanation.contributions import Explained, explain
 from clm_ler.pipelines.predict.nodes import append_own_ids, asked_samples
 from clm_ler.pipelines.predict.options import PredictOptions
-from clm_ler.tables.names import names_of
+from clm_ler.terminology.names import names_of
 
 REASONS = [
     pa.field("task", pa.string()),

@@ -13,7 +13,7 @@ from clm_ler.pipelines.preprocess.figures import plot_flow
 from clm_ler.tables import cutflow as flow
 from clm_ler.tables.labs.conversions import fit_unit_conversions
 from clm_ler.tables.labs.results import fit_lab_percentiles
-from clm_ler.tables.labs.texts import LAB, add_texts, count_texts
+from clm_ler.tables.labs.text_tokens import LAB, add_texts, count_texts
 from clm_ler.tables.sequences import build_sequences
 
 

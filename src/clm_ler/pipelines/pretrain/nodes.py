@@ -31,8 +31,8 @@ from clm_ler.modeling.training.launch import launch
 from clm_ler.modeling.training.loaders import BatchRecipe
 from clm_ler.modeling.training.pretraining import PretrainingTask, pretrain
 from clm_ler.pipelines.pretrain.card import write_card
+from clm_ler.pipelines.pretrain.evaluation import measure_splits
 from clm_ler.pipelines.pretrain.options import PretrainOptions
-from clm_ler.pipelines.pretrain.report import measure_splits
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from clm_ler.corridor.deferred import Functions
 
+figures = Functions("clm_ler.pipelines.pretrain.figures")
 nodes = Functions("clm_ler.pipelines.pretrain.nodes")
-report = Functions("clm_ler.pipelines.pretrain.report")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -60,7 +60,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="publish_model",
             ),
             Node(
-                report.plot_curves,
+                figures.plot_curves,
                 inputs=["pretrain_history", "pretrain_metrics", "params:pretrain"],
                 outputs="pretrain_curves",
                 name="plot_curves",

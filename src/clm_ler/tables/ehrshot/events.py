@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from clm_ler.engines.portable import finite, sum_int64, trim
-from clm_ler.tables.labs.written import plain_number
+from clm_ler.tables.labs.parsing import plain_number
 from clm_ler.tables.persons import person_key
 from clm_ler.tokens import BASELINE
 

@@ -11,7 +11,7 @@ from ibis import _
 from clm_ler.engines.portable import small_table, sum_int64
 from clm_ler.tables.labs.quantiles import rank_values
 from clm_ler.tables.labs.results import LabOptions
-from clm_ler.tables.labs.texts import LAB
+from clm_ler.tables.labs.text_tokens import LAB
 from clm_ler.tables.labs.units import IDENTITY, UnitOptions, convert_unit, ucum_unit
 
 logger = logging.getLogger(__name__)

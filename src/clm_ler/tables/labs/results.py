@@ -14,10 +14,10 @@ from ibis import _
 from pydantic import Field
 
 from clm_ler.engines.portable import sum_int64, trim
+from clm_ler.tables.labs.parsing import ResultOptions
 from clm_ler.tables.labs.quantiles import fit_quantiles, own_bins
-from clm_ler.tables.labs.texts import LAB, text_rules, text_tokens
+from clm_ler.tables.labs.text_tokens import LAB, text_rules, text_tokens
 from clm_ler.tables.labs.units import UnitOptions
-from clm_ler.tables.labs.written import ResultOptions
 from clm_ler.tables.options import Options
 from clm_ler.tokens import bin_labels, lab_token
 

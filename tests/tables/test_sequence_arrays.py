@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clm_ler.tables import histories
-from clm_ler.tables.histories import TokenTexts, sort_rows
+from clm_ler.tables import sequence_arrays
+from clm_ler.tables.sequence_arrays import TokenTexts, sort_rows
 from clm_ler.tokens import BASELINE
 
 TEXTS = ["CPT:1", "CPT:10", "ICD10CM:J45", "LOINC:1-8:0-10", "é:x"]
@@ -70,7 +70,7 @@ def test_sequences_are_as_the_rules_say(persons, demographics, at_a_time):
     kinds = [pa.date32(), *[pa.string()] * 4]
     columns = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histories, "_PERSONS", at_a_time)
+        patch.setattr(sequence_arrays, "_PERSONS", at_a_time)
         made = texts.build_sequences(pa.array(rows, pa.list_(EVENT)), *columns).to_pylist()
     found = [
         [(known[number], day, time) for number, day, time in zip(*row.values(), strict=True)]

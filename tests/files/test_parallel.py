@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
+from clm_ler.files.parallel import do_side_by_side
 from clm_ler.files.progress import Progress
-from clm_ler.files.side_by_side import do_side_by_side
 
 
 def test_results_come_in_the_order_of_the_jobs():

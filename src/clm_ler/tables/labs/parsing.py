@@ -61,7 +61,7 @@ class ResultOptions(Options):
     words: dict[str, str] = Field(
         default_factory=dict,
         description="Text results, in upper case, and the word that replaces each; an empty text: not a "
-        "result. Added to those of `tables/labs/written.py`",
+        "result. Added to those of `tables/labs/parsing.py`",
     )
 
     @model_validator(mode="after")

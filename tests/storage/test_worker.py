@@ -7,7 +7,7 @@ from zipimport import zipimporter
 
 import pytest
 
-from clm_ler.storage.apart import BucketError, Part, Query, collect, do_apart
+from clm_ler.storage.worker import BucketError, Part, Query, collect, do_apart
 
 
 @pytest.mark.parametrize(

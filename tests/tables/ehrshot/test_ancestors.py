@@ -1,6 +1,6 @@
 import ibis
 
-from clm_ler.terminology.ancestors import token_ancestors
+from clm_ler.tables.ehrshot.ancestors import token_ancestors
 
 
 def test_ancestors_of_counted_codes() -> None:

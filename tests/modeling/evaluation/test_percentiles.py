@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clm_ler.modeling.evaluation.ranks import person_percentiles, shares_above
+from clm_ler.modeling.evaluation.percentiles import person_percentiles, shares_above
 
 
 def test_the_share_of_persons_above_is_found():

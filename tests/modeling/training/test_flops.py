@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
-from clm_ler.modeling.model.flops import encoder_flops_per_token
+from clm_ler.modeling.training.flops import encoder_flops_per_token
 
 
 def test_flops_of_bert_base_by_hand() -> None:

@@ -1,6 +1,6 @@
 import ibis
 
-from clm_ler.tables.names import names_of
+from clm_ler.terminology.names import names_of
 
 TOKENS = ["CPT:99213", "ICD10CM:J45.901", "NDC:000937214", "GENDER:F", "LOINC:1-1", "other"]
 

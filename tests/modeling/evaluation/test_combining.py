@@ -1,6 +1,6 @@
 import numpy as np
 
-from clm_ler.modeling.evaluation.hybrid import (
+from clm_ler.modeling.evaluation.combining import (
     BOTH,
     MODEL,
     RANKS,

@@ -3,10 +3,10 @@
 import sqlglot
 from sqlglot import exp
 
-from clm_ler.engines.alike import PATTERNS
 from clm_ler.engines.known_types import is_text, known_type
 from clm_ler.engines.numbers import DECIMAL_KINDS, NUMBER, WHOLE_KINDS, WHOLE_NUMBER
 from clm_ler.engines.patterns import for_java, is_separator
+from clm_ler.engines.sql_functions import PATTERNS
 from clm_ler.engines.syntax import replace_each
 
 # How a text becomes a number; other values are cast as they are.

@@ -116,7 +116,7 @@ def _message_without_values(error: Exception) -> str:
     """Return the first line of an error about files, rights or memory; of any other, which may quote a
     person's values, its kind.
     """
-    from clm_ler.engines.lenient import message_without_values
+    from clm_ler.engines.duckdb_sql import message_without_values
 
     told = str(error) if isinstance(error, OSError) else message_without_values(error)
     return f"{type(error).__name__} {(told or '').partition(chr(10))[0]}".strip()

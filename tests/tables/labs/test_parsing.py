@@ -1,6 +1,6 @@
 import pytest
 
-from clm_ler.tables.labs.written import ResultOptions, canonical_word, read_numbers, read_texts
+from clm_ler.tables.labs.parsing import ResultOptions, canonical_word, read_numbers, read_texts
 from tests.engines import both_engines
 
 EVERY = ResultOptions(bounds=True, text_min_persons=1)
