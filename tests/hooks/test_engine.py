@@ -102,6 +102,21 @@ def test_a_storage_whose_name_engines_do_not_take_is_refused(storage, begin):
         begin(command_line={"storage": storage})
 
 
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [
+        (None, "must be a folder or s3://BUCKET/PREFIX, not None"),
+        ("", "must be a folder or s3://BUCKET/PREFIX, not ''"),
+        (202401, "not 202401: .* a name of digits as ./NAME"),  # 2024_01 in YAML
+        ("gs://bucket/site", "must be a folder or s3://BUCKET/PREFIX, not gs://bucket/site"),
+        ("~/results", "begins with '~': write the whole path"),
+    ],
+)
+def test_a_storage_that_is_none_is_refused(storage, told, begin):
+    with pytest.raises(ValueError, match=told):
+        begin(command_line={"storage": storage})
+
+
 def test_the_embedded_engine_needs_no_java(begin, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     begin(spark={"spark.master": "local[2]"})
@@ -189,6 +204,18 @@ def test_a_run_has_the_storage_to_itself_until_its_end(begin, tmp_path):
         lock_folder(tmp_path / "data")
     hook.after_pipeline_run(run_result={}, **told)
     lock_folder(tmp_path / "data").release()
+
+
+def test_only_what_a_killed_run_left_is_removed_from_a_storage(begin, tmp_path):
+    """A home may be the storage: its hidden files, whatever their names end in, are the user's."""
+    storage = tmp_path / "data"
+    left = storage / "04_feature" / ".units.parquet.part"
+    own = [storage / ".profile.old", storage / ".download.part", storage / "mail" / ".box.old"]
+    for file in (left, *own):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    run(begin())
+    assert [file.exists() for file in (left, *own)] == [False, True, True, True]
 
 
 def test_a_run_that_fails_gives_the_storage_free(begin, tmp_path):
