@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from clm_ler import estimate
-from clm_ler.command_options import PROJECT_OPTIONS, RUN_OPTIONS, GivenOnce
+from clm_ler.command_options import PROJECT_OPTIONS, RUN_OPTIONS, GivenOnce, check_runner
 from clm_ler.config import ConfigLoader
 from clm_ler.corridor.deferred import Functions
 from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
@@ -161,6 +161,7 @@ def complete(options: dict[str, Any]) -> None:
     Args:
         options: Of the run command; changed in place.
     """
+    check_runner(options.get("runner"))
     if options["pipeline"]:  # Kedro 2 will have it no more
         names = [options["pipeline"]]
     else:

@@ -12,6 +12,8 @@ from kedro.framework.cli.project import run as kedro_run
 # 0012 is the number 10 in YAML, and may be the id of a person.
 _ZERO_IN_FRONT = re.compile(r"(?<==)0\d+(?=,|$)")
 
+RUNNERS = ("SequentialRunner", "ThreadRunner")
+
 
 class GivenOnce(click.Command):
     """A command that refuses an option given twice where only the last one would count."""
@@ -28,6 +30,19 @@ class GivenOnce(click.Command):
                     ctx,
                 )
         return super().parse_args(ctx, args)
+
+
+def check_runner(name: str | None) -> None:
+    """Refuse Kedro's runner of several processes, and one that is none.
+
+    Raises:
+        ValueError: With those that there are.
+    """
+    if name and "." not in name and name not in RUNNERS:
+        raise ValueError(
+            f"--runner must be {' or '.join(RUNNERS)}, not {name}: a run's tables are in one process, which "
+            "uses all cores."
+        )
 
 
 def in_home(value: Any) -> Any:
