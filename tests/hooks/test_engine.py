@@ -90,9 +90,9 @@ def test_the_command_line_comes_before_the_globals(begin, shared):
     assert shared.raw_sql(settings).fetchone() == (3, "1.8 GiB")
 
 
-@pytest.mark.parametrize("threads", ["x", "1.5", -1])
-def test_threads_that_are_no_number_are_named(threads, begin):
-    with pytest.raises(ValueError, match="threads must be a whole number, or 0 for all cores"):
+@pytest.mark.parametrize("threads", ["x", "1.5", -1, 1_000_000])
+def test_threads_that_are_no_number_of_threads_are_named(threads, begin):
+    with pytest.raises(ValueError, match="threads must be a whole number up to 1024, or 0 for all"):
         begin(command_line={"threads": threads})
 
 

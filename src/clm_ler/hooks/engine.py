@@ -27,6 +27,7 @@ from clm_ler.storage.gather import let_work
 
 logger = logging.getLogger(__name__)
 _PREFIX = "CLM_AWS_"
+MOST_THREADS = 1024  # DuckDB starts as many as it is told, until the machine has no more
 
 
 class EngineHooks:
@@ -108,8 +109,10 @@ def _check_name(storage: Any) -> None:
 
 
 def _threads(given: Any) -> int:
-    if not str(given).isdecimal():
-        raise ValueError(f"threads must be a whole number, or 0 for all cores, not {given!r}.")
+    if not str(given).isdecimal() or int(given) > MOST_THREADS:
+        raise ValueError(
+            f"threads must be a whole number up to {MOST_THREADS}, or 0 for all cores, not {given!r}."
+        )
     return int(given)
 
 
