@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
+from wandb.errors import UsageError
 
 from clm_ler import __version__
 from clm_ler.datasets.optional import OptionalDataset
@@ -136,6 +137,21 @@ def test_nothing_is_imported_or_written_while_tracking_is_off(tmp_path, monkeypa
     track(tmp_path, "disabled")
     assert not (tmp_path / "wandb").exists()
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("mode", ["offlin", False])  # off is false in YAML
+def test_a_mode_that_is_none_is_refused(tmp_path, mode):
+    with pytest.raises(ValueError, match="wandb must be disabled, offline or online, not"):
+        track(tmp_path, mode)
+
+
+def test_what_wandb_says_of_a_login_is_a_line_of_ours(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise UsageError("No API key configured.")
+
+    monkeypatch.setattr("wandb.init", refuse)
+    with pytest.raises(RuntimeError, match="W&B begins no run: No API key configured"):
+        track(tmp_path, "online")
 
 
 class OnlineRun:
