@@ -58,7 +58,7 @@ def settings(folder, mode):
     }
 
 
-def track(tmp_path, mode):
+def track(tmp_path, mode, **parameters):
     catalog = DataCatalog(
         {
             "sequences": ParquetDataset(
@@ -89,7 +89,8 @@ def track(tmp_path, mode):
     catalog.save("units", pd.DataFrame({"unit": ["mg/dL"]}))
     manager = _create_hook_manager()
     _register_hooks(manager, (WandbHooks(), RunHooks()))
-    manager.hook.after_context_created(context=context(tmp_path, wandb=settings(tmp_path, mode)))
+    kinds = {"wandb": settings(tmp_path, mode), "parameters": {"seed": 42} | parameters}
+    manager.hook.after_context_created(context=context(tmp_path, **kinds))
     run_params = {"env": None, "pipeline_names": ["vocab"]}
     manager.hook.before_pipeline_run(run_params=run_params, pipeline=PIPELINE, catalog=catalog)
     SequentialRunner().run(PIPELINE, catalog, hook_manager=manager)
@@ -143,6 +144,13 @@ def test_nothing_is_imported_or_written_while_tracking_is_off(tmp_path, monkeypa
 def test_a_mode_that_is_none_is_refused(tmp_path, mode):
     with pytest.raises(ValueError, match="wandb must be disabled, offline or online, not"):
         track(tmp_path, mode)
+
+
+def test_the_id_of_a_person_is_not_sent(tmp_path):
+    with pytest.raises(ValueError, match=r"explain.person is the id of a person: .* without wandb"):
+        track(tmp_path, "offline", explain={"person": SECRET})
+    assert not (tmp_path / "wandb").exists()
+    track(tmp_path, "disabled", explain={"person": SECRET})
 
 
 def test_what_wandb_says_of_a_login_is_a_line_of_ours(tmp_path, monkeypatch):

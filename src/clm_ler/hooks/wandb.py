@@ -46,7 +46,7 @@ class WandbHooks:
         """Open the run, unless tracking is off.
 
         Raises:
-            ValueError: If the mode is none.
+            ValueError: If the mode is none, or the parameters name a person.
             RuntimeError: If W&B is missing, or begins no run.
         """
         run = current_run()
@@ -55,6 +55,11 @@ class WandbHooks:
             return
         if options["mode"] not in ("offline", "online"):
             raise ValueError(f"wandb must be disabled, offline or online, not {options['mode']!r}.")
+        # W&B takes the parameters, and the command line as it stands.
+        if run.parameters.get("explain", {}).get("person") is not None:
+            raise ValueError(
+                "explain.person is the id of a person: give it in a run without wandb."
+            )
         try:
             import wandb
         except ImportError as error:
