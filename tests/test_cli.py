@@ -233,6 +233,14 @@ def test_torchrun_is_for_pretraining_alone(run, arguments, monkeypatch):
     assert said.startswith("Error: torchrun is for --pipelines=pretrain: run all others without it")
 
 
+@pytest.mark.parametrize("runner", ["ParallelRunner", "Nobody"])
+def test_a_runner_that_cannot_run_is_a_line(run, runner):
+    said = run(AssertionError("it ran"), f"--runner={runner}").output
+    assert said.startswith(
+        f"Error: --runner must be SequentialRunner or ThreadRunner, not {runner}"
+    )
+
+
 NATIVE = """
 import ctypes
 from clm_ler import cli

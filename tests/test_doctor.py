@@ -73,6 +73,13 @@ def test_a_limit_above_the_machine_is_looked_at():
     assert doctor.check_memory("900MB", 1e9).level == LOOK
 
 
+@pytest.mark.parametrize("storage", ["notes.txt", "notes.txt/below"])
+def test_a_storage_that_is_a_file_is_wrong(storage, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    found = doctor.check_storage(storage, tmp_path)
+    assert found.level == WRONG and "notes.txt is a file" in found.text
+
+
 def test_a_storage_that_cannot_be_written_is_wrong(tmp_path, monkeypatch):
     assert doctor.check_storage("data", tmp_path).level in (OK, LOOK)
     monkeypatch.setattr(doctor.os, "access", lambda place, mode: False)

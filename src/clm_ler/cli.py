@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from clm_ler import estimate
+from clm_ler.command_options import PROJECT_OPTIONS, RUN_OPTIONS, GivenOnce, check_runner
 from clm_ler.config import ConfigLoader
 from clm_ler.corridor.deferred import Functions
 from clm_ler.doctor import WRONG, Finding, check_machine, check_tables
@@ -85,7 +86,7 @@ class StorageInUse(click.ClickException):
     exit_code = IN_USE
 
 
-class ClearRun(click.Command):
+class ClearRun(GivenOnce):
     """The run command, with few lines and clear errors: ``--verbose`` and ``--traceback`` show more."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -160,6 +161,7 @@ def complete(options: dict[str, Any]) -> None:
     Args:
         options: Of the run command; changed in place.
     """
+    check_runner(options.get("runner"))
     if options["pipeline"]:  # Kedro 2 will have it no more
         names = [options["pipeline"]]
     else:
@@ -274,15 +276,12 @@ run = ClearRun(
     name="run",
     callback=kedro_run.callback,
     params=[
-        *kedro_run.params,
+        *RUN_OPTIONS,
         click.Option(["--verbose"], is_flag=True, help="Log every node and detail."),
         click.Option(["--traceback"], is_flag=True, help="Show where an error came from."),
     ],
     help=kedro_run.help,
 )
-
-
-_PROJECT_OPTIONS = [one for one in kedro_run.params if one.name in ("env", "conf_source", "params")]
 
 
 def run_doctor(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
@@ -341,7 +340,7 @@ def _context(env: str | None, conf_source: str | None, params: dict[str, Any]) -
 
 
 def _command(name: str, callback: Callable[..., None]) -> click.Command:
-    return click.Command(name, callback=callback, params=_PROJECT_OPTIONS, help=callback.__doc__)
+    return GivenOnce(name, callback=callback, params=PROJECT_OPTIONS, help=callback.__doc__)
 
 
 @click.group(commands=[run, _command("doctor", run_doctor), _command("estimate", run_estimate)])

@@ -119,6 +119,9 @@ def check_storage(storage: str, project: Path) -> Finding:
         return Finding(OK, "storage", f"{storage} can be listed")
     folder = project / local_folder(storage)
     there = standing(folder)
+    if not there.is_dir():
+        text = f"{there} is a file: give another --params=storage=DIR"
+        return Finding(WRONG, "storage", text)
     if not os.access(there, os.W_OK):
         text = f"{there} cannot be written: give another --params=storage=DIR"
         return Finding(WRONG, "storage", text)

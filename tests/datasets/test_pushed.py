@@ -44,12 +44,21 @@ def test_nothing_is_pushed_unless_asked_for(tmp_path):
 
 def test_a_folder_is_replaced_by_the_same_files(tmp_path):
     there = tmp_path / "shared" / "kit"
-    there.mkdir(parents=True)
+    entry(tmp_path, str(there)).save(Note("none"))
     (there / "old").touch()
     entry(tmp_path, str(there)).save(Note("one"))
     files = {path.name: path.read_text() for path in there.iterdir()}
     assert files == {path.name: path.read_text() for path in (tmp_path / "kit").iterdir()}
     assert files["README.md"] == "one"
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    entry(tmp_path, str(shared / "kit")).save(Note("one"))
+    with pytest.raises(DatasetError, match="has other files, and would be replaced: name a folder"):
+        entry(tmp_path, str(shared)).save(Note("one"))
+    assert [path.name for path in shared.iterdir()] == ["kit"]
 
 
 def test_the_hub_gets_a_private_repository(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def place(chain, storage, tmp_path_factory):
 def explained(chain, place, kedro_run):
     samples = chain.load("samples")
     test = samples.filter(samples.split == "test").to_pandas()
-    someone = str(test["person_id"].iloc[0])
+    someone = int(test["person_id"].iloc[0])  # as the command line reads it
     return kedro_run(place, ["explain"], explain=FEW | {"person": someone})
 
 

@@ -90,15 +90,30 @@ def test_the_command_line_comes_before_the_globals(begin, shared):
     assert shared.raw_sql(settings).fetchone() == (3, "1.8 GiB")
 
 
-@pytest.mark.parametrize("threads", ["x", "1.5", -1])
-def test_threads_that_are_no_number_are_named(threads, begin):
-    with pytest.raises(ValueError, match="threads must be a whole number, or 0 for all cores"):
+@pytest.mark.parametrize("threads", ["x", "1.5", -1, 1_000_000])
+def test_threads_that_are_no_number_of_threads_are_named(threads, begin):
+    with pytest.raises(ValueError, match="threads must be a whole number up to 1024, or 0 for all"):
         begin(command_line={"threads": threads})
 
 
 @pytest.mark.parametrize("storage", ["it's", "a*b", "what?", "a[b]"])
 def test_a_storage_whose_name_engines_do_not_take_is_refused(storage, begin):
     with pytest.raises(ValueError, match="in its name, which engines do not take"):
+        begin(command_line={"storage": storage})
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [
+        (None, "must be a folder or s3://BUCKET/PREFIX, not None"),
+        ("", "must be a folder or s3://BUCKET/PREFIX, not ''"),
+        (202401, "not 202401: .* a name of digits as ./NAME"),  # 2024_01 in YAML
+        ("gs://bucket/site", "must be a folder or s3://BUCKET/PREFIX, not gs://bucket/site"),
+        ("~/results", "begins with '~': write the whole path"),
+    ],
+)
+def test_a_storage_that_is_none_is_refused(storage, told, begin):
+    with pytest.raises(ValueError, match=told):
         begin(command_line={"storage": storage})
 
 
@@ -189,6 +204,18 @@ def test_a_run_has_the_storage_to_itself_until_its_end(begin, tmp_path):
         lock_folder(tmp_path / "data")
     hook.after_pipeline_run(run_result={}, **told)
     lock_folder(tmp_path / "data").release()
+
+
+def test_only_what_a_killed_run_left_is_removed_from_a_storage(begin, tmp_path):
+    """A home may be the storage: its hidden files, whatever their names end in, are the user's."""
+    storage = tmp_path / "data"
+    left = storage / "04_feature" / ".units.parquet.part"
+    own = [storage / ".profile.old", storage / ".download.part", storage / "mail" / ".box.old"]
+    for file in (left, *own):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    run(begin())
+    assert [file.exists() for file in (left, *own)] == [False, True, True, True]
 
 
 def test_a_run_that_fails_gives_the_storage_free(begin, tmp_path):

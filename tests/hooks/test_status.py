@@ -67,6 +67,18 @@ def test_a_failure_is_named_without_its_text(told, tmp_path):
     assert told([SECOND]).nodes[hash_node(SECOND)].error is None
 
 
+@pytest.mark.parametrize("damaged", ["[{", "3", '["event"]'])
+def test_a_run_that_is_done_does_not_fail_for_it(told, tmp_path, damaged, caplog):
+    (tmp_path / ".viz").mkdir()
+    (tmp_path / FILE).write_text(damaged)
+    with pytest.raises(
+        (json.JSONDecodeError, TypeError, AttributeError)
+    ):  # of kedro-viz, which reads it
+        told([FIRST])
+    assert f"{FILE} is not written" in caplog.text
+    assert (tmp_path / FILE).read_text() == damaged
+
+
 @pytest.mark.parametrize("storage", ["s3://bucket/site", "/somewhere/else"])
 def test_nothing_is_written_where_the_storage_is_elsewhere(told, storage):
     with pytest.raises(FileNotFoundError):

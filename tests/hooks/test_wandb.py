@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as FigureDataset
+from wandb.errors import UsageError
 
 from clm_ler import __version__
 from clm_ler.datasets.optional import OptionalDataset
@@ -57,7 +58,7 @@ def settings(folder, mode):
     }
 
 
-def track(tmp_path, mode):
+def track(tmp_path, mode, **parameters):
     catalog = DataCatalog(
         {
             "sequences": ParquetDataset(
@@ -88,7 +89,8 @@ def track(tmp_path, mode):
     catalog.save("units", pd.DataFrame({"unit": ["mg/dL"]}))
     manager = _create_hook_manager()
     _register_hooks(manager, (WandbHooks(), RunHooks()))
-    manager.hook.after_context_created(context=context(tmp_path, wandb=settings(tmp_path, mode)))
+    kinds = {"wandb": settings(tmp_path, mode), "parameters": {"seed": 42} | parameters}
+    manager.hook.after_context_created(context=context(tmp_path, **kinds))
     run_params = {"env": None, "pipeline_names": ["vocab"]}
     manager.hook.before_pipeline_run(run_params=run_params, pipeline=PIPELINE, catalog=catalog)
     SequentialRunner().run(PIPELINE, catalog, hook_manager=manager)
@@ -136,6 +138,28 @@ def test_nothing_is_imported_or_written_while_tracking_is_off(tmp_path, monkeypa
     track(tmp_path, "disabled")
     assert not (tmp_path / "wandb").exists()
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("mode", ["offlin", False])  # off is false in YAML
+def test_a_mode_that_is_none_is_refused(tmp_path, mode):
+    with pytest.raises(ValueError, match="wandb must be disabled, offline or online, not"):
+        track(tmp_path, mode)
+
+
+def test_the_id_of_a_person_is_not_sent(tmp_path):
+    with pytest.raises(ValueError, match=r"explain.person is the id of a person: .* without wandb"):
+        track(tmp_path, "offline", explain={"person": SECRET})
+    assert not (tmp_path / "wandb").exists()
+    track(tmp_path, "disabled", explain={"person": SECRET})
+
+
+def test_what_wandb_says_of_a_login_is_a_line_of_ours(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise UsageError("No API key configured.")
+
+    monkeypatch.setattr("wandb.init", refuse)
+    with pytest.raises(RuntimeError, match="W&B begins no run: No API key configured"):
+        track(tmp_path, "online")
 
 
 class OnlineRun:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import ibis
 import pyarrow as pa
 import pytest
@@ -84,6 +86,19 @@ def evaluated(backend, events, folder, tmp_path, monkeypatch):
         return files, len(written)
 
     return run
+
+
+def test_a_file_that_was_cut_is_written_again(evaluated, folder):
+    def next_day(table):
+        return table.mutate(n=_.time + 1)
+
+    files, _written = evaluated(next_day)
+    paths = [Path(folder.path, file) for (file,) in files]
+    whole = {path: path.read_bytes() for path in paths}
+    cut = paths[0]
+    cut.write_bytes(whole[cut][:-20])
+    assert evaluated(next_day) == (files, 1)
+    assert cut.read_bytes() == whole[cut]
 
 
 def test_a_bucket_is_kept_if_rows_and_expression_are_the_same(evaluated):

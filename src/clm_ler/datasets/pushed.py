@@ -9,6 +9,7 @@ from kedro.io import DatasetError
 
 from clm_ler.datasets.pretrained import PretrainedDataset
 from clm_ler.files.atomic import replace_folder
+from clm_ler.files.model_folder import SUMS
 
 HUB = "hf://"
 
@@ -20,8 +21,8 @@ class PushedDataset(PretrainedDataset):
         """Describe the two places.
 
         Args:
-            push_to: A folder, which is replaced; ``hf://OWNER/NAME`` is a repository of the Hugging Face Hub,
-                private where it is new.
+            push_to: A folder, which is replaced if it was saved by this entry; ``hf://OWNER/NAME`` is a
+                repository of the Hugging Face Hub, private where it is new.
             described: As for :class:`PretrainedDataset`.
         """
         super().__init__(**described)
@@ -31,8 +32,12 @@ class PushedDataset(PretrainedDataset):
         """Write the folder, then the same to the second place.
 
         Raises:
-            DatasetError: If the folder is not local, or the hub takes nothing.
+            DatasetError: If the folder is not local, the second place has other files, or the hub takes nothing.
         """
+        if self._push_to is not None and _is_foreign(Path(self._push_to)):
+            raise DatasetError(
+                f"push_to: {self._push_to} has other files, and would be replaced: name a folder in it."
+            )
         super().save(data)
         if self._push_to is None:
             return
@@ -44,6 +49,13 @@ class PushedDataset(PretrainedDataset):
             _upload(str(self._filepath), self._push_to.removeprefix(HUB))
         else:
             replace_folder(Path(self._push_to), partial(_copy, Path(self._filepath)))
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Return whether there is something that no run has put there."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(folder.iterdir()) and not (folder / SUMS).exists()
 
 
 def _copy(folder: Path, to: str | Path) -> None:

@@ -27,6 +27,7 @@ from clm_ler.storage.gather import let_work
 
 logger = logging.getLogger(__name__)
 _PREFIX = "CLM_AWS_"
+MOST_THREADS = 1024  # DuckDB starts as many as it is told, until the machine has no more
 
 
 class EngineHooks:
@@ -42,7 +43,7 @@ class EngineHooks:
         """Take the credentials, start Spark where it is the engine, set the limits."""
         _take_credentials(_optional(context, "credentials").get("s3", {}))
         if run := current_run():
-            _check_name(str(run.settings["storage"]))
+            _check_name(run.settings["storage"])
             if engine(run.settings["engine"]).distributed:
                 start_session(_optional(context, "spark"))
             limits = str(run.settings["memory_limit"]), _threads(run.settings["threads"])
@@ -86,8 +87,20 @@ class EngineHooks:
         _unlock_storage()
 
 
-def _check_name(storage: str) -> None:
-    """Refuse a storage whose name engines would take for a pattern of names, or for the end of one."""
+def _check_name(storage: Any) -> None:
+    """Refuse a storage that is none, and a name that engines would take for a pattern, or for the end of one."""
+    if not isinstance(storage, str) or not storage:
+        # A variable of the shell that is not set; or 2024_01, which is a number in YAML.
+        raise ValueError(
+            f"The storage must be a folder or s3://BUCKET/PREFIX, not {storage!r}: give another "
+            "--params=storage=DIR, a name of digits as ./NAME."
+        )
+    if is_remote(storage) and not s3_buckets([storage]):
+        raise ValueError(f"The storage must be a folder or s3://BUCKET/PREFIX, not {storage}.")
+    if storage.startswith("~"):
+        raise ValueError(
+            f"The storage {storage} begins with '~': write the whole path of the folder."
+        )
     if found := set("'*?[") & set(storage):
         raise ValueError(
             f"The storage {storage} has a {min(found)!r} in its name, which engines do not take: give "
@@ -96,8 +109,10 @@ def _check_name(storage: str) -> None:
 
 
 def _threads(given: Any) -> int:
-    if not str(given).isdecimal():
-        raise ValueError(f"threads must be a whole number, or 0 for all cores, not {given!r}.")
+    if not str(given).isdecimal() or int(given) > MOST_THREADS:
+        raise ValueError(
+            f"threads must be a whole number up to {MOST_THREADS}, or 0 for all cores, not {given!r}."
+        )
     return int(given)
 
 
@@ -155,7 +170,9 @@ def _lock_storage() -> None:
     if run and not is_remote(storage := str(run.settings["storage"])):
         folder = Path(run.context.project_path, local_folder(storage))
         run.lock = lock_folder(folder)
-        if left := sweep(folder):
+        # Its layers only: it may be a home or a project, whose hidden files are not ours.
+        left = [file for layer in folder.glob("[0-9][0-9]_*") for file in sweep(layer)]
+        if left:
             logger.info("%d files of a run that was killed are removed.", len(left))
 
 

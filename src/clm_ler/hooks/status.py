@@ -3,6 +3,7 @@
 kedro-viz's own hook does so too, but keeps the texts of errors, which may quote data, and full runs only.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from clm_ler.files.location import dataset_location, is_remote, local_folder
 from clm_ler.hooks.current import Run, current_run
 from clm_ler.hooks.steps import Steps
 
+logger = logging.getLogger(__name__)
 FILE = ".viz/kedro_pipeline_events.json"  # where kedro-viz looks for it, in the project's folder
 
 Event = dict[str, Any]
@@ -32,8 +34,12 @@ class StatusHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Write how it went."""
-        _write(pipeline)
+        """Write how it went; the results are there, whatever keeps this from being written."""
+        try:
+            _write(pipeline)
+        except Exception as error:  # the file is damaged, or another run writes it at this moment
+            told = FILE, type(error).__name__
+            logger.warning("%s is not written (%s): kedro-viz shows earlier runs.", *told)
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:

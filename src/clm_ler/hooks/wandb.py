@@ -43,21 +43,38 @@ class WandbHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Open the run, unless tracking is off."""
+        """Open the run, unless tracking is off.
+
+        Raises:
+            ValueError: If the mode is none, or the parameters name a person.
+            RuntimeError: If W&B is missing, or begins no run.
+        """
         run = current_run()
         options = dict(run.context.config_loader["wandb"]) if run else {"mode": "disabled"}
         if run is None or options["mode"] == "disabled":
             return
+        if options["mode"] not in ("offline", "online"):
+            raise ValueError(f"wandb must be disabled, offline or online, not {options['mode']!r}.")
+        # W&B takes the parameters, and the command line as it stands.
+        if run.parameters.get("explain", {}).get("person") is not None:
+            raise ValueError(
+                "explain.person is the id of a person: give it in a run without wandb."
+            )
         try:
             import wandb
         except ImportError as error:
             raise RuntimeError("Tracking needs W&B: pip install 'clm-ler[wandb]'") from error
-        opened = wandb.init(
-            job_type=",".join(_in_order(run_params["pipeline_names"] or ["__default__"])),
-            resume="allow",
-            settings=wandb.Settings(console="off"),
-            **options,
-        )
+        try:
+            opened = wandb.init(
+                job_type=",".join(_in_order(run_params["pipeline_names"] or ["__default__"])),
+                resume="allow",
+                settings=wandb.Settings(console="off"),
+                **options,
+            )
+        except wandb.Error as error:  # no login, no server
+            raise RuntimeError(
+                f"W&B begins no run: {error} --params=wandb=offline needs none."
+            ) from error
         told = {"environment": run_params["env"], "clm_ler": __version__}
         # Values may change where an earlier run goes on.
         opened.config.update({**run.parameters, **told}, allow_val_change=True)

@@ -20,6 +20,7 @@ from clm_ler.files.location import address
 VIEW = "_bucket"  # behind the name of a table: the rows of one bucket
 _ROWS = "_rows"  # those of some of its files
 MANIFEST = "_manifest.json"
+_ENDINGS = (b"PAR1", b"ARROW1")  # of files of Parquet and of Arrow
 Files = list[list[str]]  # of each bucket, by their paths below the folder
 _PRIME = 2**31 - 1
 _MULTIPLIER = 1_226_874_159
@@ -129,6 +130,13 @@ class BucketFolder:
         self.filesystem.invalidate_cache()  # an engine may have written, not this file system
         found = self.filesystem.find(f"{self.path}/{folder}".rstrip("/"))
         return {path.removeprefix(f"{self.path}/") for path in found}
+
+    def has_whole(self, name: str) -> bool:
+        """Return whether there is a Parquet or Arrow file of this name that ends as one: a cut copy does not."""
+        path = f"{self.path}/{name}"
+        return bool(
+            self.filesystem.exists(path) and self.filesystem.tail(path, 6).endswith(_ENDINGS)
+        )
 
     def exists(self) -> bool:
         """Return whether a table was fully written here."""

@@ -29,7 +29,7 @@ def evaluate_by_bucket(
 ) -> Files:
     """Evaluate an expression for the persons of one bucket after the other.
 
-    A bucket that the same expression has already written from the same rows is kept.
+    A bucket that the same expression has already written from the same rows is kept, if its file is whole.
 
     Args:
         data: The expression, which looks at one person at a time.
@@ -46,7 +46,7 @@ def evaluate_by_bucket(
         rows = _row_digests(stored, engine, part.bucket)
         file = f"bucket={part.bucket}/{digest(*content, *rows)}{suffix}"
         files.append([file])
-        if file not in there:
+        if file not in there or not folder.has_whole(file):
             parts.append(replace(part, path=f"{folder.path}/{file}"))
     progress = Progress(folder.name, len(files), "buckets", done=len(files) - len(parts))
     do = WriteFile(write, folder.filesystem, folder.address(""))

@@ -6,6 +6,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 
 from clm_ler.pipelines.explain import figures, nodes
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
@@ -83,3 +84,8 @@ def test_figures_of_nothing_are_figures():
     columns = {"token": "string", "name": "string", "persons": "int64", "bin": "string"}
     none = ibis.memtable([], schema=columns | {"risk": "float64"})
     assert figures.plot_counterfactuals(none).layout.title.text
+
+
+@pytest.mark.parametrize("person", [1000005, "1000005", "0012", None])
+def test_an_id_may_be_a_number_as_the_command_line_reads_it(person):
+    assert TypeAdapter(ExplainOptions).validate_python({"person": person}).person == person

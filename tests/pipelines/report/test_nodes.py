@@ -170,6 +170,17 @@ def page(**artifacts):
     return write_report(settings, ReportOptions(), *map(artifacts.get, ARTIFACTS))
 
 
+def test_a_person_who_was_asked_for_is_not_named():
+    asked = {"explain": {"person": 1_000_005, "samples": 50}}
+    about = {"run": "now", "state": "done", "seed": 42, "began": "now", "seconds": 1.0}
+    record = {"explain": about | {"versions": {}, "parameters": asked}}
+    parameters = asked | {"label": {"tables": {}}}
+    artifacts = map({"run_record": record}.get, ARTIFACTS)
+    told = write_report(parameters, ReportOptions(), *artifacts)
+    assert "samples: 50" in told
+    assert "1000005" not in told and "1,000,005" not in told
+
+
 class Page(HTMLParser):
     """The numbers of a page with their places, its visible text, and what it would load."""
 

@@ -30,7 +30,7 @@ class ExplainOptions(Options):
         ge=1,
         description="Fewest persons for a token to have a row of its own; others are put together",
     )
-    person: str | None = Field(
+    person: int | str | None = Field(
         None,
         description="The id of a person whose timeline is drawn: it is a record of "
         "that person and stays in the storage",

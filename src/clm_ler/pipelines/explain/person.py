@@ -35,7 +35,7 @@ def draw_person(
     """
     if options.person is None:
         return finish(go.Figure(), "Nobody was asked for: set explain.person")
-    own = samples.filter(samples.person_id == _key(person_ids, options.person))
+    own = samples.filter(samples.person_id == _key(person_ids, str(options.person)))
     last = own.filter(_.prediction_time == own.prediction_time.max()) if _dated(own) else own
     asked = ask(last, labelled_encoded, tokenizer, finetuned_model, options)
     rows = pa.Table.from_batches(explained_rows(asked, tokenizer, finetuned_model)).to_pandas()

@@ -12,9 +12,9 @@ from clm_ler.pipelines.report.artifacts import ARTIFACTS
 from clm_ler.pipelines.report.options import ReportOptions
 from clm_ler.pipelines.report.sections import sections
 
-# Parameters that tell of a machine, not of the model.
-PLACE = re.compile(
-    r"checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|push_to|\w+_root"
+# Parameters that tell of a machine or of a person (explain.person), not of the model.
+HIDDEN = re.compile(
+    r"person|checkpoints|storage|trained|fitted_from|translations_from|concept_sets|kit|predictions_to|push_to|\w+_root"
 )
 
 
@@ -49,13 +49,13 @@ def _floor_of(figure: go.Figure) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return parameters as plain values, without places of this machine."""
+    """Return parameters as plain values, without places of this machine and ids of persons."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     elif hasattr(value, "__dataclass_fields__"):
         value = vars(value)
     if isinstance(value, dict):
-        told = {k: part for k, part in value.items() if not PLACE.fullmatch(str(k))}
+        told = {k: part for k, part in value.items() if not HIDDEN.fullmatch(str(k))}
         return {str(k): _plain(part) for k, part in told.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
