@@ -15,7 +15,7 @@ from clm_ler.engines import Engine
 from clm_ler.engines.duckdb import DuckDB
 from clm_ler.files.atomic import sync, write_bytes
 from clm_ler.files.digests import unique_name
-from clm_ler.files.location import address
+from clm_ler.files.location import address, is_remote
 
 VIEW = "_bucket"  # behind the name of a table: the rows of one bucket
 _ROWS = "_rows"  # those of some of its files
@@ -131,12 +131,14 @@ class BucketFolder:
         found = self.filesystem.find(f"{self.path}/{folder}".rstrip("/"))
         return {path.removeprefix(f"{self.path}/") for path in found}
 
-    def has_whole(self, name: str) -> bool:
-        """Return whether there is a Parquet or Arrow file of this name that ends as one: a cut copy does not."""
-        path = f"{self.path}/{name}"
-        return bool(
-            self.filesystem.exists(path) and self.filesystem.tail(path, 6).endswith(_ENDINGS)
-        )
+    def is_cut(self, name: str) -> bool:
+        """Return whether a Parquet or Arrow file lacks its end, as a copy that broke off does.
+
+        A store holds whole objects only.
+        """
+        if is_remote(self._place):
+            return False
+        return not self.filesystem.tail(f"{self.path}/{name}", 6).endswith(_ENDINGS)
 
     def exists(self) -> bool:
         """Return whether a table was fully written here."""

@@ -46,7 +46,7 @@ def evaluate_by_bucket(
         rows = _row_digests(stored, engine, part.bucket)
         file = f"bucket={part.bucket}/{digest(*content, *rows)}{suffix}"
         files.append([file])
-        if file not in there or not folder.has_whole(file):
+        if file not in there or folder.is_cut(file):
             parts.append(replace(part, path=f"{folder.path}/{file}"))
     progress = Progress(folder.name, len(files), "buckets", done=len(files) - len(parts))
     do = WriteFile(write, folder.filesystem, folder.address(""))
