@@ -61,9 +61,14 @@ def concept_links(relationship: ir.Table) -> ir.Table:
     )
 
 
+def is_valid(invalid_reason: ir.Column) -> ir.BooleanValue:
+    """Return whether there is no reason; some databases have an empty text for none."""
+    return invalid_reason.cast("string").fill_null("") == ""
+
+
 def _valid(relationship: ir.Table, name: str) -> ir.Table:
     wanted = relationship.filter(
-        relationship.relationship_id == name, relationship.invalid_reason.isnull()
+        relationship.relationship_id == name, is_valid(relationship.invalid_reason)
     )
     return wanted.select(
         first=wanted.concept_id_1.cast("string"), second=wanted.concept_id_2.cast("string")
