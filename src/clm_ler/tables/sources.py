@@ -115,8 +115,8 @@ def _key_text(key: ir.Column) -> ir.StringColumn:
     """Return keys as texts; whole numbers alike, also of a column with gaps, which holds 5 as 5.0."""
     if not key.type().is_floating():
         return key.cast("string")
-    whole = key == key.floor()
-    return ibis.cases((whole, key.try_cast("int64").cast("string")), else_=key.cast("string"))
+    whole = key.try_cast("int64")
+    return ibis.cases((key == whole, whole.cast("string")), else_=key.cast("string"))
 
 
 def select(
