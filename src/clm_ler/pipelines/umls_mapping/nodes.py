@@ -15,7 +15,7 @@ from clm_ler.engines.portable import or_empty
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
 from clm_ler.terminology import omop, translation, umls
-from clm_ler.tokens import BASELINE, SEPARATOR, code_token, is_age, split_token, without_bin
+from clm_ler.tokens import BASELINE, is_age, split_token, without_bin, without_word
 
 NO_METHOD = "no token"
 
@@ -139,11 +139,10 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     """
     ranks: dict[str, int] = {}
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
-        system, code = split_token(token)
-        if code and not is_age(token):
+        if split_token(token)[1] and not is_age(token):
             ranks.setdefault(without_bin(token), rank)
             # What stands before the word may be the lab; if it is none, no code of the data will be it.
-            ranks.setdefault(code_token(system, code.partition(SEPARATOR)[0]), rank)
+            ranks.setdefault(without_word(token), rank)
     rows = [(token, rank, *split_token(token)) for token, rank in ranks.items()]
     schema = {
         "vocab_token": "string",

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from clm_ler.engines.portable import ALL_BLANKS, finite, trim, upper
 from clm_ler.tables.options import Options
+from clm_ler.tokens import BIN_LABEL
 
 LONGEST_WORD = 60  # characters of a result; what is longer is prose
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -135,5 +136,5 @@ def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringCo
     )
     word = word.re_replace(_KIND, "")
     # 10-20 would be read as the bin of that name.
-    word = ibis.cases((word.re_search(r"^[0-9.]+-[0-9.]+$"), word.replace("-", " TO ")), else_=word)
+    word = ibis.cases((word.re_search(f"^{BIN_LABEL}$"), word.replace("-", " TO ")), else_=word)
     return word.substitute(WORDS | options.words).nullif("")
