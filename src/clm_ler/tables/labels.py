@@ -92,13 +92,16 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
     """
     rows = _select(raw_labels, options, time_zone).filter(_.passes_filter)
     timeless = rows.given_time.isnull() if _need_times(raw_labels, options) else False
+    given = rows.label.notnull()
+    if rows.label.type().is_floating():  # Spark takes NaN for null as it is
+        given &= ~rows.label.isnan()
     labels = rows.select(
         person_id=person_key(rows.person_id),
         prediction_time=rows.prediction_time.cast("timestamp"),
         label=whole_number(rows.label),
         task=rows.task.cast("string"),
         unparsed=rows.given_time.notnull() & rows.prediction_time.isnull(),
-        unfit=rows.label.notnull(),
+        unfit=given,
         timeless=timeless,
     )
     labels = labels.mutate(unfit=labels.unfit & labels.label.isnull())
