@@ -32,7 +32,8 @@ AGE = "AGE"
 BASELINE = {"ETHNICITY": "ethnicity", "GENDER": "gender", "RACE": "race", "REGION": "region"}
 DEMOGRAPHIC_SYSTEMS = (AGE, *BASELINE)
 
-LAB_TOKEN = r"^(?P<code>[^:]+:.+):(?P<bin>[0-9.]+-[0-9.]+)$"
+BIN_LABEL = r"[0-9.]+-[0-9.]+"
+LAB_TOKEN = rf"^(?P<code>[^:]+:.+):(?P<bin>{BIN_LABEL})$"
 AGE_TOKEN = r"^AGE:(?P<age>[0-9]+)$"
 # Of a record, where a wrong birth date makes negative ages and many digits.
 RECORDED_AGE = r"^AGE:(?:0|-?[1-9][0-9]{0,3})$"
@@ -112,6 +113,16 @@ def without_bin(token: str) -> str:
     """
     lab = re.match(LAB_TOKEN, token)
     return lab["code"] if lab else token
+
+
+def without_word(token: str) -> str:
+    """Return a lab's token without its result in words; any other loses what follows its second colon, if it has one.
+
+    >>> without_word("LOINC:5778-6:YELLOW"), without_word("ICD10CM:J45")
+    ('LOINC:5778-6', 'ICD10CM:J45')
+    """
+    system, code = split_token(token)
+    return code_token(system, code.partition(SEPARATOR)[0])
 
 
 def bin_labels(bins: int) -> list[str]:

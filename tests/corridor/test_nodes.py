@@ -106,6 +106,19 @@ def test_too_many_codes_without_a_token_stop_the_run(read):
 
 
 @both_engines
+def test_an_empty_unit_is_none_unless_results_may_lack_it(as_table):
+    labs = [(1, "2020-01-05 10:00:00", "2345-7", "90", unit) for unit in ("", " ", None)]
+    raw = {"patient": RAW["patient"], "lab": labs}
+    raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in raw.items()}
+    for without_unit, found in ((False, {None}), (True, {""})):
+        chosen = options(tables=listed("patient", "lab"), results={"without_unit": without_unit})
+        selected = selected_rows(raw, chosen)
+        persons = nodes.select_demographics(selected["patient"], chosen)
+        screened = nodes.screen_lab_events(selected["lab"], persons, chosen)
+        assert {unit for (unit,) in rows(screened, "unit")} == found
+
+
+@both_engines
 def test_the_codes_of_a_site_are_counted_as_they_are_spelt(as_table):
     raw = {name: as_table(rows, SCHEMAS[name]) for name, rows in RAW.items()}
     raw = selected_rows(raw, options())

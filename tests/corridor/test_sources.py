@@ -30,7 +30,7 @@ TABLES = {
 DAY = datetime(2020, 1, 1)
 
 
-def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
+def tables(as_table, items=((1, "2345-7"), (2, "718-7")), kind="int32"):
     return {
         "labevents": as_table(
             [(7, DAY, 1, "90", "mg/dL"), (7, DAY, 3, "5", "mg/dL")],
@@ -46,7 +46,7 @@ def tables(as_table, items=((1, "2345-7"), (2, "718-7"))):
             [(7, "2020-01-02", 5, 80.5), (7, "2020-01-02", 9, 1.0)],
             {"pid": "int64", "day": "string", "item": "int32", "result": "float64"},
         ),
-        "d_items": as_table(items, {"item": "int32", "loinc": "string"}),
+        "d_items": as_table(items, {"item": kind, "loinc": "string"}),
     }
 
 
@@ -58,8 +58,10 @@ def screened(as_table, given, described=TABLES):
 
 
 @both_engines
-def test_labs_of_two_tables_and_a_lookup(as_table):
-    found = screened(as_table, tables(as_table))
+@pytest.mark.parametrize("kind", ["int32", "string", "float64"])
+def test_labs_of_two_tables_and_a_lookup(as_table, kind):
+    items = [(str(n) if kind == "string" else n, code) for n, code in ((1, "2345-7"), (2, "718-7"))]
+    found = screened(as_table, tables(as_table, items, kind))
     kept = rows(found.filter(found.reason.isnull()), "system", "code", "value", "unit")
     assert kept == [("LOCAL", "5", 80.5, "1"), ("LOINC", "2345-7", 90.0, "mg/dL")]
     assert found.count().to_pyarrow().as_py() == 4
@@ -80,6 +82,11 @@ def test_one_of_several_tables_may_say_when_its_results_were_known(as_table):
         ("2345-7", "2020-01-05", "2020-01-01"),
         ("5", "2020-01-02", None),
     ]
+
+
+def test_without_patients_nobody_is_known():
+    with pytest.raises(ValueError, match=r"^preprocess.tables does not list `patient`"):
+        select_rows(None, PreprocessOptions(tables=TABLES), "patient")
 
 
 def test_a_lookup_that_would_multiply_rows_is_refused(as_table):

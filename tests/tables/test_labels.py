@@ -46,6 +46,30 @@ def test_the_included_may_be_told_by_a_demographic_of_the_label_table(raw):
     assert result(labels, "person_id", "label") == [(1, 0)]
 
 
+@both_engines
+def test_criteria_are_about_the_columns_of_the_table_not_what_is_made_of_them(raw):
+    table = raw([(1, NOON, 0, "t"), (2, NOON, 1, "t"), (3, NOON, 9, "t")])
+    options = LabelOptions(positive_class_criteria="label = 1", inclusion_criteria="label <> 9")
+    assert result(select_labels(table, options), "person_id", "label") == [(1, 0), (2, 1)]
+    later = {"prediction_time": "date_sub(prediction_time, 1)", "task": "'x'"}
+    kept = LabelOptions(inclusion_criteria="prediction_time > '2020-01-01' AND label < 2", **later)
+    assert result(select_labels(table, kept), "person_id", "task") == [(1, "x"), (2, "x")]
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (float("nan"), "have no label"),
+        *((value, "have a label that is no whole") for value in (float("inf"), 1e300, 0.5)),
+    ],
+)
+def test_a_label_that_is_no_whole_number_is_told_in_one_line(raw, value, fault):
+    table = raw([(1, NOON, 1.0, "t"), (2, NOON, value, "t")], LABELS | {"label": "float64"})
+    with pytest.raises(ValueError, match=f"1 rows {fault}"):
+        select_labels(table, LabelOptions())
+
+
 def test_what_yaml_reads_as_no_text_is_still_sql(raw):
     options = LabelOptions(inclusion_criteria=True, positive_class_criteria=1, prediction_time=None)
     labels = select_labels(raw([(1, NOON, 0, "a")]), options)

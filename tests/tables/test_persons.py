@@ -65,6 +65,7 @@ def test_a_number_is_its_own_key_and_a_text_has_that_of_its_digest(as_table):
     [
         ("int32", [7, None], [7, None]),
         ("float64", [7.0, 7.5, None], [7, None, None]),
+        ("float64", [float("nan"), float("inf"), 1e300], [None, None, None]),
         ("decimal(12, 2)", [*map(Decimal, ("7", "6.5", "7.5")), None], [7, None, None, None]),
         ("decimal(38, 0)", [7, 2**40, None], [7, 2**40, None]),
     ],

@@ -12,7 +12,7 @@ CONCEPT = [
     (SOURCE_1, "ICD10CM", "E10.9"),
 ]
 ANCESTOR = [(DIABETES, id) for id in (DIABETES, TYPE_1, TYPE_2)] + [(TYPE_1, TYPE_1)]
-MAPS = [(SOURCE_2, TYPE_2, "Maps to", None), (SOURCE_1, TYPE_1, "Maps to", None)]
+MAPS = [(SOURCE_2, TYPE_2, "Maps to", None), (SOURCE_1, TYPE_1, "Maps to", "")]
 MAPS += [(SOURCE_1, TYPE_2, "Maps to", "D"), (SOURCE_1, TYPE_2, "Is a", None)]
 
 

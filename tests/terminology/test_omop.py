@@ -29,7 +29,7 @@ RELATIONSHIPS = [
     (44821988, 257581, "Maps to", None),
     (44821988, 317009, "Maps to", None),
     (2, 317009, "Maps to", "D"),
-    (257581, 317009, "Is a", None),
+    (257581, 317009, "Is a", ""),  # some databases have no null here
     (317009, 257581, "Subsumes", None),
     (257581, 2, "Is a", "U"),
 ]

@@ -1,6 +1,6 @@
 import pytest
 
-from clm_ler.terminology import translation
+from clm_ler.terminology import omop, translation
 from clm_ler.terminology.umls import concept_links
 from tests.engines import both_engines
 
@@ -69,6 +69,34 @@ def test_targets_get_the_common_names_and_spelling(as_table):
         ("ICD10CM:J45901", 1, "ICD10CM", "J45.901"),
         ("LOINC:4548-4", 2, "LOINC", "4548-4"),
     ]
+
+
+@both_engines
+def test_a_system_has_its_common_name_however_a_site_writes_it(as_table):
+    codes = [
+        ("http://hl7.org/fhir/sid/icd-10-cm", "E119", "ICD10CM", "E11.9"),
+        ("urn:oid:2.16.840.1.113883.6.104", "3601", "ICD9CM", "36.01"),
+        ("icd-10-cm", "E119", "ICD10CM", "E11.9"),
+        ("SNOMED-CT", "44054006", "SNOMEDCT_US", "44054006"),
+        ("http://example.org/own", "a", "HTTP://EXAMPLE.ORG/OWN", "A"),
+    ]
+    counted = as_table([(*code[:2], 1) for code in codes], CODES)
+    rows = translation.name_sources(counted, NAMES).to_pyarrow().to_pylist()
+    assert {tuple(row[name] for name in SOURCES) for row in rows} == set(codes)
+
+
+@both_engines
+def test_codes_of_an_omop_vocabulary_in_small_letters_find_their_concept(as_table):
+    concepts = as_table(
+        [("1", "Read", "C10F.00", None), ("2", "SNOMED", "44054006", "S")],
+        dict.fromkeys(omop.CONCEPT, "string"),
+    )
+    maps = as_table(
+        [("1", "2", "Maps to", None)], dict.fromkeys(omop.CONCEPT_RELATIONSHIP, "string")
+    )
+    named = translation.name_sources(as_table([("Read", "C10F.00", 1)], CODES), NAMES)
+    found = translation.concepts_of(named, omop.concept_codes(concepts, maps))
+    assert found.cui.to_pyarrow().to_pylist() == ["2"]
 
 
 def test_without_names_systems_keep_theirs(as_table):

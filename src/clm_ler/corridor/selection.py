@@ -21,8 +21,12 @@ def select_rows(table: ir.Table | None, options: PreprocessOptions, name: str) -
         name: What it is called in ``preprocess.tables``.
 
     Raises:
-        ValueError: If there is nothing of a listed table.
+        ValueError: If there is nothing of a listed table, or `patient` is not listed.
     """
+    if name not in options.tables and name == "patient":
+        raise ValueError(
+            "preprocess.tables does not list `patient`, without which nobody is known."
+        )
     if name not in options.tables:
         return ibis.memtable([], schema=NO_ROWS)
     if name == "patient":

@@ -99,12 +99,14 @@ def check_losses(losses: list[Row], max_loss: Mapping[str, float]) -> None:
                 f"'date' in preprocess: tables: {table}: select_expr."
             )
         lost = sum(count for reason, count in by_reason.items() if reason not in DELIBERATE)
-        allowed = max_loss.get(table, max_loss.get(step, 1.0))
+        # A table's share is that of its reading; a step after that has its own where one is given.
+        name = step if step != "read" and step in max_loss else table
+        allowed = max_loss.get(name, max_loss.get(step, 1.0))
         if lost > allowed * total:
             raise ValueError(
                 f"{where} loses {lost} of {total} rows ({lost / total:.1%}), more than max_loss "
                 f"allows ({allowed:.1%}), for the reasons: {reasons}. Correct the tables or the "
-                f"expressions{_advice(worst)}, or raise preprocess: max_loss: {table}."
+                f"expressions{_advice(worst)}, or raise preprocess: max_loss: {name}."
             )
 
 

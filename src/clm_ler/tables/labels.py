@@ -91,13 +91,16 @@ def select_labels(raw_labels: ir.Table, options: LabelOptions, time_zone: str = 
     """
     rows = _select(raw_labels, options, time_zone).filter(_.passes_filter)
     timeless = rows.given_time.isnull() if _need_times(raw_labels, options) else False
+    given = rows.label.notnull()
+    if rows.label.type().is_floating():  # Spark takes NaN for null as it is
+        given &= ~rows.label.isnan()
     labels = rows.select(
         person_id=person_key(rows.person_id),
         prediction_time=rows.prediction_time.cast("timestamp"),
         label=whole_number(rows.label),
         task=rows.task.cast("string"),
         unparsed=rows.given_time.notnull() & rows.prediction_time.isnull(),
-        unfit=rows.label.notnull(),
+        unfit=given,
         timeless=timeless,
     )
     labels = labels.mutate(unfit=labels.unfit & labels.label.isnull())
@@ -122,8 +125,8 @@ def whole_number(column: ir.Column) -> ir.IntegerColumn:
     if kind.is_boolean() or kind.is_integer():
         return column.cast("int64")
     number = column.try_cast("float64")
-    whole = number.between(-(2**53), 2**53) & (number == number.floor())
-    return ibis.cases((whole, number.try_cast("int64")))
+    whole = number.try_cast("int64")  # not floor(): engines cannot make a whole number of NaN
+    return ibis.cases((number.between(-(2**53), 2**53) & (number == whole), whole))
 
 
 def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.Table:
@@ -133,18 +136,20 @@ def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.T
     person = _person_column(raw_labels)
     values = [f"CAST({name} AS INT)" for name in MEDS_VALUES if name in raw_labels.columns]
     default = f"COALESCE({', '.join(values)})" if person == "subject_id" and values else "label"
+    expressions = {
+        "person_id": person,
+        "prediction_time": options.prediction_time,
+        "given_time": options.prediction_time,
+        "label": options.positive_class_criteria or default,
+        "task": options.task,
+    }
+    # The criteria are about the table's own columns: one called `label` is not what is made of it.
+    own = {column.lower() for column in raw_labels.columns}
+    renames = {f"made_{name}" if name in own else name: name for name in expressions}
     source = TableSource(
-        select_expr=(
-            f"{person} AS person_id",
-            f"{options.prediction_time} AS prediction_time",
-            f"{options.prediction_time} AS given_time",
-            f"{options.positive_class_criteria or default} AS label",
-            f"{options.task} AS task",
-        ),
+        select_expr=tuple(f"{expressions[name]} AS {alias}" for alias, name in renames.items()),
         filter_expr=options.inclusion_criteria,
     )
-    names = ("person_id", "prediction_time", "given_time", "label", "task")
-    renames = {name: name for name in names}
     return select(raw_labels, source, renames, "raw_labels", time_zone=time_zone)
 
 

@@ -182,7 +182,7 @@ def first_reason(*reasons: tuple[ir.BooleanValue, str]) -> ir.IntegerValue:
 def _lab_columns(rows: ir.Table, results: ResultOptions) -> dict[str, ir.Column]:
     if "value" not in rows.columns:
         return {}
-    number, unit = read_numbers(rows.value, results), trim(rows.unit.cast("string"))
+    number, unit = read_numbers(rows.value, results), _text(rows.unit)
     columns = {"value": number, "unit": unit.fill_null("") if results.without_unit else unit}
     if results.text_min_persons:
         columns["text"] = read_texts(rows.value, number)

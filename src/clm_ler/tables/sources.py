@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import sqlglot
@@ -104,10 +105,18 @@ def with_lookups(
                 "would multiply rows. Leave one row for each."
             )
         new = [column for column in other.columns if column not in table.columns]
-        other = other.select(*new, lookup_key=other[key].cast("string"))
-        joined = table.left_join(other, table[key].cast("string") == other.lookup_key)
+        other = other.select(*new, lookup_key=_key_text(other[key]))
+        joined = table.left_join(other, _key_text(table[key]) == other.lookup_key)
         table = joined.drop("lookup_key")
     return table
+
+
+def _key_text(key: ir.Column) -> ir.StringColumn:
+    """Return keys as texts; whole numbers alike, also of a column with gaps, which holds 5 as 5.0."""
+    if not key.type().is_floating():
+        return key.cast("string")
+    whole = key.try_cast("int64")
+    return ibis.cases((key == whole, whole.cast("string")), else_=key.cast("string"))
 
 
 def select(

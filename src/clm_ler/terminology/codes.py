@@ -42,8 +42,8 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
     ``ICD-10-CM``, ``ICD 10 GM``). The dot follows the category: three characters, four for the E codes of ICD-9,
     two for its procedures (``ICD9Proc``). The dot is kept rather than dropped because without it
     the ICD-9 diagnosis 360.1 and the procedure 36.01 are the same. ICD-10-PCS has no dot. Other
-    codes lose the ``.0`` that a column of floating-point numbers gives them. What is no NDC stays
-    as it is.
+    codes, and those of NDC, lose the ``.0`` that a column of floating-point numbers gives them. What is no NDC
+    stays as it is.
     """
     name = upper(system).re_replace("[-_ ]", "")
     text = upper(trim(code, ALL_BLANKS)).re_replace(r"\.$", "")
@@ -62,4 +62,4 @@ def canonical_code(system: ir.StringValue, code: ir.StringValue) -> ir.StringVal
 
 
 def _ndc_text(code: ir.StringValue) -> ir.StringValue:
-    return trim(code, ALL_BLANKS).replace("*", "0")
+    return trim(code, ALL_BLANKS).replace("*", "0").re_replace(r"\.0$", "")

@@ -10,6 +10,7 @@ from ibis import _
 
 from clm_ler.engines.portable import small_table
 from clm_ler.terminology.codes import canonical_code
+from clm_ler.terminology.omop import is_valid
 from clm_ler.terminology.systems import token_system
 
 Code = tuple[str, str]  # system and code, as tokens have them
@@ -95,7 +96,7 @@ def concept_set_codes(
     wanted = small_table([item._asdict() for item in items], CONCEPT_SET)
     ids = _expanded(wanted.filter(~_.excluded), ancestor)
     ids = ids.anti_join(_expanded(wanted.filter(_.excluded), ancestor), "concept_id")
-    maps = relationship.filter(_.relationship_id == "Maps to", _.invalid_reason.isnull())
+    maps = relationship.filter(_.relationship_id == "Maps to", is_valid(_.invalid_reason))
     maps = maps.select(source=_.concept_id_1.cast("int64"), concept_id=_.concept_id_2.cast("int64"))
     sources = maps.semi_join(ids, "concept_id").select(concept_id="source")
     every = ids.union(sources, distinct=True)

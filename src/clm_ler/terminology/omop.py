@@ -6,6 +6,7 @@ A code stands for the standard concept that it maps to, as it does for a UMLS co
 import ibis
 import ibis.expr.types as ir
 
+from clm_ler.engines.portable import upper
 from clm_ler.terminology.codes import canonical_code
 
 # The columns that are read of each table.
@@ -31,13 +32,13 @@ def concept_codes(concept: ir.Table, relationship: ir.Table) -> ir.Table:
         relationship: OMOP ``concept_relationship``.
 
     Returns:
-        Distinct ``cui`` (the id of the standard concept, as text), ``system`` (named as in UMLS),
+        Distinct ``cui`` (the id of the standard concept, as text), ``system`` (named as in UMLS, in upper case),
         ``code`` (canonical spelling). A standard concept stands for itself; another concept for
         every concept that a valid ``Maps to`` leads to.
     """
     codes = concept.select(
         concept_id=concept.concept_id.cast("string"),
-        system=concept.vocabulary_id.substitute(UMLS_SOURCES),
+        system=upper(concept.vocabulary_id.substitute(UMLS_SOURCES)),
         code=canonical_code(concept.vocabulary_id, concept.concept_code.cast("string")),
         standard=concept.standard_concept == "S",
     )
@@ -60,9 +61,14 @@ def concept_links(relationship: ir.Table) -> ir.Table:
     )
 
 
+def is_valid(invalid_reason: ir.Column) -> ir.BooleanValue:
+    """Return whether there is no reason; some databases have an empty text for none."""
+    return invalid_reason.cast("string").fill_null("") == ""
+
+
 def _valid(relationship: ir.Table, name: str) -> ir.Table:
     wanted = relationship.filter(
-        relationship.relationship_id == name, relationship.invalid_reason.isnull()
+        relationship.relationship_id == name, is_valid(relationship.invalid_reason)
     )
     return wanted.select(
         first=wanted.concept_id_1.cast("string"), second=wanted.concept_id_2.cast("string")

@@ -6,14 +6,14 @@ A *source* row is a code of the data (``source_system``, ``source_code``) with i
 tells how far a way goes, so that nearer tokens win within a method.
 """
 
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 
 import ibis
 import ibis.expr.types as ir
 
-from clm_ler.engines.portable import upper
 from clm_ler.terminology.codes import canonical_code, ndc_alternative
+from clm_ler.terminology.systems import token_system, usual_name
 from clm_ler.tokens import split_column
 
 SOURCE = ("source_system", "source_code")
@@ -21,17 +21,27 @@ KEY = ("system", "code")
 CANDIDATE = (*SOURCE, "vocab_token", "frequency_rank", "distance")
 
 
-def common_name(system: ir.StringValue, names: Mapping[str, str]) -> ir.StringValue:
-    """Return a code system's common name; one without an entry keeps its own, in upper case."""
-    return system.substitute(dict(names), else_=upper(system)) if names else upper(system)
+def given_name(system: str, names: Mapping[str, str]) -> str | None:
+    """Return the name that is given to a code system, as it is written, by its usual name or by its tokens'."""
+    known = (system, usual_name(system), token_system(system, {}))
+    return next((names[one] for one in known if one in names), None)
+
+
+def common_name(system: str, names: Mapping[str, str]) -> str:
+    """Return a code system's common name, in upper case; one without an entry keeps its own.
+
+    >>> common_name("http://loinc.org", {"LOINC": "LNC"}), common_name("Read", {})
+    ('LNC', 'READ')
+    """
+    return (given_name(system, names) or token_system(system, {})).upper()
 
 
 def name_sources(codes: ir.Table, names: Mapping[str, str]) -> ir.Table:
     """Return ``system`` and ``code`` of the data's codes, twice where an NDC can be read twice."""
-    system = common_name(codes.system, names)
+    system = _by_system(codes, partial(common_name, names=names))
     named = codes.select(
         system=system,
-        code=canonical_code(codes.system, codes.code),
+        code=canonical_code(_by_system(codes, usual_name), codes.code),
         source_system="system",
         source_code="code",
         other_code=ibis.ifelse(system == "NDC", ndc_alternative(codes.code), ibis.null("string")),
@@ -45,9 +55,16 @@ def name_targets(tokens: ir.Table, names: Mapping[str, str]) -> ir.Table:
     return tokens.select(
         "vocab_token",
         "frequency_rank",
-        system=common_name(tokens.system, names),
+        system=_by_system(tokens, partial(common_name, names=names)),
         code=canonical_code(tokens.system, tokens.code),
     )
+
+
+def _by_system(codes: ir.Table, name: Callable[[str], str]) -> ir.StringValue:
+    """Return what a function makes of each row's system; it is asked once for each."""
+    systems = codes.select("system").distinct().to_pyarrow()["system"].to_pylist()
+    names = {one: name(one) for one in systems if one is not None}
+    return codes.system.substitute(names) if names else codes.system
 
 
 def same_code(sources: ir.Table, targets: ir.Table) -> ir.Table:

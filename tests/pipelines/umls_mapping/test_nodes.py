@@ -57,6 +57,13 @@ def test_codes_of_the_vocabulary_without_lab_bins_special_tokens_and_ages():
     ]
 
 
+def test_a_lab_with_results_in_words_alone_is_a_code_of_the_vocabulary():
+    words = tokenizer("LOINC:5778-6:YELLOW", "LOINC:5778-6:RED", "MEDS:a:b")
+    rows = rows_of(nodes.vocabulary_codes(words.get_vocab()), "vocab_token", "frequency_rank")
+    assert ("LOINC:5778-6", 2) in rows
+    assert ("MEDS:a:b", 4) in rows
+
+
 @both_engines
 def test_the_best_token_by_method_then_distance_then_frequency_then_text(as_table):
     rows = [

@@ -78,6 +78,7 @@ def test_spellings_of_records_become_ucum(text, ucum):
         ("Gpt/l", "K/uL", "", 1.0, 0.0),
         ("G/L", "10*9/L", "", 1.0, 0.0),
         ("K/uL", "G/L", "", 1.0, 0.0),
+        ("G/L", "cells/uL", "", 1000.0, 0.0),
         ("G/L", "g/dL", "", 0.1, 0.0),
         ("Cel", "[degF]", "", 1.8, 32.0),
         ("K", "Cel", "", 1.0, -273.15),
@@ -161,6 +162,13 @@ def test_a_site_extends_the_tables():
     assert convert_unit("mEq/L", "mmol/L", "LOCAL:x", options) == (pytest.approx(1 / 3), 0.0)
     assert convert_unit("mg/dL", "%", "LOCAL:t", options) == (2.0, 1.0)
     assert convert_unit("%", "mg/dL", "LOCAL:t", options) == (0.5, -0.5)
+
+
+def test_the_units_of_a_formula_are_read_as_those_of_records():
+    formula = UnitFormula(unit="[iU]/L", base_unit="mEq/L", factor=2.0)
+    options = UnitOptions(formulas={"LOCAL:t": formula})
+    assert convert_unit("IU/L", "mEq/L", "LOCAL:t", options) == (2.0, 0.0)
+    assert convert_unit("meq/l", "U/L", "LOCAL:t", options) == (0.5, 0.0)
 
 
 UNITS = ("mg/dL", "g/L", "mmol/L", "umol/L", "mEq/L", "ug/mL", "nmol/mL")

@@ -10,7 +10,15 @@ from clm_ler.tables.tasks import candidates as c
 from clm_ler.tables.tasks.definition import TaskOptions
 from clm_ler.tables.tasks.event_definition import Rise
 from clm_ler.tables.tasks.events import TASK_CODES, _rises, task_events
-from clm_ler.tables.tasks.stays import DEATHS, VISIT, VISITS, merged_stays, read_visits
+from clm_ler.tables.tasks.stays import (
+    DEATH,
+    DEATHS,
+    VISIT,
+    VISITS,
+    merged_stays,
+    read_deaths,
+    read_visits,
+)
 from tests.engines import both_engines
 
 EVENT = {"person_id": "int64", "time": "timestamp", "event": "string"}
@@ -19,6 +27,7 @@ LABS = CODED | {"value": "float64", "unit": "string"}
 BORN = {"person_id": "int64", "birth_date": "date", "gender": "string"}
 SPAN = {"person_id": "int64", "first": "timestamp", "last": "timestamp"}
 END = datetime(2024, 12, 31)
+YEARS = (1901, 2299)
 
 
 def at(text):
@@ -312,9 +321,31 @@ def test_types_of_visits_are_patterns_of_two_signs(as_table, types, found):
     persons = [(n, date(1980, 5, 5), "F") for n in range(5)]
     columns = {name: VISITS[name] for name in VISIT}
     source = TableSource(select_expr=tuple(VISIT))
-    visits = read_visits(as_table(raw, columns), as_table(persons, BORN), source, "UTC")
+    visits = read_visits(as_table(raw, columns), as_table(persons, BORN), source, "UTC", YEARS)
     stays = merged_stays(visits, types, 0).to_pyarrow()
     assert sorted(stays["person_id"].to_pylist()) == found
+
+
+@both_engines
+def test_dates_that_are_placeholders_make_no_stay_without_end_and_no_death(as_table):
+    persons = as_table([(1, date(1980, 5, 5), "F")], BORN)
+    raw = [
+        (1, at("2020-01-01 08:00"), at("9999-12-31"), "IP"),
+        (1, at("2021-01-01 08:00"), at("2021-01-05"), "IP"),
+        (1, at("1900-01-01"), at("1900-01-02"), "IP"),
+    ]
+    columns = {name: VISITS[name] for name in VISIT}
+    source = TableSource(select_expr=tuple(VISIT))
+    visits = read_visits(as_table(raw, columns), persons, source, "UTC", YEARS)
+    stays = merged_stays(visits, ("IP",), 0).order_by("stay_start").to_pyarrow()
+    assert stays["stay_start"].to_pylist() == [at("2020-01-01 08:00"), at("2021-01-01 08:00")]
+    assert stays["stay_end"].to_pylist() == [None, at("2021-01-05")]
+    spans = c.record_spans(as_table([], CODED), as_table([], LABS), visits).to_pyarrow()
+    assert spans["last"].to_pylist() == [at("2021-01-05")]
+    dead = as_table([(1, at("1900-01-01")), (1, at("2022-01-01"))], {n: DEATHS[n] for n in DEATH})
+    deaths = read_deaths(dead, persons, TableSource(select_expr=tuple(DEATH)), "UTC", YEARS)
+    found = deaths.filter(deaths.reason.isnull()).to_pyarrow()["time"].to_pylist()
+    assert found == [at("2022-01-01")]
 
 
 CREATININE = ("LOINC", "2160-0")
@@ -352,6 +383,12 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
             },
             "high": {"codes": {"LOINC": ["2160-0"]}, "unit": "mg/dL", "at_least": 1.2},
             "any": {"codes": {"LOINC": ["2160-0"]}},
+            "both": {
+                "codes": {"LOINC": ["2160-0"]},
+                "unit": "mg/dL",
+                "at_least": 1.3,
+                "rise": [{"by": 0.3, "days": 2}, {"times": 1.5, "days": 7}],
+            },
         },
         index={"event": "any"},
         outcome={"event": "high"},
@@ -359,7 +396,8 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
     bound = {"event": "high", "leaf": "high", "rises": False, "at_least": 1.2}
     each = {"event": "any", "leaf": "any", "rises": False, "measured": False, "factor": None}
     molar = {"unit": "umol/L", "factor": 0.0113}
-    codes = [code_row(**unit | kind) for kind in ({}, bound, each) for unit in ({}, molar)]
+    both = {"event": "both", "leaf": "both", "at_least": 1.3}
+    codes = [code_row(**unit | kind) for kind in ({}, bound, each, both) for unit in ({}, molar)]
     times = [at("2020-01-01 08:00"), at("2020-01-03 08:00"), at("2020-01-05 09:00")]
     values = [(0.9, None), (1.2, None), (120.0, "umol/L")]  # the last is 1.356 mg/dL
     rows = [(1, t, *CREATININE, *v) for t, v in zip(times, values, strict=True)]
@@ -377,6 +415,7 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
         found.setdefault(row["event"], []).append(row["time"])
     assert sorted(found["aki"]) == times[1:]  # by 0.3 in 48 hours, by 1.5 times in 7 days
     assert sorted(found["high"]) == times[1:]
+    assert found["both"] == times[2:]
     assert len(found["any"]) == 4
 
 

@@ -32,7 +32,8 @@ def read_visits(
     """
     source = options.tables.get("visit")
     _check_source("visit", visit, source, [one for one in _given(tasks) if one.uses_visits])
-    return stays.read_visits(visit, demographics, source, reading.time_zone)
+    years = reading.plausible_years
+    return stays.read_visits(visit, demographics, source, reading.time_zone, years)
 
 
 def read_deaths(
@@ -49,7 +50,8 @@ def read_deaths(
     """
     source = options.tables.get("death")
     _check_source("death", death, source, [one for one in _given(tasks) if one.uses_deaths])
-    return stays.read_deaths(death, demographics, source, reading.time_zone)
+    years = reading.plausible_years
+    return stays.read_deaths(death, demographics, source, reading.time_zone, years)
 
 
 def _check_source(

@@ -15,7 +15,7 @@ from clm_ler.engines.portable import or_empty
 from clm_ler.pipelines.umls_mapping import report
 from clm_ler.pipelines.umls_mapping.options import Method, TranslationOptions
 from clm_ler.terminology import omop, translation, umls
-from clm_ler.tokens import BASELINE, is_age, split_token, without_bin
+from clm_ler.tokens import BASELINE, is_age, split_token, without_bin, without_word
 
 NO_METHOD = "no token"
 
@@ -134,12 +134,15 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     """Return the codes among the tokens: ``vocab_token``, ``frequency_rank``, ``system``, ``code``.
 
     ``vocab_token`` is the token without its lab bin; where several bins share it, the rank of the
-    most frequent one counts. Demographic values are codes; ages and special tokens are not.
+    most frequent one counts. A lab of which there are only results in words (``LOINC:5778-6:YELLOW``) is a
+    code, too. Demographic values are codes; ages and special tokens are not.
     """
     ranks: dict[str, int] = {}
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
         if split_token(token)[1] and not is_age(token):
             ranks.setdefault(without_bin(token), rank)
+            # What stands before the word may be the lab; if it is none, no code of the data will be it.
+            ranks.setdefault(without_word(token), rank)
     rows = [(token, rank, *split_token(token)) for token, rank in ranks.items()]
     schema = {
         "vocab_token": "string",
@@ -202,8 +205,9 @@ def report_translations(
         "systems_without_umls_name": {
             side: sorted(
                 system
-                for system in set(systems[side]) - set(named[side])
-                if system.upper() not in BASELINE
+                for system in set(systems[side])
+                if translation.given_name(system, named[side]) is None
+                and system.upper() not in BASELINE
             )
             for side in named
         },

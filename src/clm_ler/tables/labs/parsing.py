@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from clm_ler.engines.portable import ALL_BLANKS, finite, trim, upper
 from clm_ler.tables.options import Options
+from clm_ler.tokens import BIN_LABEL
 
 LONGEST_WORD = 60  # characters of a result; what is longer is prose
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -29,7 +30,7 @@ _CLASSES = {
     "ABNORMAL": "ABN",
     "TRACE": "TR|TRACES",
     "": "PENDING|SEE COMMENT|SEE COMMENTS|SEE NOTE|SEE REPORT|SEE BELOW|CANCELLED|CANCELED|NOT DONE|"
-    "NOT APPLICABLE|NOT REPORTED|UNKNOWN|N/A|NA|NULL|NONE|ERROR|TEST NOT PERFORMED|DNR|-|--|.|*|***",
+    "NOT APPLICABLE|NOT REPORTED|UNKNOWN|N/A|NA|NAN|NULL|NONE|ERROR|TEST NOT PERFORMED|DNR|-|--|.|*|***",
 }
 WORDS = {word: name for name, words in _CLASSES.items() for word in words.split("|")}
 
@@ -134,4 +135,6 @@ def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringCo
         upper(trim(text, ALL_BLANKS)).re_replace(f"[{ALL_BLANKS}]+", " ").re_replace(r"[.!]+$", "")
     )
     word = word.re_replace(_KIND, "")
+    # 10-20 would be read as the bin of that name.
+    word = ibis.cases((word.re_search(f"^{BIN_LABEL}$"), word.replace("-", " TO ")), else_=word)
     return word.substitute(WORDS | options.words).nullif("")

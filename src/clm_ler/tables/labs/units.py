@@ -212,8 +212,10 @@ def convert_unit(
     if source == target:
         return IDENTITY
     formula = options.formulas.get(concept) or FORMULAS.get(concept)
-    if formula and {source, target} == {formula.unit, formula.base_unit}:
-        return _by_formula(formula, inverse=source == formula.base_unit)
+    if formula:
+        ends = [ucum_unit(text, options.spellings) for text in (formula.unit, formula.base_unit)]
+        if [source, target] in (ends, ends[::-1]):
+            return _by_formula(formula, inverse=source == ends[1])
     mass = options.molar_masses.get(concept) or MOLAR_MASSES.get(concept)
     valence = options.valences.get(concept) or VALENCES.get(concept)
     # Pint takes 0.1 s to import, and most commands convert nothing.
@@ -225,7 +227,8 @@ def convert_unit(
 
 def _as_count(unit: str, other: str) -> str:
     """Return G/L as numbers of cells where the same lab is given in such, which are no grams."""
-    return "10*9/L" if unit.casefold() == _GIGA and other.startswith("10*") else unit
+    is_count = other.startswith(("10*", "/", "1/"))
+    return "10*9/L" if unit.casefold() == _GIGA and is_count else unit
 
 
 def _by_formula(formula: Formula | UnitFormula, inverse: bool) -> Conversion:

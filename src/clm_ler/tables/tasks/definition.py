@@ -95,6 +95,11 @@ class OutcomeOptions(Strict):
     def _one_kind(self) -> "OutcomeOptions":
         if (self.event is None) == (self.stay_days is None):
             raise ValueError("an outcome has either 'event' or 'stay_days'")
+        fields = type(self).model_fields
+        of_events = ("days", "until_discharge", "first_ever", "washout")
+        idle = [name for name in of_events if getattr(self, name) != fields[name].default]
+        if self.stay_days is not None and idle:
+            raise ValueError(f"with stay_days, {', '.join(idle)} has no effect: leave it out")
         if not 0 <= self.days[0] <= self.days[1] <= CENTURY:
             raise ValueError("days are from and to, 0 or later, and of a century at most")
         return self

@@ -81,7 +81,8 @@ def _uncoded(
     """Yield ``person_id, time`` of what is more than a code or a value."""
     definition = task.events[leaf]
     if definition.rise:
-        yield _rises(results.filter(_.event == name, _.leaf == leaf), definition.rise)
+        risen = _rises(results.filter(_.event == name, _.leaf == leaf), definition.rise)
+        yield risen.filter(_within(risen))
     if definition.visits:
         stays = merged_stays(visits, definition.visits, task.merge_hours)
         yield stays.select("person_id", time=_.stay_start)
@@ -103,6 +104,12 @@ def _results(lab_events: ir.Table, task_codes: ir.Table) -> ir.Table:
 
 
 def _plain_results(results: ir.Table) -> ir.Table:
+    kept = results.filter(~results.rises, ~results.measured | _within(results))
+    return kept.select("person_id", "time", *NAMED)
+
+
+def _within(results: ir.Table) -> ir.BooleanValue:
+    """Return whether a result is a number within the bounds of its event; those that it lacks count for nothing."""
     value = results.value
     within = ibis.and_(
         (value >= results.at_least) | results.at_least.isnull(),
@@ -111,8 +118,7 @@ def _plain_results(results: ir.Table) -> ir.Table:
         (value < results.below) | results.below.isnull(),
         value.notnull() & ~value.isnan(),
     )
-    kept = results.filter(~_.rises, ~_.measured | within.fill_null(False))
-    return kept.select("person_id", "time", *NAMED)
+    return within.fill_null(False)
 
 
 def _rises(results: ir.Table, rules: tuple[Rise, ...]) -> ir.Table:
@@ -121,7 +127,7 @@ def _rises(results: ir.Table, rules: tuple[Rise, ...]) -> ir.Table:
     A multiple has a meaning only above 0.
     """
     rows = results.filter(_.value.notnull(), ~_.value.isnan())
-    rows = rows.select("person_id", "time", "value", second=rows.time.epoch_seconds())
+    rows = rows.mutate(second=rows.time.epoch_seconds())
     risen = []
     for rule in rules:
         days = ibis.range_window(

@@ -8,6 +8,7 @@ from ibis import _
 
 from clm_ler.engines.portable import trim
 from clm_ler.tables.persons import person_key
+from clm_ler.tables.screening import Years
 from clm_ler.tables.sources import TableSource, select
 from clm_ler.terminology.concept_sets import as_regex
 
@@ -24,15 +25,20 @@ VISITS = ibis.schema(
 )
 DEATHS = ibis.schema({"person_id": "int64", "time": "timestamp", "reason": "string"})
 UNKNOWN, NO_START, NO_TIME = "person is not known", "no start", "no time"
+PLACEHOLDER = "placeholder date"
 
 
 def read_visits(
-    visit: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
+    visit: ir.Table | None,
+    demographics: ir.Table,
+    source: TableSource | None,
+    time_zone: str,
+    years: Years,
 ) -> ir.Table:
     """Return ``person_id, start_time, end_time, type`` and the ``reason`` why a row is lost.
 
-    A type is in upper case, and empty where there is none. An end before the start is unknown. Without
-    a table there are no rows.
+    A type is in upper case, and empty where there is none. An end before the start, or outside of the plausible
+    years (9999-12-31 of a visit that goes on), is unknown. Without a table there are no rows.
     """
     if visit is None or source is None:
         return ibis.memtable([], schema=VISITS)
@@ -40,16 +46,27 @@ def read_visits(
     return known.select(
         person_id=known.key.coalesce(-1),
         start_time=known.start_time,
-        end_time=ibis.cases((known.end_time >= known.start_time, known.end_time)),
+        end_time=ibis.cases(
+            (
+                (known.end_time >= known.start_time) & known.end_time.year().between(*years),
+                known.end_time,
+            )
+        ),
         type=trim(known["type"].cast("string")).upper().fill_null(""),
         reason=ibis.cases(
-            (known.known_id.isnull(), UNKNOWN), (known.start_time.isnull(), NO_START)
+            (known.known_id.isnull(), UNKNOWN),
+            (known.start_time.isnull(), NO_START),
+            (~known.start_time.year().between(*years), PLACEHOLDER),
         ),
     )
 
 
 def read_deaths(
-    death: ir.Table | None, demographics: ir.Table, source: TableSource | None, time_zone: str
+    death: ir.Table | None,
+    demographics: ir.Table,
+    source: TableSource | None,
+    time_zone: str,
+    years: Years,
 ) -> ir.Table:
     """Return ``person_id, time`` and the ``reason`` why a row is lost; several rows may be of one person."""
     if death is None or source is None:
@@ -58,7 +75,11 @@ def read_deaths(
     return known.select(
         person_id=known.key.coalesce(-1),
         time=known.time,
-        reason=ibis.cases((known.known_id.isnull(), UNKNOWN), (known.time.isnull(), NO_TIME)),
+        reason=ibis.cases(
+            (known.known_id.isnull(), UNKNOWN),
+            (known.time.isnull(), NO_TIME),
+            (~known.time.year().between(*years), PLACEHOLDER),
+        ),
     )
 
 
