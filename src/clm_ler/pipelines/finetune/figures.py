@@ -130,7 +130,7 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         place = {"row": 1, "col": column}
         curve = {name: np.array(values) for name, values in report["decision_curve"].items()}
         gain = curve["model"] - np.maximum(curve["treat_all"], 0)
-        gains = curve["threshold"][gain > 0]
+        gains = _longest_run(curve["threshold"], gain > 0)
         useful.append((gains.min(), gains.max()) if len(gains) else None)
         top = 1.15 * max(curve["treat_all"][0], *curve["model"], 0.01)
         right = min(1.0, 1.3 * max([*gains, 2 * curve["treat_all"][0], 0.05]))
@@ -162,6 +162,13 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         )
     detail = "Net benefit in the test split: true positives less false ones at the threshold's odds"
     return _finished(figure, finding, detail, "threshold probability", "net benefit")
+
+
+def _longest_run(thresholds: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Return the longest stretch of thresholds, all of which gain."""
+    places = np.flatnonzero(gains)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return thresholds[max(runs, key=len)]
 
 
 def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:
