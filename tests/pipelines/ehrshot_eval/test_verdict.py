@@ -200,6 +200,11 @@ def test_a_task_with_one_class_has_no_difference(fitted):
     assert "operational_outcomes" in set(found["scope"])
 
 
+def test_lookbacks_that_do_not_rise_would_count_wrongly():
+    with pytest.raises(ValueError, match="rise from one number of days"):
+        EhrshotOptions(**options().model_dump() | {"lookbacks": (365, 30)})
+
+
 def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     table, choices, known = fitted
     both = table.union(choices)
