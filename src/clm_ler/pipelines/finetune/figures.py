@@ -154,10 +154,10 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         figure.update_xaxes(range=[0, right], **place)
     finding = "Decision curve"
     if len(useful) == 1:
-        gains = useful[0]
+        ends = useful[0]
         finding = (
-            f"Acting on the model gains between thresholds of {gains[0]:.0%} and {gains[1]:.0%}"
-            if gains
+            f"Acting on the model gains between thresholds of {ends[0]:.0%} and {ends[1]:.0%}"
+            if ends
             else "Acting on the model gains at no threshold"
         )
     detail = "Net benefit in the test split: true positives less false ones at the threshold's odds"
