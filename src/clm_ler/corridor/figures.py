@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 import plotly.io as pio
+from plotly.colors import sample_colorscale
 
 # By Okabe and Ito: the colour-blind tell them apart.
 BLUE, RED, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -75,6 +76,11 @@ def finish(
 def colour_of(name: str, number: int = 0) -> str:
     """Return the colour of a model, or the one of a number where the name is none."""
     return MODELS.get(name, PALETTE[number % len(PALETTE)])
+
+
+def colours_of(size: int) -> list[str]:
+    """Return so many colours: those of the palette, or of a scale where there are more than it has."""
+    return list(PALETTE[:size]) if size <= len(PALETTE) else sample_colorscale("Viridis", size)
 
 
 def faint(colour: str) -> str:

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Lt, doc
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from clm_ler.modeling.data.windows import WindowOptions
@@ -103,6 +103,30 @@ class FinetuneOptions(FineTuning):
                 f"tuneable_parameters: {', '.join(unknown)} is nothing that can be tuned. "
                 f"These can: {', '.join(sorted(known))}"
             )
+        for point in self.grid() if self.tuneable_parameters else ():
+            try:
+                self.settings(point)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"tuneable_parameters: {place}: {first['msg']}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("age_bands", "time_bins"):
+            if list(values := getattr(self, name)) != sorted(set(values)):
+                raise ValueError(f"{name} must rise from one value to the next")
+        if not self.age_bands:
+            raise ValueError("age_bands needs a year at least")
+        shares = self.proportions_per_label
+        if shares and (
+            len(shares) != self.labels.num_classes or min(shares) < 0 or not any(shares)
+        ):
+            raise ValueError(
+                f"proportions_per_label must be one for each of the {self.labels.num_classes} classes, none "
+                "below 0 and not all 0"
+            )
         return self
 
     def window(self, max_position_embeddings: int) -> WindowOptions:
@@ -119,5 +143,5 @@ class FinetuneOptions(FineTuning):
 
     def settings(self, point: Mapping[str, Any]) -> FineTuning:
         """Return how the model of one point of the grid is fine-tuned."""
-        chosen = replace(self, **point)
+        chosen = replace(self, tuneable_parameters={}, **point)
         return FineTuning(**{f.name: getattr(chosen, f.name) for f in fields(FineTuning)})

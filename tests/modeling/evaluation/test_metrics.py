@@ -163,6 +163,14 @@ def test_who_is_flagged_is_counted_in_persons():
     assert (row["persons"], row["persons_not_flagged"]) == (2, 2)
 
 
+def test_who_flags_all_gains_nothing_not_even_by_rounding():
+    rng = np.random.default_rng(0)
+    for size in range(50, 150):
+        labels, risks = rng.integers(0, 2, size), rng.uniform(0.5, 1, size)
+        curve = decision_curve(labels, risks, np.arange(0.01, 0.5, 0.01))
+        assert curve["model"] == curve["treat_all"]
+
+
 def test_net_benefit_by_its_definition(sample):
     labels, probabilities, _ = sample
     curve = decision_curve(labels, probabilities, np.array([0.25]))

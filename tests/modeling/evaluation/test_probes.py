@@ -160,6 +160,15 @@ def test_settings_that_grow_the_same_trees_are_fitted_once(
     np.testing.assert_array_equal(*(probe.predict(test) for probe in predictions.values()))
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_boosting_on_equal_rows_learns_how_frequent_the_class_is(form) -> None:
+    """Such as age and gender of women whose births are unknown."""
+    rows, labels = form(np.ones((8, 2), np.float32)), np.array([0, 0, 0, 1] * 2, np.int8)
+    probe = fit_probe("gbm", {"num_leaves": [4, 15]}, (rows, labels), (rows, labels))
+    assert probe.predict(rows) == pytest.approx(0.25)
+    assert probe.validation_auroc == 0.5
+
+
 def test_a_forest_of_fewer_trees_is_the_beginning_of_a_larger_one(
     data: tuple[Data, Data, np.ndarray],
 ) -> None:

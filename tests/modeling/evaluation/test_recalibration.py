@@ -98,5 +98,16 @@ def test_bins_have_enough_persons_of_both_classes_and_lose_nobody(fewest):
         assert row["n"] - row["events"] >= fewest
 
 
+def test_equal_risks_are_in_one_bin():
+    """Many persons with little record have one risk: which of them come first is chance."""
+    rng = np.random.default_rng(0)
+    known = rng.normal(-1, 1.5, 3000)
+    odds = np.where(rng.random(3000) < 0.5, -2.0, known)
+    labels = (rng.random(3000) < expit(odds)).astype(int)
+    found = METHODS["isotonic"](labels, expit(odds), np.arange(3000))
+    assert (np.diff(found.at) > 1e-6).all()
+    assert len(recalibration.merged_bins(labels, np.full(3000, 0.2), np.arange(3000), 10, 20)) == 1
+
+
 def test_bins_count_persons_not_predictions():
     assert recalibration.merged_bins(LABELS, RISKS, np.zeros(N, int), 2, 10) == []

@@ -221,6 +221,12 @@ def test_classes_in_proportion(proportions, most, expected):
     assert len(np.unique(chosen)) == len(chosen)
 
 
+def test_the_scarcest_class_is_used_up_whatever_the_rounding():
+    labels = np.repeat([0, 1], [1000, 4])
+    chosen = epoch_samples(labels, 0, 1, (0.05, 0.95), None)
+    assert (labels[chosen] == 1).sum() == 4
+
+
 def test_every_epoch_draws_anew():
     labels = np.repeat([0, 1], [50, 5])
     draws = [epoch_samples(labels, epoch, 1, None, 1).tolist() for epoch in (0, 0, 1)]

@@ -1,12 +1,14 @@
 """What is chosen among cells, and what the model is worth beside its baselines."""
 
 import json
+from pathlib import Path
 
 import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from clm_ler.modeling.evaluation.combining import MODEL, RANKS, WINDOWED
@@ -198,6 +200,11 @@ def test_a_task_with_one_class_has_no_difference(fitted):
     assert "operational_outcomes" in set(found["scope"])
 
 
+def test_lookbacks_that_do_not_rise_would_count_wrongly():
+    with pytest.raises(ValueError, match="rise from one number of days"):
+        EhrshotOptions(**options().model_dump() | {"lookbacks": (365, 30)})
+
+
 def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     table, choices, known = fitted
     both = table.union(choices)
@@ -219,3 +226,12 @@ def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     assert not figures.plot_verdict(found[:0], ["macro"]).data
     alone = found.query("other_model == 'count' and model == 'clm_ler' and k == 8")
     assert len(figures.plot_verdict(alone, ["macro"]).data) == 1
+
+
+def test_the_figure_takes_the_twelve_numbers_of_labels_of_the_published_protocol():
+    conf = Path(__file__).parents[3] / "conf/ehrshot/parameters_ehrshot_eval.yml"
+    shots = yaml.safe_load(conf.read_text("utf-8"))["ehrshot_eval"]["shots"]
+    row = {"scope": "macro", "model": "clm_ler", "other_model": "count"}
+    row |= {"difference": 0.1, "lower": 0.0, "upper": 0.2}
+    figure = figures.plot_verdict(pd.DataFrame([row | {"k": k} for k in shots]), ["macro"])
+    assert len({trace.marker.color for trace in figure.data}) == len(shots)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from clm_ler.pipelines.explain import figures, nodes
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
+from clm_ler.pipelines.explain.person import draw_person
 
 FEW = ExplainOptions(min_persons=2)
 
@@ -86,6 +87,37 @@ def test_figures_of_nothing_are_figures():
     assert figures.plot_counterfactuals(none).layout.title.text
 
 
-@pytest.mark.parametrize("person", [1000005, "1000005", "0012", None])
-def test_an_id_may_be_a_number_as_the_command_line_reads_it(person):
-    assert TypeAdapter(ExplainOptions).validate_python({"person": person}).person == person
+@pytest.mark.parametrize(
+    ("given", "person"), [(1000005, "1000005"), ("1000005", "1000005"), ("0012", "0012")]
+)
+def test_an_id_may_be_a_number_as_the_command_line_reads_it(given, person):
+    assert TypeAdapter(ExplainOptions).validate_python({"person": given}).person == person
+
+
+def test_labs_of_the_same_name_are_moved_apart():
+    rows = [("LOINC:1", 0.1), ("LOINC:1", 0.2), ("LOINC:2", 0.6), ("LOINC:2", 0.8)]
+    frame = pd.DataFrame(rows, columns=["token", "risk"]).assign(name="Glucose", bin=["a", "b"] * 2)
+    figure = figures.plot_counterfactuals(ibis.memtable(frame))
+    assert [list(line.y) for line in figure.data] == [[0.1, 0.2], [0.6, 0.8]]
+    assert "Glucose moves the mean risk most: 60.0% to 80.0%" in figure.layout.title.text
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [
+        (1, "no test sample of 'asked'"),  # of another task
+        (2, "no test sample of 'asked'"),  # of another split
+        (-3, "no test sample of 'asked'"),  # unknown
+        (2**63, "whole numbers"),
+        ("x", "whole numbers"),
+    ],
+)
+def test_who_has_no_test_sample_of_the_task_is_said_in_a_line(person, said):
+    columns = ["person_id", "split", "task"]
+    rows = [(1, "test", "another"), (2, "train", "asked")]
+    samples = ibis.memtable(pd.DataFrame(rows, columns=columns))
+    ids = ibis.memtable([], schema={"person_id": "int64", "own_id": "string"})
+    model = SimpleNamespace(config=SimpleNamespace(tasks=["asked", "another"]))
+    options = ExplainOptions(person=person)  # as --params=explain.person=1000005 gives it
+    with pytest.raises(ValueError, match=said):
+        draw_person(samples, None, None, model, ids, None, options)

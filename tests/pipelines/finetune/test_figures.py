@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from clm_ler.pipelines.finetune.figures import plot_precision_recall
+from clm_ler.pipelines.finetune.figures import plot_decision_curve, plot_precision_recall
 
 
 def test_each_class_has_a_chance_of_its_own(as_table):
@@ -21,3 +21,13 @@ def test_each_class_has_a_chance_of_its_own(as_table):
         "chance, class 1: prevalence 30%",
         "chance, class 2: prevalence 20%",
     }
+
+
+def test_the_gain_that_is_told_is_one_without_gaps():
+    curve = {"threshold": [0.1, 0.2, 0.3, 0.4, 0.9], "treat_all": [0.1, 0.0, -0.1, -0.2, -5.0]}
+    curve["model"] = [0.1, 0.05, 0.02, 0.0, 0.01]
+    figure = plot_decision_curve({"tasks": {"t": {"decision_curve": curve}}})
+    assert "gains between thresholds of 20% and 30%" in figure.layout.title.text
+    none = curve | {"model": [0.1, 0.0, 0.0, 0.0, 0.0]}
+    figure = plot_decision_curve({"tasks": {"t": {"decision_curve": none}}})
+    assert "gains at no threshold" in figure.layout.title.text

@@ -315,6 +315,19 @@ def test_each_part_alone_makes_a_page(names, said):
     assert said in Page(page(**artifacts)).text
 
 
+def test_a_benchmark_or_a_loss_of_few_persons_is_not_told():
+    nothing, made = dict.fromkeys(everything()), everything()
+    figure = {"ehrshot_figure_groups": made["pretrain_curves"]}
+    verdict = ibis.memtable([VERDICT[0] | {"persons": 9}])
+    benchmark = page(**nothing | {"ehrshot_verdict": verdict} | figure)
+    assert "nothing to compare" in benchmark
+    loss = {"pretrain_metrics": {"valid": {"persons": 9, "loss": 4.2}}}
+    training = page(**nothing | loss | {"pretrain_curves": made["pretrain_curves"]})
+    for html in (benchmark, training):
+        assert not Page(html).numbers
+        assert 'id="pretrain_curves"' not in html and 'id="ehrshot_figure_groups"' not in html
+
+
 def test_all_labels_are_called_so():
     verdict = ibis.memtable([VERDICT[0] | {"k": -1}])
     text = Page(page(**dict.fromkeys(everything()) | {"ehrshot_verdict": verdict})).text

@@ -239,11 +239,12 @@ def decision_curve(
     flagged = probabilities[:, None] >= thresholds
     true_positives = (flagged & (labels == 1)[:, None]).mean(axis=0)
     false_positives = (flagged & (labels == 0)[:, None]).mean(axis=0)
-    prevalence = np.mean(labels == 1)
+    positives, negatives = np.mean(labels == 1), np.mean(labels == 0)
     return {
         "threshold": thresholds.tolist(),
         "model": (true_positives - false_positives * odds).tolist(),
-        "treat_all": (prevalence - (1 - prevalence) * odds).tolist(),
+        # To the last bit what the model has where it flags all: a gain is more than rounding.
+        "treat_all": (positives - negatives * odds).tolist(),
     }
 
 

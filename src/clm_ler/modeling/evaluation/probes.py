@@ -16,7 +16,7 @@ import lightgbm as lgb
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -238,11 +238,15 @@ def _gbm_candidates(
 ) -> Iterable[Candidate]:
     """Yield LightGBM models on one binned copy of the rows: binning costs more than most fits.
 
-    Columns that never vary on the training rows cannot be split on and are left out. Settings that
-    cannot but grow the same trees share one model.
+    Columns that never vary on the training rows cannot be split on and are left out; if none does, the share of
+    class 1 is all that can be learned. Settings that cannot but grow the same trees share one model.
     """
     features, labels = train
     used = _varying_columns(features)
+    if not len(used):  # LightGBM takes no rows without columns
+        share = Linear(np.zeros(features.shape[1]), float(logit(labels.mean())))
+        yield from ((settings, share) for settings in ParameterGrid(grid))
+        return
     fixed = {"objective": "binary", "min_data_in_leaf": 1, "num_threads": 1, "verbosity": -1}
     # Left to itself it times rows against columns on each fit; with many rows, rows are faster.
     fixed |= {"force_row_wise": True}

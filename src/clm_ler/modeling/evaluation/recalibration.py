@@ -78,13 +78,17 @@ def merged_bins(
 ) -> list[dict[str, Any]]:
     """Return ``n, expected, events`` of bins of rising risk, each of enough persons of both classes.
 
-    At most so many bins of equal size are merged with the next one until they are; what is left at the
-    end goes into the last.
+    At most so many bins of equal size, but for equal risks, are merged with the next one until they are; what
+    is left at the end goes into the last.
     """
     order = np.argsort(risks, kind="stable")
+    ordered = risks[order]
+    ends = np.cumsum([len(part) for part in np.array_split(order, most)])
+    # Equal risks are not parted: which of them come first is chance.
+    cuts = np.searchsorted(ordered, ordered[ends[ends < len(order)]])
     bins: list[Array] = []
     waiting = order[:0]
-    for part in np.array_split(order, most):
+    for part in np.split(order, cuts):
         waiting = np.concatenate([waiting, part])
         if smallest_cell(labels[waiting], persons[waiting]) >= fewest:
             bins.append(waiting)

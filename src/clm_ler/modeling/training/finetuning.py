@@ -216,7 +216,7 @@ def epoch_samples(
         limits = np.minimum(limits, max_proportion * limits[limits > 0].min())
     rng = random_stream(seed, SAMPLING, epoch)
     chosen = [
-        rng.permutation(np.flatnonzero(labels == number))[: int(limit)]
+        rng.permutation(np.flatnonzero(labels == number))[: int(limit + 1e-9)]  # not 22 for 22.999…
         for number, limit in enumerate(limits)
     ]
     return np.sort(np.concatenate(chosen))

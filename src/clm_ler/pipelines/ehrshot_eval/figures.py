@@ -84,18 +84,19 @@ def plot_verdict(verdict: pd.DataFrame, scopes: Sequence[str]) -> go.Figure:
         return look.finish(go.Figure(), "No two classifiers to compare")
     rows = rows.assign(pair=rows["model"] + " - " + rows["other_model"])
     pairs, shots = list(dict.fromkeys(rows["pair"])), sorted(rows["k"].unique(), key=_position_of)
+    colours = look.colours_of(len(shots))
     panel = len(pairs) * (8 * len(shots) + 12)
     figure, lines = _panels(scopes, _FORESTS, panel)
     for number, scope in enumerate(scopes):
         place = {"row": number // _FORESTS + 1, "col": number % _FORESTS + 1}
         for turn, k in enumerate(shots):
             part = rows[(rows["scope"] == scope) & (rows["k"] == k)]
-            figure.add_trace(_forest(part, f"k = {_shot_name(k)}", look.PALETTE[turn]), **place)
+            figure.add_trace(_forest(part, f"k = {_shot_name(k)}", colours[turn]), **place)
     figure.add_vline(0, line=look.THIN)
     figure.update_yaxes(dtick=1, categoryorder="array", categoryarray=pairs[::-1])
     shown = " ".join(
-        f'<span style="color:{look.PALETTE[turn]}"><b>k = {_shot_name(k)}</b></span>'
-        for turn, k in enumerate(shots)
+        f'<span style="color:{colour}"><b>k = {_shot_name(k)}</b></span>'
+        for colour, k in zip(colours, shots, strict=True)
     )
     detail = f"Difference in AUROC, 95 % intervals over persons, {shown}; dotted: no difference"
     layout = {"scattermode": "group", "margin": {"t": 130}, "showlegend": False}

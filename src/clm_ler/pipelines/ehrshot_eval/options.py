@@ -78,6 +78,13 @@ class EhrshotOptions(Options):
             raise ValueError(f"{taken[0]!r} is a row already: give the other run another name")
         return beside
 
+    @field_validator("lookbacks")
+    @classmethod
+    def _lookbacks_rise(cls, lookbacks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(lookbacks) != sorted(set(lookbacks)):
+            raise ValueError("they must rise from one number of days to the next")
+        return lookbacks
+
     @model_validator(mode="after")
     def _models_have_heads_that_fit(self) -> Self:
         for model, names in self.models.items():

@@ -43,13 +43,13 @@ def plot_contributions(contribution_summary: ir.Table) -> go.Figure:
 def plot_counterfactuals(lab_counterfactuals: ir.Table) -> go.Figure:
     """Return the mean risk of those who have a result of a lab, by the bin it is moved to."""
     rows = lab_counterfactuals.to_pandas()
-    labs = list(dict.fromkeys(rows["name"]))
+    labs = list(rows.groupby("token", sort=False))  # two may have the same name
+    names = [of_lab["name"].iloc[0] for _token, of_lab in labs]
     lines = -(-max(len(labs), 1) // COLUMNS)
     figure = make_subplots(
-        lines, COLUMNS, subplot_titles=labs, shared_yaxes=True, vertical_spacing=0.45 / lines
+        lines, COLUMNS, subplot_titles=names, shared_yaxes=True, vertical_spacing=0.45 / lines
     )
-    for place, name in enumerate(labs):
-        of_lab = rows[rows["name"] == name]
+    for place, (_token, of_lab) in enumerate(labs):
         line = go.Scatter(
             x=of_lab["bin"], y=of_lab["risk"], mode="lines+markers", marker={"color": BLUE}
         )
@@ -67,7 +67,7 @@ def _most_moving(rows: pd.DataFrame) -> str:
     """Return which lab moves the mean risk most."""
     if rows.empty:
         return "No lab was moved"
-    risks = rows.groupby("name", sort=False)["risk"].agg(["min", "max"])
-    name = str((risks["max"] - risks["min"]).idxmax())
-    low, high = risks.loc[name]
+    risks = rows.groupby(["token", "name"], sort=False)["risk"].agg(["min", "max"])
+    token, name = (risks["max"] - risks["min"]).idxmax()
+    low, high = risks.loc[(token, name)]
     return f"{name} moves the mean risk most: {low:.1%} to {high:.1%}"

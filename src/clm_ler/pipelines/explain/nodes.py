@@ -86,8 +86,7 @@ def ask(
         raise ValueError(f"explain.task: the model has no task '{task}', but {', '.join(tasks)}.")
     if len(tasks) == 1 and options.label >= classes:
         raise ValueError(f"explain.label: the classes of '{task}' are 0 to {classes - 1}.")
-    frame = wide_samples(samples)
-    frame = frame[(frame["split"] == "test") & (frame[task] >= 0)].reset_index(drop=True)
+    frame = wide_samples(samples.filter(samples.split == "test", samples.task == task))
     if frame.empty:
         raise ValueError(f"The test split has no sample of '{task}': nothing can be explained.")
     frame = frame.iloc[evenly_spaced(len(frame), options.samples)].reset_index(drop=True)

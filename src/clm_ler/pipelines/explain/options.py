@@ -1,12 +1,15 @@
 """The parameters of ``explain``."""
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from clm_ler.tables.options import Options
 
 
 class ExplainOptions(Options):
     """Which predictions are explained, and how far the explanations are checked."""
+
+    # Of --params=explain.person=1000005 Kedro makes a number.
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     task: str | None = Field(
         None, description="The task to explain, if the model has several; null: its first"
@@ -30,7 +33,7 @@ class ExplainOptions(Options):
         ge=1,
         description="Fewest persons for a token to have a row of its own; others are put together",
     )
-    person: int | str | None = Field(
+    person: str | None = Field(
         None,
         description="The id of a person whose timeline is drawn: it is a record of "
         "that person and stays in the storage",

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clm_ler.corridor.figures import BLACK, finish
+from clm_ler.engines.portable import row_count
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.inference import predict_proba, trained_window
 from clm_ler.pipelines.explain.nodes import Asked, ask, explained_rows
@@ -35,7 +36,10 @@ def draw_person(
     """
     if options.person is None:
         return finish(go.Figure(), "Nobody was asked for: set explain.person")
-    own = samples.filter(samples.person_id == _key(person_ids, str(options.person)))
+    key, task = _key(person_ids, options.person), options.task or finetuned_model.config.tasks[0]
+    own = samples.filter(_.person_id == key, _.split == "test", _.task == task)
+    if not row_count(own):
+        raise ValueError(f"explain.person: this person has no test sample of '{task}'.")
     last = own.filter(_.prediction_time == own.prediction_time.max()) if _dated(own) else own
     asked = ask(last, labelled_encoded, tokenizer, finetuned_model, options)
     rows = pa.Table.from_batches(explained_rows(asked, tokenizer, finetuned_model)).to_pandas()
@@ -56,8 +60,8 @@ def _key(person_ids: ir.Table, person: str) -> int:
     """Return the key of an id of the tables."""
     known = person_ids.filter(_.own_id == person) if not are_numbers(person_ids) else None
     if known is None:
-        if not person.isdecimal():
-            raise ValueError("explain.person: ids are whole numbers here.")
+        if not person.removeprefix("-").isdecimal() or not -(2**63) <= int(person) < 2**63:
+            raise ValueError("explain.person: ids are whole numbers of 64 bits here.")
         return int(person)
     found = known.person_id.execute()
     if found.empty:

@@ -109,13 +109,16 @@ def _samples(task: str, report: Mapping[str, Any], floor: int) -> Iterator[str]:
     for split in ("train", "valid", "test"):
         if split not in report["samples"]:
             continue
-        persons, classes = (report["samples"][split][name] for name in ("persons", "classes"))
-        samples = sum(classes.values())
-        outcomes = samples - classes.get("0", 0)
+        found = report["samples"][split]
+        samples, by_class = sum(found["classes"].values()), found["persons_by_class"]
+        outcomes = samples - found["classes"].get("0", 0)
         few = f"fewer than {floor}"
-        told = [few if 0 < n < floor else f"{n:,}" for n in (persons, samples, outcomes)]
-        if 0 < samples - outcomes < floor:  # else a subtraction would tell how many lack it
-            told[-1] = f"all but {few}"
+        told = [few if 0 < n < floor else f"{n:,}" for n in (found["persons"], samples, outcomes)]
+        have = max((n for label, n in by_class.items() if label != "0"), default=0)
+        if 0 < have < floor:  # however many samples they have
+            told[-1] = f"{few} persons'"
+        if 0 < by_class.get("0", 0) < floor:  # else a subtraction would tell how many lack it
+            told[-1] = f"all but {few} persons'"
         yield f"| {task} | {split} | {' | '.join(told)} |"
 
 

@@ -130,7 +130,7 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         place = {"row": 1, "col": column}
         curve = {name: np.array(values) for name, values in report["decision_curve"].items()}
         gain = curve["model"] - np.maximum(curve["treat_all"], 0)
-        gains = curve["threshold"][gain > 0]
+        gains = _longest_run(curve["threshold"], gain > 0)
         useful.append((gains.min(), gains.max()) if len(gains) else None)
         top = 1.15 * max(curve["treat_all"][0], *curve["model"], 0.01)
         right = min(1.0, 1.3 * max([*gains, 2 * curve["treat_all"][0], 0.05]))
@@ -154,14 +154,21 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
         figure.update_xaxes(range=[0, right], **place)
     finding = "Decision curve"
     if len(useful) == 1:
-        gains = useful[0]
+        ends = useful[0]
         finding = (
-            f"Acting on the model gains between thresholds of {gains[0]:.0%} and {gains[1]:.0%}"
-            if gains
+            f"Acting on the model gains between thresholds of {ends[0]:.0%} and {ends[1]:.0%}"
+            if ends
             else "Acting on the model gains at no threshold"
         )
     detail = "Net benefit in the test split: true positives less false ones at the threshold's odds"
     return _finished(figure, finding, detail, "threshold probability", "net benefit")
+
+
+def _longest_run(thresholds: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Return the longest stretch of thresholds, all of which gain."""
+    places = np.flatnonzero(gains)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return thresholds[max(runs, key=len)]
 
 
 def plot_subgroups(metrics: dict[str, Any]) -> go.Figure:

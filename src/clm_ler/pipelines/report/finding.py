@@ -79,7 +79,8 @@ def _judged(lower: float | None, upper: float | None) -> str:
 
 
 def _of_benchmark(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
-    rows = list(enumerate(data["ehrshot_verdict"]))
+    told = enumerate(data["ehrshot_verdict"])
+    rows = [(n, row) for n, row in told if row["persons"] >= numbers.min_persons]
     of_macro = [(n, row) for n, row in rows if row["scope"] == "macro" and row["model"] != "hybrid"]
     counting = [
         (n, row) for n, row in of_macro if row["other_model"] in ("count", "count_bins", "windowed")
@@ -113,6 +114,8 @@ def _of_pretraining(data: Artifacts, numbers: Numbers) -> list[Markup | str]:
     first = Markup("A model was pre-trained; its loss on {} persons of the {} split is {}.").format(
         numbers.count(f"{path}/persons"), split, numbers.value(f"{path}/loss")
     )
+    if data["pretrain_metrics"][split]["persons"] < numbers.min_persons:
+        first = Markup("A model was pre-trained; few persons are in the {} split.").format(split)
     return [
         first,
         "It was not yet fine-tuned or compared with counts of codes.",

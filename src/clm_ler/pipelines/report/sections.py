@@ -144,7 +144,12 @@ def _units(data: Artifacts, numbers: Numbers) -> Section:
 
 
 def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
-    splits = [split for split in ("valid", "test") if split in data["pretrain_metrics"]]
+    measured = data["pretrain_metrics"]
+    splits = [
+        split
+        for split in ("valid", "test")
+        if split in measured and measured[split]["persons"] >= numbers.min_persons
+    ]
     rows: list[Row] = [
         [
             split,
@@ -161,7 +166,8 @@ def _pretraining(data: Artifacts, numbers: Numbers) -> Section:
     ]
     head = ["split", "persons", "loss", "masked codes: top-1 accuracy", "top-10"]
     table = Table("How well the pre-trained model predicts", head, rows)
-    return Section("Pre-training", tables=[table], figures=["pretrain_curves"])
+    figures = ["pretrain_curves"] if "valid" in splits else []
+    return Section("Pre-training", tables=[table], figures=figures)
 
 
 def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
@@ -183,7 +189,8 @@ def _benchmark(data: Artifacts, numbers: Numbers) -> Section:
     head = ["model", "baseline", "labels per class", "AUROC", "baseline's", "difference"]
     head += ["from", "to", "verdict"]
     table = Table("Mean AUROC over the groups of tasks", head, rows)
-    figures = [f"ehrshot_figure_{name}" for name in ("groups", "tasks", "differences")]
+    few = any(row["persons"] < numbers.min_persons for row in data["ehrshot_verdict"])
+    figures = [] if few else [f"ehrshot_figure_{n}" for n in ("groups", "tasks", "differences")]
     return Section("Benchmark", tables=[table], figures=figures)
 
 
