@@ -26,7 +26,7 @@ from preprocess import PROJECT, simulate, size
 from timing import Clock
 
 from clm_ler.corridor.deferred import import_functions
-from clm_ler.doctor import bytes_of
+from clm_ler.engines.plans import size_in_bytes
 from clm_ler.estimate import CPU_SECONDS, disk_gb, memory_gb, probe, training_cost
 from clm_ler.modeling.training import speed
 
@@ -111,8 +111,8 @@ def main() -> None:
         rows = int(events * (1 + 1 / 200))  # a row for each person beside
         estimated = {
             "CPU": CPU_SECONDS.at(rows),
-            "memory": memory_gb(rows, bytes_of(arguments.memory_limit)),
-            "disk": disk_gb(rows, bytes_of(arguments.memory_limit)),
+            "memory": memory_gb(rows, size_in_bytes(arguments.memory_limit)),
+            "disk": disk_gb(rows, size_in_bytes(arguments.memory_limit)),
         }
         for name, value in measured.items():
             told = f"estimated {estimated[name]:.2f}, measured {value:.2f}"

@@ -2,12 +2,15 @@
 
 import ast
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "clm_ler"
 FILES = sorted(SRC.rglob("*.py"))
+SCRIPTS = sorted(Path(__file__).parents[1].glob("benchmarks/*.py"))
 ENGINES = {"duckdb", "pyspark"}
 # Longer than a file should be, each for a reason of its own: a model read in one sitting.
 LONG_FILES = {"modeling_clm_ler.py": 400, "finetuning.py": 390}
@@ -154,6 +157,18 @@ def test_tokens_are_taken_apart_in_their_grammar_only():
         if (path, node.lineno) not in docstrings and takes_apart(node)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_import_what_there_is(script):
+    """Scripts are not run by the tests, and nobody else looks at what they import."""
+    for node in nodes_of(script, ast.ImportFrom):
+        if (node.module or "").partition(".")[0] == "clm_ler":
+            module = import_module(node.module)
+            for name in node.names:
+                assert hasattr(module, name.name) or find_spec(f"{node.module}.{name.name}"), (
+                    name.name
+                )
 
 
 def test_files_can_be_read_at_a_sitting():
