@@ -47,7 +47,7 @@ def test_a_table_that_is_not_there_is_wrong_unless_the_run_makes_it():
     (found,) = doctor.check_tables(catalog, options(*SELECTED), ())
     assert found.level == WRONG
     (found,) = tables_found(None, *SELECTED)
-    assert found.level == WRONG and "leave patient out of preprocess.tables" in found.text
+    assert found.level == WRONG and "nobody is known without it" in found.text
     (found,) = tables_found(None, *SELECTED, made=("patient",))
     assert found.level == OK
 

@@ -17,7 +17,7 @@ from kedro.io import CatalogProtocol, DatasetError
 from packaging.requirements import Requirement
 
 from clm_ler.corridor.options import PreprocessOptions
-from clm_ler.corridor.reading import read_rows
+from clm_ler.corridor.reading import put_there, read_rows
 from clm_ler.engines import engine
 from clm_ler.engines.errors import EngineError
 from clm_ler.engines.plans import size_in_bytes
@@ -149,8 +149,7 @@ def check_tables(
         if table is None and name in made:
             yield Finding(OK, name, "not there yet: a plain run makes it")
         elif table is None:
-            text = f"there is nothing at {place}: put it there, or leave {name} out of preprocess.tables"
-            yield Finding(WRONG, name, text)
+            yield Finding(WRONG, name, f"there is nothing at {place}. {put_there(name)}")
         else:
             yield _read(name, table, options)
 

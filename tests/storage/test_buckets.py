@@ -94,3 +94,14 @@ def test_addresses_keep_the_scheme_that_the_user_wrote():
         "memory:///bucket/events/x"
     )
     assert BucketFolder("/data/events").address("/data/events/x") == "/data/events/x"
+
+
+@pytest.mark.parametrize("letter", ["\u00a0", "'", '"', "ü", "\\"])
+def test_names_of_files_may_have_any_letter(tmp_path, letter):
+    place, engine = tmp_path / f"a{letter}b", ibis.duckdb.connect()
+    place.mkdir()
+    made = BucketFolder(str(place))
+    engine_of(engine).write_parquet(ibis.memtable({"person_id": [0]}), f"{tmp_path}/all.parquet")
+    (tmp_path / "all.parquet").rename(place / "all.parquet")
+    made.publish([["all.parquet"], []])
+    assert engine.con.sql(made.stored().source(0)).fetchall() == [(0,)]

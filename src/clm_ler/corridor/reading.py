@@ -17,7 +17,7 @@ def read_rows(
     if table is None:
         raise ValueError(
             f"{name} is listed in preprocess.tables, and there is nothing where the catalog entry "
-            f"{name!r} points. Put the table there, or leave {name} out of preprocess.tables."
+            f"{name!r} points (kedro doctor says where that is). {put_there(name)}."
         )
     sources = options.tables[name]
     if isinstance(sources, TableSource):
@@ -34,6 +34,13 @@ def read_rows(
         by = (RAW_TABLES[name], one, event_date_filter, options.time_zone)
         selected.append(select(rows, source, *by))
     return union_of(selected)
+
+
+def put_there(name: str) -> str:
+    """Return what to do about a table that is missing."""
+    if name == "patient":
+        return "Put the table there: nobody is known without it"
+    return f"Put the table there, or leave {name} out of preprocess.tables"
 
 
 def union_of(selected: list[ir.Table]) -> ir.Table:

@@ -1,6 +1,7 @@
 """Tables on disk by person bucket: which bucket a person is in, and which files a bucket has."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -69,8 +70,8 @@ class Buckets:
         """Return SQL of DuckDB's for the files that have the rows of a bucket, also of a larger number."""
         files = self.files[bucket % len(self.files)]
         if not files:  # any file has the columns
-            return f"FROM read_parquet({self.addresses()[:1]!r}, hive_partitioning = false) LIMIT 0"
-        return f"FROM read_parquet({list(files)!r}, hive_partitioning = false)"
+            return f"{_rows_of(self.addresses()[:1])} LIMIT 0"
+        return _rows_of(files)
 
     def digest(self, engine: DuckDB, leaf: Any, bucket: int, of: int) -> str:
         """Return what tells the rows of one bucket out of ``of`` from any others.
@@ -91,6 +92,12 @@ class Buckets:
             part = rows.filter(person_bucket(rows.person_id, of) == bucket)
             self.digests[bucket, of] = engine.digest_of(part)
         return self.digests[bucket, of]
+
+
+def _rows_of(files: Sequence[str]) -> str:
+    """Return SQL of DuckDB's for the rows of files, whatever letters their names have."""
+    names = ", ".join("'{}'".format(file.replace("'", "''")) for file in files)
+    return f"FROM read_parquet([{names}], hive_partitioning = false)"
 
 
 # Which tables of expressions are stored by person bucket, as long as an expression has them.
