@@ -109,6 +109,7 @@ def test_a_storage_whose_name_engines_do_not_take_is_refused(storage, begin):
         ("", "must be a folder or s3://BUCKET/PREFIX, not ''"),
         (202401, "not 202401: .* a name of digits as ./NAME"),  # 2024_01 in YAML
         ("gs://bucket/site", "must be a folder or s3://BUCKET/PREFIX, not gs://bucket/site"),
+        ("s3:/bucket/site", "must be a folder or s3://BUCKET/PREFIX, not s3:/bucket/site"),
         ("~/results", "begins with '~': write the whole path"),
     ],
 )

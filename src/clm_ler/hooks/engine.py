@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from clm_ler.storage.gather import let_work
 
 logger = logging.getLogger(__name__)
 _PREFIX = "CLM_AWS_"
+_OF_A_STORE = re.compile(r"(?!file:)\w\w+:/")  # gs://, or s3:/ with a slash forgotten
 MOST_THREADS = 1024  # DuckDB starts as many as it is told, until the machine has no more
 
 
@@ -95,7 +97,7 @@ def _check_name(storage: Any) -> None:
             f"The storage must be a folder or s3://BUCKET/PREFIX, not {storage!r}: give another "
             "--params=storage=DIR, a name of digits as ./NAME."
         )
-    if is_remote(storage) and not s3_buckets([storage]):
+    if _OF_A_STORE.match(storage) and not s3_buckets([storage]):
         raise ValueError(f"The storage must be a folder or s3://BUCKET/PREFIX, not {storage}.")
     if storage.startswith("~"):
         raise ValueError(

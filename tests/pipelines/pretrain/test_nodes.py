@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -10,6 +11,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.training.checkpoints import ChangedRunError
 from clm_ler.pipelines.pretrain import nodes
+from clm_ler.pipelines.pretrain.card import write_card
 from clm_ler.pipelines.pretrain.figures import plot_curves
 from clm_ler.pipelines.pretrain.options import PretrainOptions
 from clm_ler.pipelines.pretrain.pipeline import create_pipeline
@@ -183,6 +185,15 @@ def test_the_model_directory_explains_itself(
         assert text in card
     suffixes = {path.suffix for path in tmp_path.iterdir()}
     assert suffixes == {".json", ".safetensors", ".md"}
+
+
+def test_the_card_does_not_count_few_persons(outputs: dict[str, Any], data: pa.Table) -> None:
+    few = data.filter(pc.equal(data["split"], "train")).slice(0, 3)
+    metrics = {"valid": outputs["pretrain_metrics"]["valid"] | {"persons": 9}}
+    card = write_card(outputs["trained_model"], metrics, options(), few)
+    assert "fewer than 10 persons in `train`" in card
+    assert "On fewer than 10 persons of the `valid` split" in card and "too few to tell" in card
+    assert "nats" not in card
 
 
 @pytest.mark.parametrize("model_type", ["bert", "longformer"])

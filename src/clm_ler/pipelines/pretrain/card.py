@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.training.checkpoints import count_data
 from clm_ler.pipelines.pretrain.options import PretrainOptions
+from clm_ler.tokens import FEWEST_PERSONS
 
 TEXT = """---
 {header}
@@ -33,7 +34,7 @@ tokenizer = AutoTokenizer.from_pretrained("DIRECTORY")
 
 ## Results
 
-On {split_persons:,} persons of the `{split}` split, who were not in training. {results}
+On {split_persons} of the `{split}` split, who were not in training. {results}
 
 ## Parameters
 
@@ -64,7 +65,11 @@ def write_card(
     objective = OBJECTIVES[options.objective]
     split = "test" if "test" in metrics else "valid"
     data = count_data(encoded_sequences)
-    persons = ", ".join(f"{n:,} persons in `{name}`" for name, n in sorted(data["persons"].items()))
+    persons = ", ".join(f"{_told(n)} in `{name}`" for name, n in sorted(data["persons"].items()))
+    measured = metrics[split]["persons"]
+    results = objective.describe(metrics[split])
+    if measured < FEWEST_PERSONS:
+        results = "They are too few to tell how good it is."
     shown = {name: value for name, value in options.compared().items() if name != "input_model"}
     header = ModelCardData(
         license=options.license,
@@ -82,7 +87,12 @@ def write_card(
         override_maxlen=options.override_maxlen,
         max_position_embeddings=options.max_position_embeddings,
         split=split,
-        split_persons=metrics[split]["persons"],
-        results=objective.describe(metrics[split]),
+        split_persons=_told(measured),
+        results=results,
         options="\n".join(f"| `{name}` | {value} |" for name, value in shown.items()),
     )
+
+
+def _told(persons: int) -> str:
+    number = f"{persons:,}" if persons >= FEWEST_PERSONS else f"fewer than {FEWEST_PERSONS}"
+    return f"{number} persons"
