@@ -180,6 +180,27 @@ def test_a_meds_dataset_becomes_sequences(through, tmp_path):
     assert ledger == []
 
 
+def test_only_what_looks_like_a_unit_is_taken_from_a_lab_code_of_meds(through, meds):
+    noon = datetime(2020, 1, 2)
+    root = meds(
+        [
+            (noon, "VITAL//BP//systolic", 120.0, None, "mmHg"),
+            (noon, "VITAL//BP//diastolic", 80.0, None, "mmHg"),
+            (noon, "VITALS//PERIODIC//HR_(BPM)", 70.0, None, None),
+            (noon, "LAB//1//SERUM//mg/dL", 1.0, None, None),
+            (noon, "LAB//2//Odd Unit", 1.0, None, "Odd Unit"),
+            (noon, "LAB//3//", 1.0, None, None),
+            (noon, "LAB//LOINC//2345-7//x", 1.0, None, "mg/dL"),
+        ]
+    )
+    found, _ledger = through("meds", meds_root=root)
+    tokens = {token.rsplit(":", 1)[0] for token in found[1]["sorted_event_tokens"]}
+    assert tokens == {
+        *("VITAL:BP//SYSTOLIC", "VITAL:BP//DIASTOLIC", "VITALS:PERIODIC//HR_(BPM)"),
+        *("LAB:1//SERUM", "LAB:2", "LAB:3", "LOINC:2345-7"),
+    }
+
+
 @pytest.fixture
 def meds(tmp_path):
     """Write rows of a person's events as a MEDS dataset, and return its folder."""
