@@ -56,6 +56,14 @@ def test_an_id_with_zeros_in_front_stays_as_it_is_written():
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("/data/site=01", "/data/site=01"), ("-012", "-012"), ("0012 ,seed=1", "0012")],
+)
+def test_only_a_whole_value_is_a_number_with_zeros_in_front(given, value):
+    assert read(f"--params=storage={given}")["params"]["storage"] == value
+
+
 def test_the_options_of_kedro_are_not_changed():
     from kedro.framework.cli.project import run
 

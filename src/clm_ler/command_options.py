@@ -10,7 +10,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 # 0012 is the number 10 in YAML, and may be the id of a person.
-_ZERO_IN_FRONT = re.compile(r"(?<==)0\d+(?=,|$)")
+_ZERO_IN_FRONT = re.compile(r"((?:^|,)[^=,]+=)(-?0\d+)(?=\s*(?:,|$))")
 
 RUNNERS = ("SequentialRunner", "ThreadRunner")
 
@@ -59,7 +59,7 @@ def _as_written(option: click.Parameter) -> click.Parameter:
     changed, read = copy(option), cast(Any, option.callback)
 
     def callback(ctx: click.Context, param: click.Parameter, given: Any) -> Any:
-        text = _ZERO_IN_FRONT.sub(r"'\g<0>'", given) if isinstance(given, str) else given
+        text = _ZERO_IN_FRONT.sub(r"\1'\2'", given) if isinstance(given, str) else given
         return in_home(read(ctx, param, text))
 
     changed.callback = callback

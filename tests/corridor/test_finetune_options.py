@@ -21,6 +21,10 @@ def test_only_what_changes_a_training_can_be_tuned():
     [
         ({"age_bands": (65, 18)}, "age_bands must rise"),
         ({"age_bands": ()}, "age_bands needs a year"),
+        (
+            {"age_bands": (65, 18), "tuneable_parameters": {"learning_rate": [1e-4]}},
+            "[^:]*Value error, age_bands must rise",
+        ),
         ({"time_bins": (365, 30)}, "time_bins must rise"),
         ({"proportions_per_label": (1.0,)}, "one for each of the 2 classes"),
         ({"proportions_per_label": (0.0, 0.0)}, "not all 0"),
@@ -31,7 +35,7 @@ def test_only_what_changes_a_training_can_be_tuned():
         ),
         (
             {"tuneable_parameters": {"proportions_per_label": [[1, 1, 1]]}},
-            "one for each of the 2 classes",
+            "tuneable_parameters: proportions_per_label must be one for each of the 2 classes",
         ),
     ],
 )

@@ -188,7 +188,10 @@ def test_only_what_looks_like_a_unit_is_taken_from_a_lab_code_of_meds(through, m
             (noon, "VITAL//BP//diastolic", 80.0, None, "mmHg"),
             (noon, "VITALS//PERIODIC//HR_(BPM)", 70.0, None, None),
             (noon, "LAB//1//SERUM//mg/dL", 1.0, None, None),
-            (noon, "LAB//2//Odd Unit", 1.0, None, "Odd Unit"),
+            (noon, "LAB//2//Odd Unit", 1.0, None, "odd unit"),
+            (noon, "HR//min", 50.0, None, None),
+            (noon, "HR//max", 90.0, None, None),
+            (noon, "LAB//6//%HbO2", 90.0, None, None),
             (noon, "LAB//3//", 1.0, None, None),
             (noon, "LAB//4// ", 1.0, None, None),
             (noon, "LAB//5// mmol ", 1.0, None, None),
@@ -199,7 +202,8 @@ def test_only_what_looks_like_a_unit_is_taken_from_a_lab_code_of_meds(through, m
     tokens = {token.rsplit(":", 1)[0] for token in found[1]["sorted_event_tokens"]}
     assert tokens == {
         *("VITAL:BP//SYSTOLIC", "VITAL:BP//DIASTOLIC", "VITALS:PERIODIC//HR_(BPM)"),
-        *("LAB:1//SERUM", "LAB:2", "LAB:3", "LAB:4", "LAB:5", "LOINC:2345-7"),
+        *("LAB:1//SERUM", "LAB:2", "LAB:3", "LAB:4", "LAB:5", "LAB:6", "LOINC:2345-7"),
+        *("HR:MIN", "HR:MAX"),
     }
 
 

@@ -151,6 +151,7 @@ def test_the_id_of_a_person_is_not_sent(tmp_path):
         track(tmp_path, "offline", explain={"person": SECRET})
     assert not (tmp_path / "wandb").exists()
     track(tmp_path, "disabled", explain={"person": SECRET})
+    track(tmp_path, "offline", explain=None)
 
 
 def test_what_wandb_says_of_a_login_is_a_line_of_ours(tmp_path, monkeypatch):

@@ -57,6 +57,15 @@ def test_criteria_are_about_the_columns_of_the_table_not_what_is_made_of_them(ra
 
 
 @both_engines
+@pytest.mark.parametrize("since", ["DATE '2020-01-01'", "TIMESTAMP '2020-01-01 13:00:00'"])
+def test_a_time_that_is_text_is_compared_as_a_time(raw, since):
+    rows = [(1, "2019-12-31 12:00:00", 0, "t"), (2, "2020-01-02 12:00:00", 1, "t")]
+    table = raw(rows, LABELS | {"prediction_time": "string"})
+    options = LabelOptions(inclusion_criteria=f"prediction_time >= {since}")
+    assert result(select_labels(table, options), "person_id") == [(2,)]
+
+
+@both_engines
 @pytest.mark.parametrize(
     ("value", "fault"),
     [

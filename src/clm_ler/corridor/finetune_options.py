@@ -94,25 +94,6 @@ class FinetuneOptions(FineTuning):
     ] = (0, 1, 30, 180)
 
     @model_validator(mode="after")
-    def _has_values_to_try(self) -> Self:
-        if empty := [name for name, values in self.tuneable_parameters.items() if not values]:
-            raise ValueError(f"tuneable_parameters: {', '.join(empty)} has no value to try")
-        known = {field.name for field in fields(FineTuning)}
-        if unknown := sorted(self.tuneable_parameters.keys() - known):
-            raise ValueError(
-                f"tuneable_parameters: {', '.join(unknown)} is nothing that can be tuned. "
-                f"These can: {', '.join(sorted(known))}"
-            )
-        for point in self.grid() if self.tuneable_parameters else ():
-            try:
-                self.settings(point)
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"])
-                raise ValueError(f"tuneable_parameters: {place}: {first['msg']}") from None
-        return self
-
-    @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for name in ("age_bands", "time_bins"):
             if list(values := getattr(self, name)) != sorted(set(values)):
@@ -127,6 +108,26 @@ class FinetuneOptions(FineTuning):
                 f"proportions_per_label must be one for each of the {self.labels.num_classes} classes, none "
                 "below 0 and not all 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_values_to_try(self) -> Self:
+        if empty := [name for name, values in self.tuneable_parameters.items() if not values]:
+            raise ValueError(f"tuneable_parameters: {', '.join(empty)} has no value to try")
+        known = {field.name for field in fields(FineTuning)}
+        if unknown := sorted(self.tuneable_parameters.keys() - known):
+            raise ValueError(
+                f"tuneable_parameters: {', '.join(unknown)} is nothing that can be tuned. "
+                f"These can: {', '.join(sorted(known))}"
+            )
+        for point in self.grid() if self.tuneable_parameters else ():
+            try:
+                self.settings(point)
+            except ValidationError as error:
+                first = error.errors()[0]
+                said = first["msg"].removeprefix("Value error, ")
+                places = (str(part) for part in first["loc"])
+                raise ValueError(": ".join(["tuneable_parameters", *places, said])) from None
         return self
 
     def window(self, max_position_embeddings: int) -> WindowOptions:

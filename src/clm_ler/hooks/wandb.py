@@ -56,7 +56,7 @@ class WandbHooks:
         if options["mode"] not in ("offline", "online"):
             raise ValueError(f"wandb must be disabled, offline or online, not {options['mode']!r}.")
         # W&B takes the parameters, and the command line as it stands.
-        if run.parameters.get("explain", {}).get("person") is not None:
+        if (run.parameters.get("explain") or {}).get("person") is not None:
             raise ValueError(
                 "explain.person is the id of a person: give it in a run without wandb."
             )

@@ -143,9 +143,10 @@ def _select(raw_labels: ir.Table, options: LabelOptions, time_zone: str) -> ir.T
         "label": options.positive_class_criteria or default,
         "task": options.task,
     }
-    # The criteria are about the table's own columns: one called `label` is not what is made of it.
+    # The criteria are about the table's own columns: one called `label` is not what is made of others.
     own = {column.lower() for column in raw_labels.columns}
-    renames = {f"made_{name}" if name in own else name: name for name in expressions}
+    made = {name for name, text in expressions.items() if name in own and text != name}
+    renames = {f"made_{name}" if name in made else name: name for name in expressions}
     source = TableSource(
         select_expr=tuple(f"{expressions[name]} AS {alias}" for alias, name in renames.items()),
         filter_expr=options.inclusion_criteria,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
+from clm_ler.engines.portable import upper
 from clm_ler.terminology.codes import canonical_code
 
 # The columns that are read of each file.
@@ -26,12 +27,14 @@ def concept_codes(conso: ir.Table, languages: Sequence[str], suppressed: bool) -
         suppressed: Whether obsolete and suppressible atoms count too.
 
     Returns:
-        Distinct ``cui``, ``system`` (the source abbreviation), ``code`` (canonical spelling).
+        Distinct ``cui``, ``system`` (the source abbreviation in upper case), ``code`` (canonical spelling).
     """
     atoms = conso.filter(conso.LAT.isin(languages), conso.CODE != "NOCODE")
     return (
         _current(atoms, suppressed)
-        .select(cui="CUI", system="SAB", code=lambda t: canonical_code(t.SAB, t.CODE))
+        .select(
+            cui="CUI", system=lambda t: upper(t.SAB), code=lambda t: canonical_code(t.SAB, t.CODE)
+        )
         .distinct()
     )
 
@@ -79,7 +82,7 @@ def concept_links(rel: ir.Table, relations: Sequence[str], suppressed: bool) -> 
             cui=lambda t: ibis.ifelse(t.parent, t.CUI1, t.CUI2),
             linked_cui=lambda t: ibis.ifelse(t.parent, t.CUI2, t.CUI1),
             relation=lambda t: ibis.ifelse(t.parent, "parent", t.RELA),
-            system="SAB",
+            system=lambda t: upper(t.SAB),
         )
         .distinct()
     )

@@ -121,3 +121,5 @@ def test_who_has_no_test_sample_of_the_task_is_said_in_a_line(person, said):
     options = ExplainOptions(person=person)  # as --params=explain.person=1000005 gives it
     with pytest.raises(ValueError, match=said):
         draw_person(samples, None, None, model, ids, None, options)
+    with pytest.raises(ValueError, match="the model has no task 'x', but asked, another"):
+        draw_person(samples, None, None, model, ids, None, ExplainOptions(person="1", task="x"))

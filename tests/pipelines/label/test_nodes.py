@@ -109,10 +109,6 @@ def test_what_cannot_come_to_anything_stops_at_once(records, parts, message):
         ),
         ({"outcome": {"event": "other"}}, "outcome.event names 'other', and the events are"),
         ({"outcome": {"stay_days": 7}}, "either 'event' or 'stay_days'"),
-        (
-            {"outcome": {"event": None, "stay_days": 7, "first_ever": True}},
-            "with stay_days, .*first_ever has no effect",
-        ),
         ({"outcome": {"days": [30, 1]}}, "days are from and to"),
         ({"index": {"dates": ["2020-01-01"]}}, "an index is one of"),
         (event(codes={"X": ["1"]}, above=1), "need the codes of a laboratory result and a unit"),

@@ -95,11 +95,13 @@ def test_words_have_one_spelling(as_table):
         "rot": "RED",
         "nan": None,
         "10-20": "10 TO 20",  # as it stands it is the name of a bin
+        "0-5": "FEW",
+        "a few": "0 TO 5",
         None: None,
     }
     table = as_table(list(enumerate(found)), {"n": "int64", "x": "string"})
     text = read_texts(table.x, read_numbers(table.x, ResultOptions(text_min_persons=1)))
-    words = canonical_word(text, ResultOptions(words={"ROT": "RED"}))
+    words = canonical_word(text, ResultOptions(words={"ROT": "RED", "0-5": "FEW", "A FEW": "0-5"}))
     assert table.select("n", w=words).order_by("n").to_pyarrow()["w"].to_pylist() == list(
         found.values()
     )

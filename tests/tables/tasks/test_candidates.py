@@ -246,6 +246,11 @@ def stay_task(outcome, events=None, **parts):
     return task(events=events or {}, index=index, outcome=outcome)
 
 
+def test_what_has_no_effect_on_the_length_of_a_stay_is_said(caplog):
+    stay_task({"stay_days": 7, "first_ever": True, "washout": 30})
+    assert "with stay_days, first_ever, washout has no effect" in caplog.text
+
+
 @pytest.mark.parametrize(("days", "expected"), [(10, 1), (10.1, 0)])
 def test_a_stay_may_be_long(label, days, expected):
     asked = stay_task({"stay_days": days})

@@ -81,9 +81,7 @@ def ask(
         ValueError: If the model has no such task or class, or the test split has no sample of it.
     """
     tasks, classes = list(model.config.tasks), int(model.config.num_labels or 0)
-    task = options.task or tasks[0]
-    if task not in tasks:
-        raise ValueError(f"explain.task: the model has no task '{task}', but {', '.join(tasks)}.")
+    task = asked_task(model, options)
     if len(tasks) == 1 and options.label >= classes:
         raise ValueError(f"explain.label: the classes of '{task}' are 0 to {classes - 1}.")
     frame = wide_samples(samples.filter(samples.split == "test", samples.task == task))
@@ -94,6 +92,19 @@ def ask(
     read = (to_samples(frame, store), store, Vocabulary.from_tokenizer(tokenizer, model.config))
     outcome = (options.label, options.label) if len(tasks) == 1 else (1, tasks.index(task))
     return Asked(frame, *read, task, *outcome)
+
+
+def asked_task(model: PreTrainedModel, options: ExplainOptions) -> str:
+    """Return the task to explain.
+
+    Raises:
+        ValueError: If the model has no such task.
+    """
+    tasks = list(model.config.tasks)
+    task = options.task or str(tasks[0])
+    if task not in tasks:
+        raise ValueError(f"explain.task: the model has no task '{task}', but {', '.join(tasks)}.")
+    return task
 
 
 def explain_samples(

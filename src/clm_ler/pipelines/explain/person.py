@@ -13,7 +13,7 @@ from clm_ler.corridor.figures import BLACK, finish
 from clm_ler.engines.portable import row_count
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.inference import predict_proba, trained_window
-from clm_ler.pipelines.explain.nodes import Asked, ask, explained_rows
+from clm_ler.pipelines.explain.nodes import Asked, ask, asked_task, explained_rows
 from clm_ler.pipelines.explain.options import ExplainOptions
 from clm_ler.tables.persons import are_numbers
 from clm_ler.terminology.names import names_of
@@ -36,7 +36,7 @@ def draw_person(
     """
     if options.person is None:
         return finish(go.Figure(), "Nobody was asked for: set explain.person")
-    key, task = _key(person_ids, options.person), options.task or finetuned_model.config.tasks[0]
+    key, task = _key(person_ids, options.person), asked_task(finetuned_model, options)
     own = samples.filter(_.person_id == key, _.split == "test", _.task == task)
     if not row_count(own):
         raise ValueError(f"explain.person: this person has no test sample of '{task}'.")

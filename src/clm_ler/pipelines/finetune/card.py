@@ -110,7 +110,7 @@ def _samples(task: str, report: Mapping[str, Any], floor: int) -> Iterator[str]:
         if split not in report["samples"]:
             continue
         found = report["samples"][split]
-        samples, by_class = sum(found["classes"].values()), found["persons_by_class"]
+        samples, by_class = sum(found["classes"].values()), found.get("persons_by_class", {})
         outcomes = samples - found["classes"].get("0", 0)
         few = f"fewer than {floor}"
         told = [few if 0 < n < floor else f"{n:,}" for n in (found["persons"], samples, outcomes)]

@@ -140,9 +140,10 @@ def vocabulary_codes(vocabulary: dict[str, int]) -> ir.Table:
     ranks: dict[str, int] = {}
     for token, rank in sorted(vocabulary.items(), key=lambda item: item[1]):
         if split_token(token)[1] and not is_age(token):
-            ranks.setdefault(without_bin(token), rank)
-            # What stands before the word may be the lab; if it is none, no code of the data will be it.
-            ranks.setdefault(without_word(token), rank)
+            code = without_bin(token)
+            ranks.setdefault(code, rank)
+            if code == token:  # what stands before a word may be the lab
+                ranks.setdefault(without_word(token), rank)
     rows = [(token, rank, *split_token(token)) for token, rank in ranks.items()]
     schema = {
         "vocab_token": "string",

@@ -134,7 +134,7 @@ def canonical_word(text: ir.StringColumn, options: ResultOptions) -> ir.StringCo
     word = (
         upper(trim(text, ALL_BLANKS)).re_replace(f"[{ALL_BLANKS}]+", " ").re_replace(r"[.!]+$", "")
     )
-    word = word.re_replace(_KIND, "")
+    word = word.re_replace(_KIND, "").substitute(WORDS | options.words)
     # 10-20 would be read as the bin of that name.
     word = ibis.cases((word.re_search(f"^{BIN_LABEL}$"), word.replace("-", " TO ")), else_=word)
-    return word.substitute(WORDS | options.words).nullif("")
+    return word.nullif("")

@@ -1,5 +1,6 @@
 """What a prediction task is: when a risk is wanted, of what, and who can be followed so far."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -10,6 +11,8 @@ from pydantic import ConfigDict, Field, RootModel, ValidationError, model_valida
 from clm_ler.tables.samples import PER_SAMPLE
 from clm_ler.tables.sources import TableSource
 from clm_ler.tables.tasks.event_definition import CENTURY, EventDefinition, Strict
+
+logger = logging.getLogger(__name__)
 
 REQUIRED_WITHOUT_ACES: Any = None  # unless a file of ACES says all of it
 # What is said of a task beside its definition.
@@ -99,7 +102,7 @@ class OutcomeOptions(Strict):
         of_events = ("days", "until_discharge", "first_ever", "washout")
         idle = [name for name in of_events if getattr(self, name) != fields[name].default]
         if self.stay_days is not None and idle:
-            raise ValueError(f"with stay_days, {', '.join(idle)} has no effect: leave it out")
+            logger.warning("outcome: with stay_days, %s has no effect.", ", ".join(idle))
         if not 0 <= self.days[0] <= self.days[1] <= CENTURY:
             raise ValueError("days are from and to, 0 or later, and of a century at most")
         return self
