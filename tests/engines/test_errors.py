@@ -124,9 +124,16 @@ def test_a_parquet_file_that_was_cut_is_named(backend, table, tmp_path, data):
 def test_ctrl_c_within_a_query_is_still_ctrl_c(tmp_path):
     backend = ibis.duckdb.connect()
     engine_of(backend).configure("1GB", 1, str(tmp_path))
+    # What a script starts in the background ignores Ctrl-C, and other tests may have seen to it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        backend.raw_sql("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            backend.raw_sql(
+                "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
+            )
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def test_ctrl_c_is_told_by_its_name_even_where_the_engine_calls_it_its_own_error():
