@@ -196,13 +196,23 @@ def test_only_what_looks_like_a_unit_is_taken_from_a_lab_code_of_meds(through, m
             (noon, "LAB//4// ", 1.0, None, None),
             (noon, "LAB//5// mmol ", 1.0, None, None),
             (noon, "LAB//LOINC//2345-7//x", 1.0, None, "mg/dL"),
+            (noon, "LAB//LOINC//718-7//blood//g/dL", 13.0, None, None),
         ]
     )
     found, _ledger = through("meds", meds_root=root)
     tokens = {token.rsplit(":", 1)[0] for token in found[1]["sorted_event_tokens"]}
     assert tokens == {
         *("VITAL:BP//SYSTOLIC", "VITAL:BP//DIASTOLIC", "VITALS:PERIODIC//HR_(BPM)"),
-        *("LAB:1//SERUM", "LAB:2", "LAB:3", "LAB:4", "LAB:5", "LAB:6", "LOINC:2345-7"),
+        *(
+            "LAB:1//SERUM",
+            "LAB:2",
+            "LAB:3",
+            "LAB:4",
+            "LAB:5",
+            "LAB:6",
+            "LOINC:2345-7",
+            "LOINC:718-7",
+        ),
         *("HR:MIN", "HR:MAX"),
     }
 
