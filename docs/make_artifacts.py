@@ -61,8 +61,12 @@ def main() -> None:
     bootstrap_project(PROJECT)
     text = "\n".join([INTRODUCTION, *sections()])
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == text else "docs/artifacts.md: run docs/make_artifacts.py")
-    PAGE.write_text(text)
+        sys.exit(
+            0
+            if PAGE.read_text(encoding="utf-8") == text
+            else "docs/artifacts.md: run docs/make_artifacts.py"
+        )
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def sections() -> Iterator[str]:

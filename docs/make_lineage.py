@@ -45,7 +45,7 @@ def main(folder: Path = DOCS) -> None:
         for name, (query, size, layers) in PICTURES.items():
             settings = json.dumps(SETTINGS | {"layer": {"visible": layers}})
             start = START.replace("{settings}", settings).replace("{query}", query)
-            (page / "start.html").write_text(start)
+            (page / "start.html").write_text(start, encoding="utf-8")
             take_picture(browser, address, size, folder / name)
         server.shutdown()
 

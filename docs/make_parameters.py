@@ -38,9 +38,11 @@ def main() -> None:
     text = "\n".join([INTRODUCTION, *sections()])
     if "--check" in sys.argv:
         sys.exit(
-            0 if PAGE.read_text() == text else "docs/parameters.md: run docs/make_parameters.py"
+            0
+            if PAGE.read_text(encoding="utf-8") == text
+            else "docs/parameters.md: run docs/make_parameters.py"
         )
-    PAGE.write_text(text)
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def sections() -> Iterator[str]:
@@ -55,7 +57,7 @@ def sections() -> Iterator[str]:
 
 def read(file: Path) -> dict[str, Any]:
     """Return the parameters of a file; what it derives from others stays as it is written."""
-    return yaml.safe_load(file.read_text()) or {}
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 
 def parameter_models() -> dict[str, type]:

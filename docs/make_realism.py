@@ -58,8 +58,8 @@ def main(storage: Path) -> None:
     rows = measured(storage)
     lines = [f"| {name} | {rows[name]} | {PUBLISHED[name] or 'not found'} |" for name in PUBLISHED]
     table = "\n".join(["| | simulated | published |", "|---|---|---|", *lines]) + "\n"
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + BEGIN + table + END + rest.split(END)[1])
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    PAGE.write_text(before + BEGIN + table + END + rest.split(END)[1], encoding="utf-8")
 
 
 def measured(storage: Path) -> dict[str, str]:

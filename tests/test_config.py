@@ -177,6 +177,25 @@ def test_what_nothing_reads_is_found(loader: Loader, conf: Path, packed: bool) -
     assert loader("base", conf, salt="s", **read).unread() == ["salt"]
 
 
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (
+            "preprocess: {tables: {lab: [{select_expr: []}]}}",
+            "tables.lab must be names with values, not a list",
+        ),
+        ("preprocess: {parents: {ICD10CM: 1}}", "parents must be a list, not names with values"),
+    ],
+)
+def test_a_list_where_names_belong_is_told_with_its_place(
+    loader: Loader, conf: Path, own: str, told: str
+) -> None:
+    (conf / "base/parameters.yml").write_text("preprocess: {tables: {lab: {a: 1}}, parents: [A]}")
+    (conf / "mine/parameters.yml").write_text(own)
+    with pytest.raises(ValueError, match=f"conf/mine: preprocess.{told}"):
+        loader("mine")["parameters"]
+
+
 def test_a_tab_is_told_with_its_file(loader: Loader, conf: Path) -> None:
     (conf / "base" / "parameters.yml").write_text("preprocess:\n\ttables: {}\n")
     with pytest.raises(ValueError, match=r"parameters\.yml, unable to read line .*A tab there"):

@@ -12,7 +12,7 @@ from typing import Any, cast
 import fsspec
 import yaml
 from kedro.config import OmegaConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clm_ler.files.atomic import read_json
 
@@ -28,6 +28,7 @@ REPLACED_WHOLE = (
 _ARCHIVES = {"application/x-tar": "tar", "application/zip": "zip"}
 # Kedro's names of the dataset by which a user's own tables are read.
 _OWN_TABLE = re.compile(r"(kedro_datasets\.)?ibis\.(file_dataset\.)?FileDataset")
+_FORMS: Mapping[type, str] = {DictConfig: "names with values", ListConfig: "a list"}
 _READ = re.compile(r"\$\{runtime_params:\s*(\w+)")
 _RESOLVERS = RLock()  # they belong to the process: one loader at a time binds and uses them
 
@@ -68,6 +69,11 @@ class ConfigLoader(OmegaConfigLoader):
             raise ValueError(
                 f"{error} (A tab there? YAML takes spaces only.)"  # Kedro names the file and the line
             ) from error
+        except TypeError as error:  # OmegaConf's, which does not say where
+            files = (self._file_parameters(env) for env in (self.base_env, self._environment))
+            if key != "parameters" or (clash := _first_clash(*files)) is None:
+                raise
+            raise ValueError(f"conf/{self._environment}: {clash}.") from error
         if key == "catalog":
             _read_as_text(found)
         return self._parameters(found) if key == "parameters" else found
@@ -173,6 +179,21 @@ def among(parameter: str, chosen: Any, known: list[str]) -> Any:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"{parameter}: there is no {unknown[0]!r}, but {', '.join(known)}.")
     return chosen
+
+
+def _first_clash(base: Any, own: Any, place: str = "") -> str | None:
+    """Return where an environment has a list in place of names with values, or the other way round."""
+    wanted, given = (_FORMS.get(type(part)) for part in (base, own))
+    if wanted != given:
+        return f"{place} must be {wanted}, not {given}" if wanted and given else None
+    if given != _FORMS[DictConfig]:
+        return None
+    clashes = (
+        _first_clash(base[name], own[name], f"{place}.{name}".lstrip("."))
+        for name in own
+        if name in base
+    )
+    return next(filter(None, clashes), None)
 
 
 def _read_as_text(entry: Any) -> None:

@@ -34,7 +34,7 @@ DEMOGRAPHIC_SYSTEMS = (AGE, *BASELINE)
 
 BIN_LABEL = r"[0-9.]+-[0-9.]+"
 LAB_TOKEN = rf"^(?P<code>[^:]+:.+):(?P<bin>{BIN_LABEL})$"
-AGE_TOKEN = r"^AGE:(?P<age>[0-9]+)$"
+AGE_TOKEN = r"^AGE:(?P<age>[0-9]{1,9})$"  # any system may have longer codes
 # Of a record, where a wrong birth date makes negative ages and many digits.
 RECORDED_AGE = r"^AGE:(?:0|-?[1-9][0-9]{0,3})$"
 

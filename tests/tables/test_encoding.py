@@ -43,8 +43,10 @@ def test_an_unknown_code_takes_its_nearest_known_parent():
 
 
 def test_ages_are_looked_up_as_numbers():
-    ids, bins = codec().lookup(pa.array(["AGE:0", "AGE:120", "AGE:300", "AGE:-1", "AGE:x"]))
-    assert ids.to_pylist() == [1000, 1120, 1120, 1, 1]
+    ids, bins = codec().lookup(
+        pa.array(["AGE:0", "AGE:120", "AGE:300", "AGE:-1", "AGE:x", f"AGE:{10**20}"])
+    )
+    assert ids.to_pylist() == [1000, 1120, 1120, 1, 1, 1]
     assert not bins.any()
 
 

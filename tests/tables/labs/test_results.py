@@ -73,6 +73,8 @@ MESSY = [
     result(1, 95.0, code="0000-0"),
     result(1, 95.0, code="glucose"),
     result(1, 95.0, code=None),
+    result(1, None, ""),  # words lack no unit
+    result(1, None, None),
     result(1, 1.1, "bars", "sugar", "LOCAL"),
     result(9, 1.0, "mg/dL", CREATININE),  # of a test person only
 ]
@@ -98,7 +100,7 @@ def test_units_are_fitted_on_train_and_losses_have_a_reason(as_table):
         None: 13,
         "unit cannot be converted": 1,
         "no unit": 2,
-        "not a number": 4,
+        "not a number": 6,
         "not a LOINC code": 2,
         "no code": 1,
         "lab or unit not seen in fitting": 1,

@@ -64,12 +64,12 @@ def _unusable(
     reasons = [
         (lab_events.code.isnull() | lab_events.system.isnull(), "no code"),
         ((lab_events.system == "LOINC") & ~loinc, "not a LOINC code"),
+        # Before the unit: words have none, and it is not the unit that they lack.
+        (~_is_number(lab_events.value), "not a number"),
     ]
-    # A unit that may be missing is an empty one: then it is the value that is at fault.
-    reasons.append(((lab_events.unit == "") & ~_is_number(lab_events.value), "not a number"))
     if not without_unit:
         reasons.append((lab_events.unit.isnull() | (trim(lab_events.unit) == ""), "no unit"))
-    return [*reasons, (~_is_number(lab_events.value), "not a number")]
+    return reasons
 
 
 def classify_lab_events(
