@@ -268,12 +268,13 @@ def test_results_without_a_unit_count_where_they_are_read_so(site: dict[str, Any
     reading = LABS.model_copy(update={"results": ResultOptions(without_unit=True)})
     read = read_site(site["events"].assign(unit=None), site)
     timeline = read["ehrshot_timeline"]
-    known = site_nodes.fit_native_labs(timeline, read["ehrshot_person_splits"], reading)
-    names = dict(zip(("unit_conversions", "lab_percentiles"), known, strict=True))
-    names["code_translations"] = keep_codes(read["source_codes"], reading)
-    tables = read | names | {"params:preprocess": reading}
-    made = outputs_of(ehrshot_eval.create_pipeline(), tables, "ehrshot_sequences")
-    tokens = made["ehrshot_sequences"].sorted_event_tokens.to_pyarrow().to_pylist()
+    fits = site_nodes.fit_native_labs(timeline, read["ehrshot_person_splits"], reading)
+    made = (*fits, keep_codes(read["source_codes"], reading))
+    *known, codes = (ibis.memtable(table.to_pyarrow()) for table in made)
+    tables = read | dict(zip(("unit_conversions", "lab_percentiles"), known, strict=True))
+    tables |= {"code_translations": codes, "params:preprocess": reading}
+    found = outputs_of(ehrshot_eval.create_pipeline(), tables, "ehrshot_sequences")
+    tokens = found["ehrshot_sequences"].sorted_event_tokens.to_pyarrow().to_pylist()
     assert sum(token.startswith("LOINC:2345-7:") for of in tokens for token in of) == PERSONS * 8
     binned = site_nodes.collect_count_tokens(timeline, *known).token.startswith("LOINC:2345-7:")
     assert binned.sum().to_pyarrow().as_py() == PERSONS * 8
