@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from clm_ler.modeling.explanation.contributions import LARGEST_GAP, explain
-from tests.modeling.explanation.toy import VOCABULARY, make_model, people
+from tests.modeling.explanation.toy import VOCABULARY, history, make_model, people
+from tests.modeling.test_inference import make_store, whole_rows
 
 
 def explained(model, store, samples, outcome=1):
@@ -36,6 +37,20 @@ def test_only_what_tells_of_the_person_contributes():
         no_bin = part.tokens["token_type_ids"] == 0
         assert (found.lab_bin[no_bin] == 0).all()
         assert (found.lab_bin[~no_bin] != 0).any()
+
+
+def test_the_result_of_an_unknown_lab_adds_nothing():
+    """It has no row of its own, so what it added would be missing from the sum."""
+    rng = np.random.default_rng(1)
+    events = [(day, VOCABULARY.unk, 1) if day % 2 else (day, t, b) for day, t, b in history(rng, 9)]
+    store = make_store([events])
+    samples = whole_rows(store, np.arange(1))
+    (part,) = explain(make_model(), store, samples, VOCABULARY, 1)
+    unknown = (part.tokens["input_ids"] == VOCABULARY.unk) & (part.tokens["token_type_ids"] > 0)
+    assert unknown.any()
+    assert (part.contributions.lab_bin[unknown] == 0).all()
+    one, told = part.contributions[0], part.inputs.told.numpy()[0]
+    assert one.total[told].sum() == pytest.approx(one.log_odds - one.baseline + one.gap, abs=1e-4)
 
 
 def test_a_channel_that_the_model_does_not_use_adds_nothing():

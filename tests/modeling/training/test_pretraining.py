@@ -185,12 +185,15 @@ def test_half_precision_learns_what_full_precision_does(tmp_path: Path, data: pa
     np.testing.assert_allclose(half, full, rtol=2e-2)
 
 
-def test_steps_may_outlast_the_epochs_that_are_asked_for(tmp_path: Path, data: pa.Table) -> None:
-    """Epochs have other windows, so some have more batches than the first."""
-    changes = {"max_steps": 60, "num_train_epochs": 1, "tokens_per_batch": 40}
+@pytest.mark.parametrize(("steps", "epochs"), [(60, 1), (0, 8)])
+def test_steps_may_outlast_the_epochs_that_are_asked_for(
+    tmp_path: Path, data: pa.Table, steps: int, epochs: int
+) -> None:
+    """Epochs have other windows, so some have more batches than the first. Without steps, epochs count."""
+    changes = {"max_steps": steps, "num_train_epochs": epochs, "tokens_per_batch": 40}
     task = toy_task(tmp_path, data, objective=MlmAndTte, **changes)
     loader = build_trainer(task, training_arguments(task)).get_train_dataloader()
-    for epoch in range(-(-60 // len(loader))):
+    for epoch in range(-(-steps // len(loader)) or epochs):
         loader.set_epoch(epoch)
         assert len(list(loader)) == len(loader)
 

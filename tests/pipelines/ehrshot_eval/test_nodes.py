@@ -1,5 +1,6 @@
 """The nodes from raw events to predictions on a tiny site, and what may not change them."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,14 @@ from clm_ler.datasets.chunked_table import ChunkedTableDataset
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForMaskedLM
 from clm_ler.modeling.training import finetuning
+from clm_ler.pipelines import ehrshot_eval
 from clm_ler.pipelines.ehrshot_eval import nodes
+from clm_ler.pipelines.ehrshot_eval import site as site_nodes
 from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
+from clm_ler.pipelines.ehrshot_native.nodes import keep_codes
+from clm_ler.tables.labs.parsing import ResultOptions
 from tests.pipelines.ehrshot_eval.site import (
+    LABS,
     MODELS,
     PAIRS,
     PERSONS,
@@ -27,6 +33,7 @@ from tests.pipelines.ehrshot_eval.site import (
     read_site,
     seen_of,
 )
+from tests.pipelines.outputs import outputs_of
 
 pytestmark = pytest.mark.slow  # it trains models
 
@@ -248,3 +255,28 @@ def test_tasks_without_labels_are_named(
     chosen = {"params:ehrshot_eval": options(tmp_path, tasks=("guo_los", "guo_icu"))}
     with pytest.raises(ValueError, match="no file for guo_icu"):
         evaluated(read_site(site["events"], site) | fitted | chosen, "ehrshot_seen")
+
+
+def test_tasks_without_shots_are_named(tmp_path: Path) -> None:
+    given = dict.fromkeys(inspect.signature(nodes.fit_cells).parameters)
+    given |= {"ehrshot_shots": {"guo_icu": dict}, "options": options(tmp_path)}
+    with pytest.raises(ValueError, match="ehrshot_shots has no file for guo_los"):
+        nodes.fit_cells(**given)
+
+
+def test_results_without_a_unit_count_where_they_are_read_so(site: dict[str, Any]) -> None:
+    reading = LABS.model_copy(update={"results": ResultOptions(without_unit=True)})
+    read = read_site(site["events"].assign(unit=None), site)
+    timeline = read["ehrshot_timeline"]
+    fits = site_nodes.fit_native_labs(timeline, read["ehrshot_person_splits"], reading)
+    made = (*fits, keep_codes(read["source_codes"], reading))
+    *known, codes = (ibis.memtable(table.to_pyarrow()) for table in made)
+    tables = read | dict(zip(("unit_conversions", "lab_percentiles"), known, strict=True))
+    tables |= {"code_translations": codes, "params:preprocess": reading}
+    found = outputs_of(ehrshot_eval.create_pipeline(), tables, "ehrshot_sequences")
+    tokens = found["ehrshot_sequences"].sorted_event_tokens.to_pyarrow().to_pylist()
+    assert sum(token.startswith("LOINC:2345-7:") for of in tokens for token in of) == PERSONS * 8
+    binned = site_nodes.collect_count_tokens(timeline, *known).token.startswith("LOINC:2345-7:")
+    assert binned.sum().to_pyarrow().as_py() == PERSONS * 8
+    values = site_nodes.collect_valued_events(timeline, known[0]).value
+    assert values.count().to_pyarrow().as_py() == PERSONS * 8

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
 from clm_ler.pipelines.explain import figures, nodes
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
-from clm_ler.pipelines.explain.person import draw_person
+from clm_ler.pipelines.explain.person import _events, _heaviest, draw_person
 
 FEW = ExplainOptions(min_persons=2)
 
@@ -123,3 +124,23 @@ def test_who_has_no_test_sample_of_the_task_is_said_in_a_line(person, said):
         draw_person(samples, None, None, model, ids, None, options)
     with pytest.raises(ValueError, match="the model has no task 'x', but asked, another"):
         draw_person(samples, None, None, model, ids, None, ExplainOptions(person="1", task="x"))
+
+
+def test_an_id_that_is_a_number_is_known_beside_others_that_are_texts():
+    """Only ids that are not their own key are listed."""
+    rows = [(1, "train", "asked"), (7, "test", "another")]
+    samples = ibis.memtable(pd.DataFrame(rows, columns=["person_id", "split", "task"]))
+    ids = ibis.memtable([(7, "P-7")], schema={"person_id": "int64", "own_id": "string"})
+    model = SimpleNamespace(config=SimpleNamespace(tasks=["asked", "another"]))
+    for person, said in (("1", "no test sample"), ("P-7", "no test sample"), ("x", "no such")):
+        with pytest.raises(ValueError, match=said):
+            draw_person(samples, None, None, model, ids, None, ExplainOptions(person=person))
+
+
+def test_a_code_without_a_result_has_no_bin_in_its_label():
+    parts = {"token": ["ICD10CM:J45", "LOINC:1-8"], "bin": [None, "30-40"], "days_before": [3, 4]}
+    parts |= {"from_code": [9.0, 2.0], "from_bin": [0.0, 1.0], "from_day": [0.0, 0.0]}
+    rows = pa.table(parts).to_pandas()
+    labels = [list(trace.text) for trace in _events(rows, {"ICD10CM:J45": "Asthma"})]
+    assert labels == [["Asthma"], ["LOINC:1-8, bin 30-40"]]
+    assert _heaviest(rows) == "Asthma"

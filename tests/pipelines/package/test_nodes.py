@@ -46,7 +46,8 @@ PERCENTILES = ibis.memtable(
     [row | {"boundaries": [1.0]} for row in (LAB, RARE)],
     schema={"system": "string", "code": "string", "boundaries": "array<float64>"},
 )
-UNITS = ibis.memtable([LAB | {"unit": "g"}, LAB | {"unit": "odd"}, RARE | {"unit": "g"}])
+FITS, ODD = {"unit": "g", "status": "identity"}, {"unit": "odd", "status": "unconvertible"}
+UNITS = ibis.memtable([LAB | FITS, LAB | ODD, RARE | FITS, RARE | ODD])
 METRICS = {
     "tasks": {
         "t": {
@@ -94,10 +95,13 @@ def samples(positives=10):
 
 
 def lab_events():
-    rows = [(person, *LAB.values(), "g") for person in range(12)]
-    rows += [(1, *LAB.values(), "odd"), *((person, *RARE.values(), "g") for person in range(9))]
+    """Others have the rare lab, too: without a number, or in a unit that does not convert."""
+    rows = [(person, *LAB.values(), "g", 1.0) for person in range(12)]
+    rows += [(1, *LAB.values(), "odd", 1.0)]
+    rows += [(person, *RARE.values(), "g", 1.0 if person < 9 else None) for person in range(20)]
+    rows += [(person, *RARE.values(), "odd", 1.0) for person in range(12)]
     kinds = {"person_id": "int64"} | dict.fromkeys(("system", "code", "unit"), "string")
-    return table(rows, **kinds)
+    return table(rows, **kinds, value="float64")
 
 
 def pack(tasks=None, min_persons=10, labelled=None, reading=READING, **artifacts):
@@ -119,7 +123,13 @@ def pack(tasks=None, min_persons=10, labelled=None, reading=READING, **artifacts
         tasks,
         reading,
         PackageOptions(min_persons=min_persons),
-        count_lab_persons(given["lab_events"], splits, READING),
+        count_lab_persons(
+            given["lab_events"],
+            splits,
+            given["unit_conversions"],
+            given["lab_percentiles"],
+            READING,
+        ),
         count_label_persons(samples() if labelled is None else labelled),
         *given.values(),
     )
@@ -129,7 +139,7 @@ def test_a_kit_has_what_a_site_needs_and_rows_of_enough_persons_only():
     kit = pack()
     assert kit.parts["04_feature/tokenizer"].persons == 11  # of both bins of the lab
     units = kit.parts["04_feature/unit_conversions.parquet"]
-    assert units.content.to_pylist() == [LAB | {"unit": "g"}]
+    assert units.content.to_pylist() == [LAB | FITS, RARE | ODD]
     assert units.persons == 12
     percentiles = kit.parts["04_feature/lab_percentiles.parquet"].content
     assert percentiles.to_pylist() == [LAB | {"boundaries": [1.0]}]
@@ -142,6 +152,18 @@ def test_a_kit_has_what_a_site_needs_and_rows_of_enough_persons_only():
         "2 rows of unit_conversions that are not known to be of 10 persons",
         "1 rows of lab_percentiles that are not known to be of 10 persons",
     ]
+
+
+def test_a_lab_of_texts_alone_is_of_those_who_have_them():
+    rows = [(p, *of.values(), None, None, "POSITIVE") for p in range(15) for of in (LAB, RARE)]
+    kinds = {"person_id": "int64"} | dict.fromkeys(("system", "code", "unit"), "string")
+    texts = table(rows, **kinds, value="float64", text="string")
+    events = lab_events().mutate(text=ibis.null("string")).union(texts)
+    binned = ibis.memtable([RARE | {"boundaries": [1.0]}, LAB | {"boundaries": []}])
+    kit = pack(lab_events=events, lab_percentiles=binned)
+    part = kit.parts["04_feature/lab_percentiles.parquet"]
+    assert part.content["code"].to_pylist() == [LAB["code"]]
+    assert part.persons == 15
 
 
 def test_it_is_written_and_is_what_its_inventory_says(tmp_path):

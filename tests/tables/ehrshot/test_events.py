@@ -65,6 +65,19 @@ def test_events_of_the_meds_release_are_the_same(raw: ibis.Table) -> None:
     assert rows(found) == rows(expected)
 
 
+def test_an_empty_text_of_the_meds_release_is_no_result() -> None:
+    """The official counts leave out what has a result, and no other event."""
+    columns = {"subject_id": [1, 1], "time": [datetime(2020, 1, 2)] * 2}
+    columns |= {"code": ["SNOMED/1", "LOINC/5778-6"], "text_value": ["", " yellow "]}
+    empty = {"numeric_value": "float32", "unit": "string"}
+    meds = ibis.memtable(columns).mutate(**{name: ibis.null(kind) for name, kind in empty.items()})
+    events = ehrshot.read_events(meds)
+    assert events.order_by("system").text.to_pyarrow().to_pylist() == ["yellow", None]
+    none = events.limit(0).select("person_id", "time", token="code")
+    counted = ehrshot.count_tokens(events, none).filter(ibis._.official)
+    assert counted.token.to_pyarrow().to_pylist() == ["SNOMED/1"]
+
+
 def test_unknown_columns_are_named() -> None:
     table = ibis.memtable({"patient_id": [1], "start": ["2020-01-01"]})
     with pytest.raises(ValueError, match=r"neither release.*Found: patient_id, start"):

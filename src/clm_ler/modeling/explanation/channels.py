@@ -98,7 +98,7 @@ def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) ->
             encoder,
             codes.masked_fill(told, vocabulary.mask),
             codes,
-            torch.where(bins > 0, middle, bins),
+            torch.where(told & (bins > 0), middle, bins),
             torch.where(is_code, asked, days),
             real,
         )

@@ -140,7 +140,7 @@ def build_trainer(task: PretrainingTask, arguments: TrainingArguments) -> "Pretr
 def number_of_epochs(task: PretrainingTask, store: TokenStore, ranks: int) -> int:
     """Return how many epochs may be begun: all have as many steps as the one with the most batches."""
     options = task.options
-    if options.max_steps < 0:
+    if options.max_steps <= 0:  # Trainer takes epochs for 0, too
         return ceil(options.num_train_epochs)
     steps = len(train_loader(task.recipe, store, epochs=1, processes=ranks)) // ranks
     return ceil(options.max_steps * options.gradient_accumulation_steps / steps) + 1

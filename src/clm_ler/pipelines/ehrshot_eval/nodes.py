@@ -148,6 +148,8 @@ def fit_cells(
     A cell is a sub-task, a model, a head, a number of shots and a replicate. Fine-tunings that are
     not finished lie below ``workspace``, a local folder.
     """
+    shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
+    tasks.check_present(shots, options.tasks, "ehrshot_shots")
     seen = ehrshot_seen.order_by(MOMENT).to_pandas()
     joined = pooled_parts(pretrained_model.config)
     frozen = embedding_features(ehrshot_embeddings, joined)
@@ -164,7 +166,6 @@ def fit_cells(
             frozen, seen, ehrshot_valued_events, ehrshot_samples, ages, options, workspace
         ),
     }
-    shots = {tasks.task_of(name): load for name, load in ehrshot_shots.items()}
     made: dict[str, Callable[[], pa.Table]] = {}
     found: list[tuple[SubTask, list[Cell]]] = []
     for task in options.tasks:

@@ -46,8 +46,8 @@ def screen_lab_events(
     ehrshot_timeline: ir.Table, ehrshot_demographics: ir.Table, options: PreprocessOptions
 ) -> ir.Table:
     """Return every event with a number, with the reason why it is lost."""
-    rows = unfiltered(lab_rows(ehrshot_timeline))
-    return screen_events(rows, ehrshot_demographics, "lab", options.plausible_years)
+    rows, read = unfiltered(lab_rows(ehrshot_timeline)), (options.plausible_years, options.results)
+    return screen_events(rows, ehrshot_demographics, "lab", *read)
 
 
 def count_rows(

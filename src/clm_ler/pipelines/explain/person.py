@@ -58,15 +58,15 @@ def draw_person(
 
 def _key(person_ids: ir.Table, person: str) -> int:
     """Return the key of an id of the tables."""
-    known = person_ids.filter(_.own_id == person) if not are_numbers(person_ids) else None
-    if known is None:
-        if not person.removeprefix("-").isdecimal() or not -(2**63) <= int(person) < 2**63:
-            raise ValueError("explain.person: ids are whole numbers of 64 bits here.")
+    found = person_ids.filter(_.own_id == person).person_id.execute()
+    if len(found):
+        return int(found.iloc[0])
+    # Ids that are their own keys are not listed, even where others are texts.
+    if person.removeprefix("-").isdecimal() and -(2**63) <= int(person) < 2**63:
         return int(person)
-    found = known.person_id.execute()
-    if found.empty:
-        raise ValueError("explain.person: there is no such person.")
-    return int(found.iloc[0])
+    if are_numbers(person_ids):
+        raise ValueError("explain.person: ids are whole numbers of 64 bits here.")
+    raise ValueError("explain.person: there is no such person.")
 
 
 def _dated(samples: ir.Table) -> bool:
@@ -77,9 +77,8 @@ def _events(rows: pd.DataFrame, names: dict[str, str]) -> list[go.Scatter]:
     """Return the events of each system; sizes say how much they add."""
     rows["adds"] = rows["from_code"] + rows["from_bin"] + rows["from_day"]
     rows["system"] = rows["token"].map(system_of)
-    rows["label"] = rows["token"].map(lambda token: names.get(token, token)) + rows["bin"].map(
-        lambda of: "" if of is None else f", bin {of}"
-    )
+    bins = (", bin " + rows["bin"].astype("str")).where(rows["bin"].notna(), "")
+    rows["label"] = rows["token"].map(lambda token: names.get(token, token)) + bins
     largest = max(rows["adds"].abs().max(), 1e-9)
     return [
         go.Scatter(

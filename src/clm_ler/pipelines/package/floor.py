@@ -11,29 +11,45 @@ from transformers import PreTrainedTokenizerBase
 
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.tables.encoding import TokenCodec, split_bins
+from clm_ler.tables.labs.results import usable_results
+from clm_ler.tables.labs.text_tokens import LAB
 from clm_ler.tokens import SPECIAL_TOKENS, is_age
 
 LAB_PERSONS = {"system": "string", "code": "string", "unit": "string", "persons": "int64"}
 
 
 def count_lab_persons(
-    lab_events: ir.Table | None, person_splits: ir.Table | None, options: PreprocessOptions
+    lab_events: ir.Table | None,
+    person_splits: ir.Table | None,
+    unit_conversions: ir.Table | None,
+    lab_percentiles: ir.Table | None,
+    options: PreprocessOptions,
 ) -> ir.Table:
     """Return ``system, code, unit, persons`` of the persons whom units and percentiles are fitted on.
 
-    A row without a unit counts those who have the lab in any.
+    A row with a unit counts those who have a number in it. One without a unit counts those of the lab's
+    percentiles: who have a number whose unit converts; of a lab that has none but texts, who have a text.
     """
     if lab_events is None or person_splits is None:
+        return ibis.memtable([], schema=LAB_PERSONS)
+    if unit_conversions is None or lab_percentiles is None:
         return ibis.memtable([], schema=LAB_PERSONS)
     fitted = (
         person_splits.filter(_.split == "train") if options.fit_on == "train" else person_splits
     )
-    rows = lab_events.semi_join(fitted, "person_id").select("system", "code", "unit", "person_id")
-    by_unit = rows.filter(_.unit.notnull()).group_by("system", "code", "unit")
-    by_lab = rows.group_by("system", "code")
+    rows = lab_events.semi_join(fitted, "person_id")
+    numbers = usable_results(rows, options).select(*LAB, "unit", "person_id")
+    convertible = unit_conversions.filter(_.status != "unconvertible")
+    binned = lab_percentiles.filter(_.boundaries.length() > 0)
+    behind = numbers.semi_join(convertible, [*LAB, "unit"]).semi_join(binned, LAB)
+    behind = behind.select(*LAB, "person_id")
+    if "text" in rows.columns:
+        texts = rows.filter(_.text.notnull()).anti_join(binned, LAB)
+        behind = behind.union(texts.select(*LAB, "person_id"))
     counts = {"persons": _.person_id.nunique()}
-    whole = by_lab.agg(counts).mutate(unit=ibis.null("string")).select(*LAB_PERSONS)
-    return by_unit.agg(counts).select(*LAB_PERSONS).union(whole)
+    by_unit = numbers.group_by(*LAB, "unit").agg(counts)
+    by_lab = behind.group_by(LAB).agg(counts).mutate(unit=ibis.null("string"))
+    return by_unit.union(by_lab.select(*LAB_PERSONS))
 
 
 def check_tokens(

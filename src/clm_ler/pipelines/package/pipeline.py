@@ -18,7 +18,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 floor.count_lab_persons,
-                inputs=["lab_events", "person_splits", OPTIONS],
+                inputs=[
+                    "lab_events",
+                    "person_splits",
+                    "unit_conversions",
+                    "lab_percentiles",
+                    OPTIONS,
+                ],
                 outputs="lab_persons",
                 name="count_lab_persons",
                 tags=MAY_LACK_INPUTS,

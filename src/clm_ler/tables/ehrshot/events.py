@@ -38,7 +38,7 @@ def read_events(ehrshot_events: ir.Table) -> ir.Table:
         raw = raw.rename(patient_id="subject_id", start="time")
         # By way of its text: as float32, 7.1 is a little less, and may be on the other side of a bin.
         number = raw.numeric_value.cast("string").try_cast("float64")
-        text = raw.text_value
+        text = trim(raw.text_value.cast("string")).nullif("")
     else:
         text = trim(raw.value.cast("string")).nullif("")
         number = plain_number(text)
@@ -93,9 +93,10 @@ def coded_rows(timeline: ir.Table) -> ir.Table:
 
 
 def lab_rows(timeline: ir.Table) -> ir.Table:
-    """Return person_id, time, system, code, value and unit of what has a number."""
+    """Return person_id, time, system, code, value and unit (empty: none) of what has a number."""
     measured = timeline.filter(timeline.value.notnull() & ~_is_demographic(timeline))
-    return measured.select("person_id", "time", "system", "code", "value", "unit")
+    unit = _.unit.fill_null("")  # as conversions name it
+    return measured.select("person_id", "time", "system", "code", "value", unit=unit)
 
 
 def count_tokens(timeline: ir.Table, binned: ir.Table) -> ir.Table:
@@ -126,6 +127,7 @@ def valued_events(timeline: ir.Table, unit_conversions: ir.Table) -> ir.Table:
     results in words are part of the token.
     """
     dated = timeline.filter(timeline.time.notnull() & timeline.code.notnull())
+    dated = dated.mutate(unit=dated.unit.fill_null(""))
     units = unit_conversions.filter(_.status != "unconvertible")
     lab = ["system", "code", "unit"]
     rows = dated.left_join(units.select(*lab, "factor", "offset"), lab)

@@ -146,10 +146,12 @@ def present_tasks(partitions: Iterable[str]) -> list[str]:
     return [found[task] for task in TASKS if task in found]
 
 
-def check_present(found: Iterable[str], wanted: Iterable[str]) -> None:
-    """Refuse to evaluate tasks that there are no labels of."""
+def check_present(
+    found: Iterable[str], wanted: Iterable[str], files: str = "ehrshot_labels"
+) -> None:
+    """Refuse to evaluate tasks that there are no labels of, or none of the other ``files``."""
     if missing := sorted(set(wanted) - set(found)):
-        raise ValueError(f"ehrshot_labels has no file for {', '.join(missing)}.")
+        raise ValueError(f"{files} has no file for {', '.join(missing)}.")
 
 
 def shot_rows(

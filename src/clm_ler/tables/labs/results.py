@@ -127,11 +127,17 @@ def count_lab_values(
     """
     fitted = (person_splits.split == "train") if options.fit_on == "train" else ibis.literal(True)
     persons = person_splits.select("person_id", fitted=fitted)
-    unusable = _unusable(lab_events, options.results.without_unit)
-    usable = lab_events.filter(ibis.cases(*unusable).isnull())
-    return usable.join(persons, "person_id").aggregate(
-        by=[*LAB, "unit", "value"], n=_.count(), n_fit=_.count(where=_.fitted)
+    return (
+        usable_results(lab_events, options)
+        .join(persons, "person_id")
+        .aggregate(by=[*LAB, "unit", "value"], n=_.count(), n_fit=_.count(where=_.fitted))
     )
+
+
+def usable_results(lab_events: ir.Table, options: LabOptions) -> ir.Table:
+    """Return the results that units and percentiles are fitted on, if their persons are: numbers with a unit."""
+    unusable = _unusable(lab_events, options.results.without_unit)
+    return lab_events.filter(ibis.cases(*unusable).isnull())
 
 
 def convert_values(lab_events: ir.Table, unit_conversions: ir.Table) -> ir.Table:
