@@ -7,6 +7,8 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from clm_ler.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
+from clm_ler.tables.sources import RAW_TABLES
 from tests.end_to_end.conftest import ROOT
 
 LAYERS = [
@@ -45,6 +47,14 @@ OTHERS = {
     "report",
     "site",
     "transfer",
+}
+
+# What Spark evaluates: the selection of raw rows, and small tables that are read by name.
+ON_SPARK = {
+    *(f"select_{table}_rows" for table in RAW_TABLES),
+    *("patients", "diagnoses", "prescriptions", "procedures", "results"),  # of tables/fhir.py
+    *("select_labels", "find_labels", "read_visits", "read_deaths"),
+    *("draw_person", "give_reasons", "summarise_contributions", "tabulate_results"),
 }
 
 
@@ -114,3 +124,28 @@ def test_nothing_person_level_is_previewed(catalog_config):
         if of_viz(entry).get("preview") is not False and not name.startswith(("umls", "omop"))
     ]
     assert shown == []
+
+
+def test_all_but_a_few_functions_are_given_tables_of_duckdb():
+    """So their tests need no Spark. A function that is new here needs `both_engines` in its own tests."""
+    bootstrap_project(ROOT)
+    given = {"engine": "pyspark"} | dict.fromkeys(("cdm_root", "meds_root", "fhir_root"), "/none")
+    found = set()
+    for env in ("spark", "omop", "meds", "fhir"):
+        loader = CONFIG_LOADER_CLASS(
+            str(ROOT / "conf"), env=env, runtime_params=given, **CONFIG_LOADER_ARGS
+        )
+        catalog = loader["catalog"]
+        assert "PersonTable" in catalog["{table}_rows"]["type"]  # DuckDB reads the selected rows
+        of_spark = {name for name, entry in catalog.items() if "'pyspark'" in str(entry)}
+        for pipeline in pipelines.values():
+            passed_on = set(of_spark)
+            for node in pipeline.nodes:
+                if passed_on & {*node.inputs}:
+                    found.add(node.func.__name__)
+                    passed_on |= {
+                        name
+                        for name in node.outputs
+                        if "PassedOn" in catalog.get(name, {}).get("type", "")
+                    }
+    assert found == ON_SPARK

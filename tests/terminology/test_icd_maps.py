@@ -1,8 +1,6 @@
 from clm_ler.terminology.icd_maps import read_icd_maps
-from tests.engines import both_engines
 
 
-@both_engines
 def test_the_public_icd_maps(backend):
     maps = backend.to_pyarrow(read_icd_maps()).to_pylist()
     by_code = {}

@@ -1,5 +1,4 @@
 from clm_ler.terminology import omop
-from tests.engines import both_engines
 
 CONCEPT = {
     "concept_id": "int64",
@@ -39,7 +38,6 @@ def rows_of(table):
     return sorted(tuple(row.values()) for row in table.to_pyarrow().to_pylist())
 
 
-@both_engines
 def test_a_code_stands_for_the_standard_concepts_it_maps_to(as_table):
     codes = omop.concept_codes(as_table(CONCEPTS, CONCEPT), as_table(RELATIONSHIPS, RELATIONSHIP))
     assert rows_of(codes) == [
@@ -52,7 +50,6 @@ def test_a_code_stands_for_the_standard_concepts_it_maps_to(as_table):
     ]
 
 
-@both_engines
 def test_parents_are_valid_is_a_relationships(as_table):
     links = omop.concept_links(as_table(RELATIONSHIPS, RELATIONSHIP))
     assert rows_of(links) == [("257581", "317009", "parent")]

@@ -2,7 +2,6 @@ import pytest
 
 from clm_ler.terminology import omop, translation
 from clm_ler.terminology.umls import concept_links
-from tests.engines import both_engines
 
 NAMES = {"SNOMED": "SNOMEDCT_US", "RxNorm": "RXNORM", "ICD9Proc": "ICD9CM"}
 CODES = {"system": "string", "code": "string", "events": "int64"}
@@ -38,7 +37,6 @@ def found(candidates):
     return sorted((r["source_code"], r["vocab_token"], r["distance"]) for r in rows)
 
 
-@both_engines
 def test_sources_get_the_common_names_and_spelling(as_table):
     codes = [
         ("ICD10CM", "j45901", "ICD10CM", "J45.901"),
@@ -59,7 +57,6 @@ def test_sources_get_the_common_names_and_spelling(as_table):
     assert len(rows) == len(codes)
 
 
-@both_engines
 def test_targets_get_the_common_names_and_spelling(as_table):
     tokens = ["CPT4:83036", "ICD10CM:J45901", "LOINC:4548-4"]
     rows = [(token, rank, *token.split(":")) for rank, token in enumerate(tokens)]
@@ -71,7 +68,6 @@ def test_targets_get_the_common_names_and_spelling(as_table):
     ]
 
 
-@both_engines
 def test_a_system_has_its_common_name_however_a_site_writes_it(as_table):
     codes = [
         ("http://hl7.org/fhir/sid/icd-10-cm", "E119", "ICD10CM", "E11.9"),
@@ -85,7 +81,6 @@ def test_a_system_has_its_common_name_however_a_site_writes_it(as_table):
     assert {tuple(row[name] for name in SOURCES) for row in rows} == set(codes)
 
 
-@both_engines
 def test_codes_of_an_omop_vocabulary_in_small_letters_find_their_concept(as_table):
     concepts = as_table(
         [("1", "Read", "C10F.00", None), ("2", "SNOMED", "44054006", "S")],
@@ -104,7 +99,6 @@ def test_without_names_systems_keep_theirs(as_table):
     assert named.system.to_pyarrow().to_pylist() == ["LOCAL"]
 
 
-@both_engines
 def test_the_same_code(sources, targets):
     codes = sources(("ICD10CM", "J45.901"), ("NDC", "000937214"), ("ICD10CM", "J45"))
     tokens = targets("ICD10CM:J45.901", "NDC:000937214", "CPT:J45")
@@ -118,7 +112,6 @@ def ends(sources, targets, concepts):
     return translation.concepts_of(sources, concepts), translation.concepts_of(targets, concepts)
 
 
-@both_engines
 def test_codes_of_one_concept_translate_and_each_pair_comes_once(as_table, sources, targets):
     concepts = as_table(
         [
@@ -147,7 +140,6 @@ def chain(as_table, sources, targets):
     return start, end, as_table([*links, ("C1", "C9", "SNOMEDCT_US"), circle, elsewhere], LINKS)
 
 
-@both_engines
 def test_links_of_the_own_vocabulary_lead_as_far_as_asked(chain):
     assert found(translation.linked_concept(*chain, 2)) == [
         ("0", "ICD10CM:J45", 2),
@@ -165,7 +157,6 @@ def test_longer_ways_and_circles(chain):
     }
 
 
-@both_engines
 def test_maps_between_snomed_and_icd_are_followed_in_both_directions(as_table, sources, targets):
     """Of MRREL: two concepts that only a map relates, told in both directions as releases do."""
     rows = [
@@ -190,7 +181,6 @@ def test_links_without_a_system_are_followed_in_every_vocabulary(chain):
     assert found(anywhere) == [("0", "SNOMEDCT_US:1", 1), ("0", "SNOMEDCT_US:4", 1)]
 
 
-@both_engines
 def test_the_categories_of_an_icd_code(sources, targets):
     codes = sources(
         ("ICD10CM", "S52.501A"), ("ICD9CM", "493.90"), ("SNOMEDCT_US", "1.2"), ("ICD10CM", "J45")
@@ -204,7 +194,6 @@ def test_the_categories_of_an_icd_code(sources, targets):
     assert found(translation.category_code(codes, tokens, 1)) == []
 
 
-@both_engines
 def test_equivalent_codes_keep_their_distance(as_table, sources, targets):
     schema = {
         "system": "string",

@@ -1,7 +1,6 @@
 import pytest
 
 from clm_ler.terminology import umls
-from tests.engines import both_engines
 
 CONSO = dict.fromkeys(["CUI", "LAT", "SAB", "CODE", "SUPPRESS"], "string")
 SAT = dict.fromkeys(["CUI", "SAB", "ATN", "ATV", "SUPPRESS"], "string")
@@ -12,7 +11,6 @@ def rows_of(table):
     return sorted(tuple(row.values()) for row in table.to_pyarrow().to_pylist())
 
 
-@both_engines
 def test_concepts_of_valid_codes_in_the_wanted_languages_each_once(as_table):
     conso = as_table(
         [
@@ -35,7 +33,6 @@ def test_concepts_of_valid_codes_in_the_wanted_languages_each_once(as_table):
     assert rows_of(umls.concept_codes(conso, ["ENG"], True)) == sorted(valid + retired)
 
 
-@both_engines
 def test_drug_codes_of_the_wanted_sources_as_products(as_table):
     sat = as_table(
         [
@@ -53,7 +50,6 @@ def test_drug_codes_of_the_wanted_sources_as_products(as_table):
     assert found == [("C1", "NDC", "000937214"), ("C2", "NDC", "502420040")]
 
 
-@both_engines
 def test_links_are_read_from_right_to_left(as_table):
     rel = as_table(
         [

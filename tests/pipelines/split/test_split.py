@@ -3,7 +3,6 @@ from pydantic import ValidationError
 
 from clm_ler.pipelines.split.nodes import _with_keys, assign_splits
 from clm_ler.pipelines.split.options import SplitOptions
-from tests.engines import both_engines
 
 PERSONS = {"person_id": "int64"}
 DEMOGRAPHICS = PERSONS | {"region": "string"}
@@ -23,7 +22,6 @@ def assign(as_table, persons, predefined=None, pretrained=None, options=OPTIONS)
     return dict(zip(frame.person_id, frame.split, strict=True))
 
 
-@both_engines
 def test_the_digest_decides_alone(as_table):
     splits = assign(as_table, range(1, 2001))
     some = assign(as_table, range(1, 2001, 7))
@@ -86,7 +84,6 @@ def test_ratios_have_to_add_up():
         SplitOptions(train_ratio=0.9)
 
 
-@both_engines
 def test_sites_may_be_held_out(as_table):
     options = SplitOptions(test_regions=["south", "west"])
     splits = assign(as_table, range(1500), options=options, pretrained=range(0, 300, 3))

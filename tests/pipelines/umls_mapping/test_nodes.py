@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerFast
 
 from clm_ler.pipelines.umls_mapping import nodes
 from clm_ler.pipelines.umls_mapping.options import TranslationOptions
-from tests.engines import both_engines
 
 CANDIDATES = {
     "source_system": "string",
@@ -64,7 +63,6 @@ def test_a_lab_with_results_in_words_alone_is_a_code_of_the_vocabulary():
     assert ("MEDS:a:b", 4) in rows
 
 
-@both_engines
 def test_the_best_token_by_method_then_distance_then_frequency_then_text(as_table):
     rows = [
         # frequency_rank is the token's id: small is frequent
@@ -123,7 +121,6 @@ def test_a_demographic_value_that_the_vocabulary_lacks_is_an_error(as_table):
         candidates(codes, words, options(race_mapping={"5": "Whtie"}), as_table)
 
 
-@both_engines
 def test_demographic_values_by_the_map_else_as_they_are_and_null_leaves_one_out(as_table):
     values = ["5", "asian", "Unknown", "1"]
     codes = as_table([("Race", value, 1) for value in values], COUNTS)

@@ -1,5 +1,6 @@
 """The whole pipeline on the simulated EHRSHOT site and its miniature UMLS."""
 
+import ibis
 import pyarrow as pa
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -14,7 +15,6 @@ from clm_ler.simulation import codes, ehrshot_site, umls_site
 from clm_ler.simulation.options import SiteOptions
 from clm_ler.simulation.texts import ndc11
 from clm_ler.tables.ehrshot.events import count_source_codes, read_events
-from tests.engines import both_engines
 from tests.pipelines.umls_mapping.test_nodes import tokenizer
 
 OPTIONS = TranslationOptions(
@@ -71,13 +71,10 @@ def site():
     return ehrshot_site.event_table(SiteOptions(persons=40, events_per_person=300), 7, 0)
 
 
-@pytest.fixture
-def outputs(backend, as_table, site, tmp_path):
+@pytest.fixture(scope="module")
+def outputs(site, tmp_path_factory):
     """Run the pipeline with every table stored, as the catalog does."""
-    schema = {name: "string" for name in site.schema.names} | {
-        "patient_id": "int64",
-        "visit_id": "int64",
-    }
+    folder, backend = tmp_path_factory.mktemp("umls_mapping"), ibis.duckdb.connect()
 
     class Stored(FileDataset):
         connection = backend
@@ -85,14 +82,11 @@ def outputs(backend, as_table, site, tmp_path):
     class Release(RRFDataset):
         connection = backend
 
-    overwrite = {"mode": "overwrite"} if backend.name == "pyspark" else {}
-    catalog = DataCatalog(
-        {name: Stored(str(tmp_path / f"{name}.parquet"), save_args=overwrite) for name in STORED}
-    )
-    catalog["translation_report"] = JSONDataset(filepath=str(tmp_path / "report.json"))
+    catalog = DataCatalog({name: Stored(str(folder / f"{name}.parquet")) for name in STORED})
+    catalog["translation_report"] = JSONDataset(filepath=str(folder / "report.json"))
     files = umls_site.miniature_umls()
     for name, table in files.items():
-        release = Release(filepath=str(tmp_path / "umls" / name))
+        release = Release(filepath=str(folder / "umls" / name))
         release.save(table)
         catalog[f"umls_{name[2:].removesuffix('.RRF').lower()}"] = release
     empty = {
@@ -102,16 +96,15 @@ def outputs(backend, as_table, site, tmp_path):
         ],
     }
     for name, columns in empty.items():
-        catalog[name] = as_table([], dict.fromkeys(columns, "string"))
+        catalog[name] = ibis.memtable([], schema=dict.fromkeys(columns, "string"))
     words = {token for token, _ in expected().values()}
     catalog["tokenizer"] = MemoryDataset(tokenizer(*sorted(words)), copy_mode="assign")
-    catalog["source_codes"].save(count_source_codes(read_events(as_table(site, schema))))
+    catalog["source_codes"].save(count_source_codes(read_events(ibis.memtable(site))))
     catalog["params:umls_mapping"] = OPTIONS
     SequentialRunner().run(create_pipeline(), catalog)
     return catalog
 
 
-@both_engines
 def test_the_site_is_translated_as_its_umls_allows(outputs, site):
     coded = [tuple(code.split("/", 1)) for code in site["code"].to_pylist()]
     allowed = {code: found for code, found in expected().items() if code in set(coded)}

@@ -1,7 +1,6 @@
 import pytest
 
 from clm_ler.tables.labs.parsing import ResultOptions, canonical_word, read_numbers, read_texts
-from tests.engines import both_engines
 
 EVERY = ResultOptions(bounds=True, text_min_persons=1)
 
@@ -13,7 +12,6 @@ def numbers(as_table, texts, **options):
     return [text and float(text) for text in found]
 
 
-@both_engines
 def test_bounds_and_ranges(as_table):
     found = {
         "7.2": 7.2,
@@ -36,8 +34,7 @@ def test_bounds_and_ranges(as_table):
     assert numbers(as_table, found) == plain
 
 
-@both_engines
-def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
+def test_what_some_engines_take_for_a_number_is_none(as_table):
     found = {
         " 7.5\t": 7.5,
         "7.5\N{NO-BREAK SPACE}": 7.5,
@@ -50,7 +47,6 @@ def test_what_one_engine_alone_takes_for_a_number_is_none(as_table):
     assert numbers(as_table, found) == list(found.values())
 
 
-@both_engines
 @pytest.mark.parametrize(
     ("options", "found"),
     [
@@ -76,7 +72,6 @@ def test_a_comma_has_one_meaning():
         ResultOptions(decimal_comma=True, thousands=",")
 
 
-@both_engines
 def test_words_have_one_spelling(as_table):
     found = {
         " yellow ": "YELLOW",

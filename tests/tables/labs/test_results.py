@@ -16,7 +16,6 @@ from clm_ler.tables.labs.results import (
     lab_tokens,
 )
 from clm_ler.tokens import bin_labels
-from tests.engines import both_engines
 
 EVENTS = {
     "person_id": "int64",
@@ -80,7 +79,6 @@ MESSY = [
 ]
 
 
-@both_engines
 def test_units_are_fitted_on_train_and_losses_have_a_reason(as_table):
     labs, conversions, percentiles = fit(as_table, MESSY, test_persons={9})
     assert records(conversions, "code", "unit", "base_unit", "factor", "offset", "n", "status") == [

@@ -73,7 +73,6 @@ SEEN = (1, at("2020-01-10 09:00"), "seen")
 PREDICTED = at("2020-01-10 23:59")
 
 
-@both_engines
 @pytest.mark.parametrize(
     ("when", "expected"),
     [
@@ -157,7 +156,6 @@ def test_a_death_that_is_the_outcome_is_known_to_the_end(label):
     assert label(asked, events, deaths=[(1, died)], until=died) == [(PREDICTED, 1, None)]
 
 
-@both_engines
 @pytest.mark.parametrize(
     ("died", "reason"),
     [
@@ -284,7 +282,6 @@ def test_a_death_counts_until_the_day_of_discharge(label, died, expected):
     assert label(asked, events, [STAY], deaths) == [(PREDICTED, expected, None)]
 
 
-@both_engines
 def test_visits_that_touch_are_one(as_table):
     rows = [
         (1, at("2020-01-01 08:00"), at("2020-01-03 08:00"), "IP", None),
@@ -310,7 +307,6 @@ def test_visits_that_touch_are_one(as_table):
 VISIT_TYPES = ["ip_acute", "IPXacute", "a+(b)", "A", None]
 
 
-@both_engines
 @pytest.mark.parametrize(
     ("types", "found"),
     [
@@ -377,7 +373,6 @@ def code_row(**values):
     return tuple((empty | values).values())
 
 
-@both_engines
 def test_results_that_rise_or_pass_a_bound_are_events(as_table):
     asked = task(
         events={
@@ -424,7 +419,6 @@ def test_results_that_rise_or_pass_a_bound_are_events(as_table):
     assert len(found["any"]) == 4
 
 
-@both_engines
 def test_a_multiple_of_nothing_is_no_rise(as_table):
     days = [at(f"2020-01-0{n}") for n in range(1, 6)]
     values = zip([1, 1, 2, 3, 3], [0.0, 0.0, -2.0, 1.0, 1.5], strict=True)
