@@ -78,7 +78,7 @@ def _events(rows: pd.DataFrame, names: dict[str, str]) -> list[go.Scatter]:
     rows["adds"] = rows["from_code"] + rows["from_bin"] + rows["from_day"]
     rows["system"] = rows["token"].map(system_of)
     rows["label"] = rows["token"].map(lambda token: names.get(token, token)) + rows["bin"].map(
-        lambda of: "" if of is None else f", bin {of}"
+        lambda of: "" if pd.isna(of) else f", bin {of}"
     )
     largest = max(rows["adds"].abs().max(), 1e-9)
     return [
