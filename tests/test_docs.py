@@ -216,6 +216,15 @@ def test_kedro_ipython_needs_no_extra():
     assert any(need.startswith("ipython") for need in project["dependencies"])
 
 
+def test_a_node_that_is_to_be_loaded_exists():
+    configure_project("clm_ler")
+    known = {node.name for pipeline in pipelines.values() for node in pipeline.nodes}
+    asked = {
+        name for page in PAGES for name in re.findall(r"%load_node ([\w.]+)", page.read_text())
+    }
+    assert asked and asked <= known
+
+
 def test_extras_and_targets_exist():
     project = (ROOT / "pyproject.toml").read_text()
     wanted = {

@@ -42,6 +42,19 @@ def test_a_wrong_selection_is_told_with_what_the_columns_look_like_and_no_value(
     assert SECRET not in found.text
 
 
+def test_a_table_of_which_nothing_is_asked_for_is_told_with_its_columns():
+    (found,) = tables_found(PERSONS, "person AS person_id", "birth AS px_birth_date")
+    assert "Does its file begin with a header? It has pid (an id), born (a date)" in found.text
+
+
+def test_the_first_row_of_a_file_without_a_header_is_not_told():
+    row = {name: ["x"] for name in (SECRET, "1950-01-01", "F")}
+    table = ibis.duckdb.connect().create_table("patient", ibis.memtable(row))
+    (found,) = tables_found(table, *SELECTED)
+    assert found.level == WRONG and "begin with a header?" in found.text
+    assert SECRET not in found.text and "1950" not in found.text
+
+
 def test_a_table_that_is_not_there_is_wrong_unless_the_run_makes_it():
     catalog = DataCatalog({"patient": MemoryDataset()})
     (found,) = doctor.check_tables(catalog, options(*SELECTED), ())
@@ -61,6 +74,10 @@ def test_a_table_that_is_not_there_is_wrong_unless_the_run_makes_it():
             "concept_id (a code), unit_source (a unit)",
         ),
         ({"result_val": "string", "ward": "string"}, "result_val (a value), ward"),
+        (
+            {"PatNr": "string", "GebDat": "string", "Einheit": "string", "Station": "string"},
+            "PatNr (an id), GebDat (a date), Einheit (a unit), Station",
+        ),
     ],
 )
 def test_columns_are_told_by_what_they_look_like(columns, told):

@@ -1,16 +1,21 @@
 """Run the packaged project: ``clm-ler --pipelines=pretrain`` or ``python -m clm_ler``."""
 
+import os
 from pathlib import Path
-
-from kedro.framework.cli.utils import find_run_command
-from kedro.framework.project import configure_project
 
 
 def main() -> None:
     """Run Kedro's ``run`` command for this package."""
-    package_name = Path(__file__).parent.name
-    configure_project(package_name)
-    find_run_command(package_name)()
+    package = Path(__file__).parent
+    if not Path(
+        "conf/logging.yml"
+    ).exists():  # outside of the project Kedro's own look would take its place
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(package / "logging.yml"))
+    from kedro.framework.cli.utils import find_run_command  # reads the variable
+    from kedro.framework.project import configure_project
+
+    configure_project(package.name)
+    find_run_command(package.name)()
 
 
 if __name__ == "__main__":

@@ -28,14 +28,16 @@ from clm_ler.files.versions import installed
 OK, LOOK, WRONG = "ok", "look", "wrong"
 GB = 1e9
 FEW_GB = 10  # of room on a disk
-# What a column looks like, by its name; the first that fits.
+# What a column looks like, by its name in English or German; the first that fits.
 _LOOKS = {
-    "a date": r"date|time|day$|dob|born|birth",
-    "a unit": r"unit|uom",
+    "a date": r"date|datum|time|day$|tag$|dob|born|birth|^geb",
+    "a unit": r"unit|uom|einheit",
     "a code": r"code|icd|ndc|cpt|hcpcs|loinc|rxnorm|atc|snomed|concept",
-    "a value": r"value|result|val$",
-    "an id": r"person|patient|subject|member|mrn|(^|_)(id|pid|key)$",
+    "a value": r"value|result|val$|wert$|ergebnis|befund",
+    "an id": r"person|patient|subject|member|mrn|^pat_?(id|nr|no)$|(^|_)(id|pid|key)$",
 }
+# What no column is called, but a value may be: the first row of a file without a header.
+_VALUE = re.compile(r"[\W\d]")
 
 
 class Finding(NamedTuple):
@@ -160,15 +162,14 @@ def _read(name: str, table: Any, options: PreprocessOptions) -> Finding:
         read_rows(table, name, options, options.event_date_filter if name != "patient" else None)
     except (ValueError, IbisError, EngineError) as error:
         tables = table if isinstance(table, dict) else {name: table}
-        looks = "; ".join(describe_columns(one) for one in tables.values())
+        fault = _first_line(error).removeprefix(f"{name}: ").partition("; its columns are")[0]
+        fault = fault if fault.endswith(("?", ".")) else f"{fault}."
         setting = f"set preprocess.tables.{name}.select_expr"
-        fault = (
-            _first_line(error)
-            .removeprefix(f"{name}: ")
-            .partition("; its columns are")[0]
-            .rstrip(".")
-        )
-        return Finding(WRONG, name, f"{fault}. It has {looks}: {setting}")
+        if any(_VALUE.match(column) for one in tables.values() for column in one.columns):
+            text = f"{fault} Its columns are not named here, for they may be a person's values: {setting}"
+            return Finding(WRONG, name, text)
+        looks = "; ".join(describe_columns(one) for one in tables.values())
+        return Finding(WRONG, name, f"{fault} It has {looks}: {setting}")
     return Finding(OK, name, "found, and the columns that are selected are there")
 
 

@@ -11,6 +11,7 @@ def test_a_finished_figure_has_the_look_of_all_and_keeps_it_when_stored():
     assert figure.layout.title.subtitle.text == "of whom"
     stored = figure.to_plotly_json()["layout"]["template"]["layout"]
     assert tuple(stored["colorway"]) == figures.PALETTE
+    assert "color" not in stored["title"]["font"]  # black letters on kedro-viz's dark preview
 
 
 def test_labels_at_lines_do_not_overlap_and_stay_in_the_panel():

@@ -45,6 +45,12 @@ def as_table(connection, rows, path):
     return connection.read_parquet(path)
 
 
+def test_no_line_says_what_the_pipeline_says(dataset, caplog):
+    caplog.set_level("INFO", "clm_ler")
+    dataset.save(ibis.memtable(ROWS, schema=COLUMNS))
+    assert caplog.messages == []
+
+
 def test_columns_come_back_narrow(dataset, tmp_path):
     dataset.save(as_table(dataset.connection, ROWS, tmp_path / "rows.parquet"))
     table = dataset.load()

@@ -73,8 +73,9 @@ def test_the_packaged_project_runs_elsewhere(project, tmp_path):
     archive = project / "dist" / "conf-clm_ler.tar.gz"
     small = "cohort.persons=60,cohort.ehrshot.persons=30"
     run = f"python -m clm_ler --conf-source={archive} --pipelines=cohort,split --params={small}"
-    sh(run, tmp_path, PYTHONPATH=str(site))
+    said = sh(run, tmp_path, PYTHONPATH=str(site))
     assert (tmp_path / "data" / "03_primary" / "person_splits").is_dir()
+    assert said.count("split: done in") == 1 and "INFO" not in said  # as in the project
 
 
 @pytest.mark.parametrize("page", ["pretraining.md", "labs.md"])

@@ -40,6 +40,16 @@ def test_a_notebook_runs_and_shows_figures(path, kernel, chain, storage, tmp_pat
     assert "text/html" in shown  # a table
 
 
+def test_a_table_shows_its_rows_at_once(kernel, chain, storage):
+    lines = (START, f"%reload_kedro --params=storage={storage}", 'catalog.load("cutflow")')
+    cells = [nbformat.v4.new_code_cell(line) for line in lines]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=None, km=kernel).execute(cleanup_kc=False)
+    outputs = cells[-1]["outputs"]
+    (shown,) = [output for output in outputs if output["output_type"] == "execute_result"]
+    assert "lab_tokens" in shown["data"]["text/plain"]
+
+
 def test_there_are_five():
     assert [path.stem[0] for path in NOTEBOOKS] == list("12345")
 

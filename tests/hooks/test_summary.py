@@ -17,6 +17,7 @@ from clm_ler.hooks.summary import (
     describe_site,
     describe_verdict,
     describe_vocabulary,
+    report_command,
     warn_of_early_ends,
 )
 from clm_ler.tables.cutflow import check_anyone_left, number_steps
@@ -227,3 +228,19 @@ def test_what_cannot_be_told_of_few_samples_is_left_out():
     assert "AUROC 0.700 (standard error unknown)" in describe_site(
         {"understood": [], "tasks": {"death": site}}
     )
+
+
+@pytest.mark.parametrize(
+    ("env", "given", "command"),
+    [
+        (None, None, "kedro run --pipelines=report"),
+        ("mine", {"seed": 3}, "kedro run --env=mine --pipelines=report"),
+        (
+            "omop",
+            {"cdm_root": "/cdm", "storage": "data/risk", "pretrain": {"max_steps": 3}},
+            "kedro run --env=omop --pipelines=report --params=cdm_root=/cdm,storage=data/risk",
+        ),
+    ],
+)
+def test_the_report_is_of_the_environment_and_storage_of_the_run(env, given, command):
+    assert report_command({"env": env, "runtime_params": given}) == command

@@ -31,7 +31,8 @@ TEMPLATE = go.layout.Template(
         "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": "#333333"},
         "title": {"x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 16}}
         | {"y": 1, "yref": "container", "yanchor": "top"}
-        | {"font": {"size": 17, "color": BLACK}, "subtitle": {"font": {"size": 13, "color": GREY}}},
+        # No colour of the title's own: in its dark previews kedro-viz sets that of all letters.
+        | {"font": {"size": 17}, "subtitle": {"font": {"size": 13, "color": GREY}}},
         "colorway": PALETTE,
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
@@ -69,7 +70,7 @@ def finish(
         height: In pixels.
         layout: What else is to be set.
     """
-    title = {"text": f"<b>{finding}</b>", "subtitle": {"text": detail}, "pad": {"t": 20}}
+    title = {"text": f"<b>{finding}</b>", "subtitle": {"text": detail}, "pad": {"t": 10}}
     return figure.update_layout(template=TEMPLATE, title=title, height=height, **layout)
 
 

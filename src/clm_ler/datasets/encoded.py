@@ -1,5 +1,6 @@
 """Encoded sequences as Arrow files by person bucket, which training maps into memory."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
@@ -24,6 +25,7 @@ class EncodedSequencesDataset(PersonTableDataset):
     """
 
     SUFFIX: ClassVar[str] = ".arrow"
+    LEVEL: ClassVar[int] = logging.DEBUG  # rows are not counted, and the pipeline tells its seconds
 
     def load(self) -> pa.Table:
         """Return the whole table; no token is read yet where the storage is local."""

@@ -35,6 +35,7 @@ class PersonTableDataset(FileDataset):
     """
 
     SUFFIX: ClassVar[str] = ".parquet"
+    LEVEL: ClassVar[int] = logging.INFO  # of the line that says how large it is
     PERSON: ClassVar[str] = "person_id"
     ORDER: ClassVar[tuple[str, ...]] = ("person_id", "time")  # halves the space of events
 
@@ -76,7 +77,7 @@ class PersonTableDataset(FileDataset):
         self._folder.publish(files)
         if not self._transient:
             told = self._folder.name, self._size(), time.monotonic() - started
-            logger.info("%s: %s in %.1f s", *told)
+            logger.log(self.LEVEL, "%s: %s in %.1f s", *told)
 
     def _size(self) -> str:
         return f"{row_count(self.load()):,} rows"

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 30.0
-LINES = 10  # of one piece of work, at most
+LINES = 10  # of one piece of work: one for each tenth but the last, whose end is said elsewhere
 
 
 class Progress:
@@ -56,7 +56,8 @@ class Progress:
 
     def _is_worth_a_line(self) -> bool:
         tenths, now = self._done * LINES // max(self._total, 1), time.monotonic()
-        if tenths == self._tenths or now - self._told < SECONDS_BETWEEN_LINES:
+        soon = now - self._told < SECONDS_BETWEEN_LINES
+        if tenths == self._tenths or soon or self._done >= self._total:
             return False
         self._tenths, self._told = tenths, now
         return True

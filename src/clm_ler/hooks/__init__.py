@@ -5,6 +5,7 @@ from clm_ler.hooks.contracts import ContractHooks
 from clm_ler.hooks.current import RunHooks
 from clm_ler.hooks.engine import EngineHooks
 from clm_ler.hooks.functions import FunctionHooks
+from clm_ler.hooks.interactive import InteractiveHooks
 from clm_ler.hooks.kit import KitHooks
 from clm_ler.hooks.parameters import ParameterHooks
 from clm_ler.hooks.record import RecordHooks
@@ -29,6 +30,7 @@ PROJECT_HOOKS = (
     ContractHooks(),
     ParameterHooks(),
     FunctionHooks(),
+    InteractiveHooks(),
     EngineHooks(),
     RunHooks(),
 )

@@ -30,7 +30,9 @@ class SummaryHooks:
     """One line for each headline result that the run wrote, after its last node."""
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
         """Log the lines."""
         written = pipeline.all_outputs()
         lines = [
@@ -45,9 +47,26 @@ class SummaryHooks:
         pages = [name for name in ("report", "site_report") if name in written]
         lines += [f"all of it on one page  ({_place(catalog[name])})" for name in pages]
         if lines and not pages and not {"kit", "predictions"} & written:
-            lines.append("kedro run --pipelines=report puts all of it on one page")
+            lines.append(f"{report_command(run_params)} puts all of it on one page")
         if lines:
             logger.info("Results:\n%s", "\n".join(f"  {line}" for line in lines))
+
+
+def report_command(run_params: Mapping[str, Any]) -> str:
+    """Return the command that makes the report of this run, from the environment and places it was given."""
+    given = run_params.get("runtime_params") or {}
+    places = [
+        f"{name}={value}"
+        for name, value in given.items()
+        if name == "storage" or name.endswith("_root")
+    ]
+    words = [
+        "kedro run",
+        f"--env={run_params['env']}" if run_params.get("env") else "",
+        "--pipelines=report",
+        f"--params={','.join(places)}" if places else "",
+    ]
+    return " ".join(filter(None, words))
 
 
 def _place(dataset: Any) -> str:

@@ -277,7 +277,7 @@ def require_columns(columns: Sequence[str], asked: Iterable[str], name: str) -> 
     absent = [column for column in asked if column.lower() not in known]
     if not absent:
         return
-    told = f"its columns are {', '.join(columns)}"
+    told = f"its columns are {', '.join(columns)}."
     if len(absent) == len(asked):
-        told = "nor is any other that is asked for: does its file begin with a header"
-    raise ValueError(f"{name}: there is no column {absent[0]!r} in the table; {told}.")
+        told = "nor is any other that is asked for. Does its file begin with a header?"
+    raise ValueError(f"{name}: there is no column {absent[0]!r} in the table; {told}")

@@ -1,6 +1,7 @@
 """What is chosen among cells, and what the model is worth beside its baselines."""
 
 import json
+import re
 from pathlib import Path
 
 import ibis
@@ -223,6 +224,9 @@ def test_figures_show_baselines_chance_ceiling_and_what_is_hidden(fitted):
     assert "clm_ler" in names and "clm_ler a" not in names
     assert any(shape.y0 == figures.CHANCE for shape in shots.layout.shapes)
     assert "<b>Best with k = all: " in shots.layout.title.text
+    assert "At the right: ceiling, ten" in shots.layout.title.subtitle.text
+    several = figures.plot_shots(summary, ["chexpert", "guo_los"], "task")
+    assert re.search(r"in \d of \d panels", several.layout.title.text)
     assert not figures.plot_verdict(found[:0], ["macro"]).data
     alone = found.query("other_model == 'count' and model == 'clm_ler' and k == 8")
     assert len(figures.plot_verdict(alone, ["macro"]).data) == 1

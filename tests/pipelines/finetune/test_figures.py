@@ -28,6 +28,9 @@ def test_the_gain_that_is_told_is_one_without_gaps():
     curve["model"] = [0.1, 0.05, 0.02, 0.0, 0.01]
     figure = plot_decision_curve({"tasks": {"t": {"decision_curve": curve}}})
     assert "gains between thresholds of 20% and 30%" in figure.layout.title.text
+    one = curve | {"model": [0.1, 0.05, 0.0, 0.0, 0.0]}
+    figure = plot_decision_curve({"tasks": {"t": {"decision_curve": one}}})
+    assert "gains at a threshold of 20%" in figure.layout.title.text
     none = curve | {"model": [0.1, 0.0, 0.0, 0.0, 0.0]}
     figure = plot_decision_curve({"tasks": {"t": {"decision_curve": none}}})
     assert "gains at no threshold" in figure.layout.title.text

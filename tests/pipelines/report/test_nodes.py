@@ -286,7 +286,7 @@ def test_equal_risks_are_not_judged():
     given = task(UNCLEAR)
     given["metrics"]["calibration_slope"] = estimate(None, None, None)
     said = Page(page(**finetuned(t=given))).text
-    assert "Its risks are of a kind that cannot be judged (calibration slope -)" in said
+    assert "Its risks are too uncertain to be judged (calibration slope -)" in said
 
 
 def test_the_verdict_does_not_flatter():

@@ -20,6 +20,11 @@ KNOWN = {
     results.TRUTH: ("hidden state: not reachable", HIDDEN),
 }
 AT_RIGHT = dict(KNOWN.values())
+_MARKS = {
+    CEILING: "ten times the labels",
+    HIDDEN: "what drew the labels (not reachable)",
+    PUBLISHED: "on the real data",
+}
 CHANCE = 0.5
 STEP = 3.0  # from one place at the right to the next, as a factor on the axis of k
 _COLUMNS = 2
@@ -69,7 +74,9 @@ def plot_shots(summary: pd.DataFrame, scopes: Sequence[str], what: str) -> go.Fi
         title_standoff=4,
         tickangle=0,
     )
-    detail = f"AUROC by {what} over the number k of labels of each class, 95 % intervals; diamonds: published"
+    detail = f"AUROC by {what} over the number k of labels of each class, 95 % intervals"
+    marks = [f"{name}, {_MARKS[name]}" for name in places if name in _MARKS]
+    detail += f"<br>At the right: {'; '.join(marks)}" if marks else ""
     height = _height(lines, _PANEL)
     return look.finish(figure, _best(rows, scopes), detail, height, margin={"r": _NAMES, "t": 130})
 
@@ -190,16 +197,21 @@ def _range(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def _best(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
-    """Return which classifier of this run is best over all, with the most labels that all have."""
-    scope = next((name for name in ("macro", *reversed(scopes)) if name in scopes), None)
-    ours = rows[(rows["source"] == results.THIS_RUN) & (rows["scope"] == scope)]
+    """Return which classifier of this run is best with the most labels: in the mean, or how often."""
+    means = ["macro"] if "macro" in scopes else scopes
+    ours = rows[(rows["source"] == results.THIS_RUN) & rows["scope"].isin(means)]
     ours = ours[~ours["model"].isin(KNOWN)]
     if ours.empty:
         return "AUROC over the number of labels"
     last = max(ours["k"], key=_position_of)
-    first = ours[ours["k"] == last].sort_values("value").iloc[-1]
-    where = SCOPE_NAMES.get(str(scope), str(scope)).lower()
-    return f"Best with k = {_shot_name(last)}: {first['model']}, {first['value']:.3f} ({where})"
+    first = ours[ours["k"] == last].sort_values("value").groupby("scope").tail(1)
+    times = first["model"].value_counts()
+    model = times.index[0]
+    told = f"Best with k = {_shot_name(last)}: {model}"
+    if len(means) > 1:
+        return f"{told}, in {times.iloc[0]} of {len(first)} panels"
+    where = SCOPE_NAMES.get(means[0], means[0]).lower()
+    return f"{told}, {first['value'].iloc[0]:.3f} ({where})"
 
 
 def _ahead(rows: pd.DataFrame, scopes: Sequence[str]) -> str:

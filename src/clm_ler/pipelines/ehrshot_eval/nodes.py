@@ -92,6 +92,16 @@ def embed_samples(
     blind = row_count(ehrshot_seen.filter(_.n_positions == 0))
     if blind:
         logger.warning("%d prediction times see no event at all.", blind)
+    return _embed(ehrshot_encoded, ehrshot_seen, tokenizer, pretrained_model, options)
+
+
+def _embed(
+    ehrshot_encoded: pa.Table,
+    ehrshot_seen: ir.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    pretrained_model: PreTrainedModel,
+    options: EhrshotOptions,
+) -> ir.Table:
     vectors = corridor.embed_samples(
         ehrshot_seen.order_by(MOMENT),
         [*MOMENT, "n_positions"],
@@ -124,7 +134,7 @@ def embed_untrained(
         model = type(pretrained_model)(pretrained_model.config).eval()
     for own, known in zip(model.buffers(), pretrained_model.buffers(), strict=True):
         own.copy_(known)
-    return embed_samples(ehrshot_encoded, wanted, tokenizer, model, options)
+    return _embed(ehrshot_encoded, wanted, tokenizer, model, options)
 
 
 def fit_cells(

@@ -84,7 +84,10 @@ def plot_calibration(metrics: dict[str, Any]) -> go.Figure:
         figure.update_xaxes(range=[0, top], row=1, col=column)
         figure.update_yaxes(range=[0, top], row=1, col=column)
     slopes = [report["metrics"]["calibration_slope"] for report in tasks.values()]
-    finding = f"Calibration slope {shown(slopes[0], '.2f')}" if len(slopes) == 1 else "Calibration"
+    finding = "Calibration"
+    if len(slopes) == 1:
+        known = slopes[0]["value"] is not None
+        finding = f"Calibration slope {shown(slopes[0], '.2f') if known else 'not known'}"
     detail = (
         "Observed against predicted risk of the test split: LOESS with its 95 % band, tenths with "
         "95 % intervals; dotted: right"
@@ -155,13 +158,16 @@ def plot_decision_curve(metrics: dict[str, Any]) -> go.Figure:
     finding = "Decision curve"
     if len(useful) == 1:
         ends = useful[0]
-        finding = (
-            f"Acting on the model gains between thresholds of {ends[0]:.0%} and {ends[1]:.0%}"
-            if ends
-            else "Acting on the model gains at no threshold"
-        )
+        finding = f"Acting on the model gains {_between(*ends) if ends else 'at no threshold'}"
     detail = "Net benefit in the test split: true positives less false ones at the threshold's odds"
     return _finished(figure, finding, detail, "threshold probability", "net benefit")
+
+
+def _between(low: float, high: float) -> str:
+    """Return where a stretch of thresholds lies; it may be a single one."""
+    if low == high:
+        return f"at a threshold of {low:.0%}"
+    return f"between thresholds of {low:.0%} and {high:.0%}"
 
 
 def _longest_run(thresholds: np.ndarray, gains: np.ndarray) -> np.ndarray:
@@ -217,7 +223,7 @@ def _forest(rows: list[dict[str, Any]]) -> go.Scatter:
         ],
         mode="markers",
         showlegend=False,
-        marker={"size": 9, "color": [look.BLACK if "n" not in row else look.BLUE for row in rows]},
+        marker={"size": 9, "color": [look.GREY if "n" not in row else look.BLUE for row in rows]},
         error_x={
             "array": [row["auroc"]["upper"] - row["auroc"]["value"] for row in rows],
             "arrayminus": [row["auroc"]["value"] - row["auroc"]["lower"] for row in rows],

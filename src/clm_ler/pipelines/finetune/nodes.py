@@ -74,12 +74,13 @@ def train_classifier(
         directory = workspace / _point_name(point)
         result = fine_tune(directory, pretrained_model, data, options.settings(point))
         trainings.append({"settings": point, **result})
-        logger.info(
-            "Grid point %d of %d: validation AUROC %.4f",
-            number + 1,
-            len(options.grid()),
-            result["validation_auroc"],
-        )
+        if len(options.grid()) > 1:
+            logger.info(
+                "Grid point %d of %d: validation AUROC %.4f",
+                number + 1,
+                len(options.grid()),
+                result["validation_auroc"],
+            )
     best = int(np.argmax([training["validation_auroc"] for training in trainings]))
     model = load_result(workspace / _point_name(trainings[best]["settings"]))
     model.config.tasks = tasks_of(frame)

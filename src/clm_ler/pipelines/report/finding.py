@@ -39,11 +39,11 @@ def _of_task(data: Artifacts, numbers: Numbers, task: str) -> Iterator[Markup]:
         if not (other["difference"]["lower"] or 0) > 0
     ]
     if unbeaten:
-        yield Markup("It does <strong>not</strong> clearly beat {}: {}").format(
+        yield Markup("It does <strong>not</strong> clearly beat {}. {}").format(
             ", ".join(unbeaten), report["verdict"]
         )
     else:
-        yield Markup("It beats every baseline: {}").format(report["verdict"])
+        yield Markup("It beats every baseline. {}").format(report["verdict"])
     warnings = data.get("leakage_report", {}).get("warnings", [])
     doubts = (
         f"the leakage audit warns: {' '.join(warnings)}"
@@ -66,11 +66,11 @@ def _judged(lower: float | None, upper: float | None) -> str:
 
     >>> _judged(0.8, 1.3), _judged(-5.7, 6.0), _judged(0.2, 0.9)
     ('compatible with right ones', 'too uncertain to be judged', 'too extreme')
-    >>> _judged(None, None)  # such as those of equal risks, which have no slope
-    'of a kind that cannot be judged'
+    >>> _judged(None, None)  # no slope: all risks are equal, or they separate the outcomes
+    'too uncertain to be judged'
     """
     if lower is None or upper is None:
-        return "of a kind that cannot be judged"
+        return "too uncertain to be judged"
     if lower > 1:
         return "not extreme enough"
     if upper < 1:

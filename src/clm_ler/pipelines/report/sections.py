@@ -114,7 +114,8 @@ def _losses(data: Artifacts, numbers: Numbers) -> Section:
         if row["persons"] >= numbers.min_persons
     ]
     head = ["step", "table", "reason", "system", "unit", "rows", "persons"]
-    table = Table(f"The {len(rows)} largest losses", head, rows)
+    name = f"The {len(rows)} largest losses" if len(rows) > 1 else "The largest loss"
+    table = Table(name, head, rows)
     return Section("What was lost in reading", tables=[table], figures=["loss_figure"])
 
 
