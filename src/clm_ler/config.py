@@ -70,8 +70,8 @@ class ConfigLoader(OmegaConfigLoader):
                 f"{error} (A tab there? YAML takes spaces only.)"  # Kedro names the file and the line
             ) from error
         except TypeError as error:  # OmegaConf's, which does not say where
-            files = (self._file_parameters(env) for env in (self.base_env, self._environment))
-            if key != "parameters" or (clash := _first_clash(*files)) is None:
+            base, own = map(self._file_parameters, (self.base_env, self._environment))
+            if key != "parameters" or (clash := _first_clash(base, own)) is None:
                 raise
             raise ValueError(f"conf/{self._environment}: {clash}.") from error
         if key == "catalog":
