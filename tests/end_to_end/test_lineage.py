@@ -53,7 +53,7 @@ OTHERS = {
 ON_SPARK = {
     *(f"select_{table}_rows" for table in RAW_TABLES),
     *("patients", "diagnoses", "prescriptions", "procedures", "results"),  # of tables/fhir.py
-    *("select_labels", "find_labels", "read_visits", "read_deaths"),
+    *("select_label_rows", "select_visit_rows", "select_death_rows"),
     *("draw_person", "give_reasons", "summarise_contributions", "tabulate_results"),
 }
 

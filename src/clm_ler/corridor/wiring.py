@@ -207,26 +207,26 @@ def encode(prefix: str = "", tokenizer: str = "tokenizer") -> Pipeline:
 
 
 def selected_labels() -> Pipeline:
-    """Return the node that gives ``labels``, of a task or of a table.
+    """Return the nodes that give ``labels``, of a task or of a table.
 
-    It is part of ``label`` and of ``finetune``, and has a namespace of its own, so that a run of both
-    has it once.
+    They are part of ``label`` and of ``finetune``, and have a namespace of their own, so that a run of both
+    has them once.
     """
     return Pipeline(
         [
             Node(
+                labels.select_label_rows,
+                inputs=["raw_labels", "params:task", "params:finetune", "params:preprocess"],
+                outputs="label_rows",
+                name="select_label_rows",
+                namespace="labels",
+            ),
+            Node(
                 labels.select_labels,
-                inputs=[
-                    "raw_labels",
-                    "task_candidates",
-                    "person_ids",
-                    "params:task",
-                    "params:finetune",
-                    "params:preprocess",
-                ],
+                inputs=["label_rows", "task_candidates", "person_ids", "params:task"],
                 outputs="labels",
                 name="select_labels",
                 namespace="labels",
-            )
+            ),
         ]
     )

@@ -20,6 +20,7 @@ from clm_ler.tokens import FEWEST_PERSONS, SPLITS
 
 logger = logging.getLogger(__name__)
 
+LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int64", "task": "string"}
 MEDS_VALUES = ("boolean_value", "integer_value")
 _EXPRESSIONS = ("inclusion_criteria", "positive_class_criteria", "prediction_time", "task")
 

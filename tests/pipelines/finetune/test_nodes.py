@@ -12,7 +12,7 @@ import torch
 from scipy.special import expit
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.labels import select_labels
+from clm_ler.corridor.labels import select_label_rows, select_labels
 from clm_ler.corridor.nodes import build_labelled_sequences, encode_sequences
 from clm_ler.corridor.options import PreprocessOptions, VocabOptions
 from clm_ler.modeling.evaluation.recalibration import METHODS, Recalibration
@@ -159,7 +159,8 @@ def trained(tmp_path_factory):
     data = tables(simulate())
     checkpoints = tmp_path_factory.mktemp("finetune")
     options = FinetuneOptions(checkpoints="", **OPTIONS)
-    labels = select_labels(data["raw_labels"], None, data["person_ids"], None, options, READING)
+    rows = select_label_rows(data["raw_labels"], None, options, READING)
+    labels = select_labels(rows, None, data["person_ids"], None)
     tokenizer, sequences, encoded, candidates, samples = encode(data, labels)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -191,9 +192,8 @@ def test_the_past_does_change_predictions(trained):
     rows = simulate()
     rows["coded_events"] = [(p, t, s, "C0") for p, t, s, _ in rows["coded_events"]]
     data = tables(rows)
-    labels = select_labels(
-        data["raw_labels"], None, data["person_ids"], None, trained["options"], READING
-    )
+    selected = select_label_rows(data["raw_labels"], None, trained["options"], READING)
+    labels = select_labels(selected, None, data["person_ids"], None)
     _, _, encoded, _, samples = encode(data, labels, trained["tokenizer"])
     before = predict(trained, trained["samples"], trained["encoded"])
     assert not predict(trained, samples, encoded).to_pyarrow().equals(before.to_pyarrow())

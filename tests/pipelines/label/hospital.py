@@ -81,10 +81,12 @@ def label(
         return backend.create_table(f"{given[0].name}_{name}", table.to_pyarrow(), overwrite=True)
 
     events = [tables["coded_events"], tables["lab_events"]]
-    read = (tables["demographics"], tasks, OPTIONS, READING)
+    select, read = (tasks, OPTIONS, READING), (tables["demographics"], READING)
+    visit_rows = nodes.select_visit_rows(tables.get("visit"), *select)
+    death_rows = nodes.select_death_rows(tables.get("death"), *select)
     made = {
-        "visits": held("visits", nodes.read_visits(tables.get("visit"), *read)),
-        "deaths": held("deaths", nodes.read_deaths(tables.get("death"), *read)),
+        "visits": held("visits", nodes.read_visits(visit_rows, *read)),
+        "deaths": held("deaths", nodes.read_deaths(death_rows, *read)),
     }
     codes, days = nodes.count_records(*events)
     made["record_codes"], made["record_days"] = held("codes", codes), held("days", days)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.labels import select_labels
+from clm_ler.corridor.labels import select_label_rows, select_labels
 from clm_ler.pipelines.label import nodes
 from clm_ler.tables.tasks.definition import LabelPipelineOptions, Tasks
 from tests.pipelines.label.hospital import OPTIONS, READING, definition
@@ -144,14 +144,14 @@ def test_several_tasks_have_names_of_their_own(tasks, message):
 
 def test_a_task_without_its_tables_says_which_are_missing():
     tasks = Tasks([DIABETES, definition("in_hospital_death")])
-    for read, name, whose in (
-        (nodes.read_visits, "visit", "new_diabetes"),
-        (nodes.read_deaths, "death", "in_hospital_death"),
+    for select, name, whose in (
+        (nodes.select_visit_rows, "visit", "new_diabetes"),
+        (nodes.select_death_rows, "death", "in_hospital_death"),
     ):
         with pytest.raises(ValueError, match=f"task {whose} needs a table of {name}s, and"):
-            read(None, None, tasks, OPTIONS, READING)
+            select(None, tasks, OPTIONS, READING)
     with pytest.raises(ValueError, match="There is no task: give --params=task=NAME"):
-        nodes.read_visits(None, None, None, OPTIONS, READING)
+        nodes.select_visit_rows(None, None, OPTIONS, READING)
 
 
 def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
@@ -167,7 +167,8 @@ def test_visits_and_deaths_that_are_lost_have_a_reason(as_table):
         tables={"visit": {"select_expr": ["person_id", "start_time", "end_time", "type"]}}
     )
     task = Tasks(definition("long_stay"))
-    rows = nodes.read_visits(visit, persons, task, options, READING).to_pyarrow().to_pylist()
+    selected = nodes.select_visit_rows(visit, task, options, READING)
+    rows = nodes.read_visits(selected, persons, READING).to_pyarrow().to_pylist()
     assert sorted(
         (row["type"], row["reason"], row["end_time"]) for row in rows if row["reason"]
     ) == [
@@ -189,15 +190,18 @@ def test_labels_are_those_of_the_task_or_of_the_table(as_table):
     kept, lost = ((n, datetime(2020, 1, 1), label, "long_stay") for n, label in ((1, 1), (2, None)))
     found = as_table([(*kept, None), (*lost, "age")], CANDIDATE | {"reason": "string"})
     ids = as_table([], {"person_id": "int64", "own_id": "string"})
-    rest = (FinetuneOptions(checkpoints=""), READING)
+    read = (FinetuneOptions(checkpoints=""), READING)
+    none = select_label_rows(None, None, *read)
     task, other = (Tasks(definition(name)) for name in ("long_stay", "new_diabetes"))
-    labels = select_labels(None, found, ids, task, *rest)
+    labels = select_labels(none, found, ids, task)
     assert [tuple(row.values()) for row in labels.to_pyarrow().to_pylist()] == [kept]
     with pytest.raises(ValueError, match="are of task long_stay, not of new_diabetes: run `label`"):
-        select_labels(None, found, ids, other, *rest)
+        select_labels(none, found, ids, other)
     with pytest.raises(ValueError, match="no labels of task long_stay: run the pipeline `label`"):
-        select_labels(None, None, ids, task, *rest)
+        select_labels(none, None, ids, task)
     with pytest.raises(ValueError, match="There are no labels"):
-        select_labels(None, found, ids, None, *rest)
+        select_labels(none, found, ids, None)
     own = as_table([kept], CANDIDATE)
-    assert select_labels(own, None, ids, None, *rest).count().execute() == 1
+    rows = select_label_rows(own, None, *read)
+    assert select_labels(rows, None, ids, None).count().execute() == 1
+    assert select_label_rows(own, task, *read).count().execute() == 0

@@ -9,6 +9,7 @@ from ibis import _
 from clm_ler.corridor.finetune_options import FinetuneOptions
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.pipelines.site import nodes
+from clm_ler.tables.labels import LABELS
 from clm_ler.tables.tasks.definition import Tasks
 
 READING = PreprocessOptions(tables={})
@@ -75,8 +76,9 @@ CANDIDATES = ibis.memtable(
 def test_labels_are_those_of_label_or_of_the_table_or_none(raw, candidates, task, found):
     if raw is not None:  # it is read by the SQL of an engine
         raw = ibis.duckdb.connect().create_table("raw", raw.to_pyarrow())
-    labels = nodes.find_labels(raw, candidates, NUMBERS, CODED, LABS, task, OPTIONS, READING)
-    assert rows(labels, *nodes.LABELS) == found
+    selected = nodes.select_label_rows(raw, candidates, task, OPTIONS, READING)
+    labels = nodes.find_labels(selected, candidates, NUMBERS, CODED, LABS, task)
+    assert rows(labels, *LABELS) == found
 
 
 def test_it_is_asked_at_labels_else_at_the_users_times_else_at_the_last_event():

@@ -5,7 +5,6 @@ from datetime import date, datetime
 import pytest
 
 from clm_ler.storage.person_wise import refuse
-from clm_ler.tables.sources import TableSource
 from clm_ler.tables.tasks import candidates as c
 from clm_ler.tables.tasks.definition import TaskOptions
 from clm_ler.tables.tasks.event_definition import Rise
@@ -321,8 +320,7 @@ def test_types_of_visits_are_patterns_of_two_signs(as_table, types, found):
     raw = [(n, at("2020-01-01 08:00"), None, kind) for n, kind in enumerate(VISIT_TYPES)]
     persons = [(n, date(1980, 5, 5), "F") for n in range(5)]
     columns = {name: VISITS[name] for name in VISIT}
-    source = TableSource(select_expr=tuple(VISIT))
-    visits = read_visits(as_table(raw, columns), as_table(persons, BORN), source, "UTC", YEARS)
+    visits = read_visits(as_table(raw, columns), as_table(persons, BORN), YEARS)
     stays = merged_stays(visits, types, 0).to_pyarrow()
     assert sorted(stays["person_id"].to_pylist()) == found
 
@@ -336,15 +334,14 @@ def test_dates_that_are_placeholders_make_no_stay_without_end_and_no_death(as_ta
         (1, at("1900-01-01"), at("1900-01-02"), "IP"),
     ]
     columns = {name: VISITS[name] for name in VISIT}
-    source = TableSource(select_expr=tuple(VISIT))
-    visits = read_visits(as_table(raw, columns), persons, source, "UTC", YEARS)
+    visits = read_visits(as_table(raw, columns), persons, YEARS)
     stays = merged_stays(visits, ("IP",), 0).order_by("stay_start").to_pyarrow()
     assert stays["stay_start"].to_pylist() == [at("2020-01-01 08:00"), at("2021-01-01 08:00")]
     assert stays["stay_end"].to_pylist() == [None, at("2021-01-05")]
     spans = c.record_spans(as_table([], CODED), as_table([], LABS), visits).to_pyarrow()
     assert spans["last"].to_pylist() == [at("2021-01-05")]
     dead = as_table([(1, at("1900-01-01")), (1, at("2022-01-01"))], {n: DEATHS[n] for n in DEATH})
-    deaths = read_deaths(dead, persons, TableSource(select_expr=tuple(DEATH)), "UTC", YEARS)
+    deaths = read_deaths(dead, persons, YEARS)
     found = deaths.filter(deaths.reason.isnull()).to_pyarrow()["time"].to_pylist()
     assert found == [at("2022-01-01")]
 

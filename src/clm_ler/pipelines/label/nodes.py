@@ -18,40 +18,50 @@ from clm_ler.tables.tasks.definition import LabelPipelineOptions, TaskOptions, T
 from clm_ler.tables.tasks.events import task_events
 
 
-def read_visits(
+def select_visit_rows(
     visit: ir.Table | None,
-    demographics: ir.Table,
     tasks: Tasks | None,
     options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
-    """Return the visits: see ``tables.tasks.stays.read_visits``.
+    """Return the rows of ``visit`` under the project's names: see ``tables.tasks.stays.select_rows``.
 
     Raises:
         ValueError: If a task needs visits and there are none.
     """
     source = options.tables.get("visit")
     _check_source("visit", visit, source, [one for one in _given(tasks) if one.uses_visits])
-    years = reading.plausible_years
-    return stays.read_visits(visit, demographics, source, reading.time_zone, years)
+    return stays.select_rows(visit, source, stays.VISIT, "visit", reading.time_zone)
 
 
-def read_deaths(
+def select_death_rows(
     death: ir.Table | None,
-    demographics: ir.Table,
     tasks: Tasks | None,
     options: LabelPipelineOptions,
     reading: PreprocessOptions,
 ) -> ir.Table:
-    """Return the deaths: see ``tables.tasks.stays.read_deaths``.
+    """Return the rows of ``death`` in the same way.
 
     Raises:
         ValueError: If death is part of a task and there is no table of deaths.
     """
     source = options.tables.get("death")
     _check_source("death", death, source, [one for one in _given(tasks) if one.uses_deaths])
-    years = reading.plausible_years
-    return stays.read_deaths(death, demographics, source, reading.time_zone, years)
+    return stays.select_rows(death, source, stays.DEATH, "death", reading.time_zone)
+
+
+def read_visits(
+    visit_rows: ir.Table, demographics: ir.Table, reading: PreprocessOptions
+) -> ir.Table:
+    """Return the visits: see ``tables.tasks.stays.read_visits``."""
+    return stays.read_visits(visit_rows, demographics, reading.plausible_years)
+
+
+def read_deaths(
+    death_rows: ir.Table, demographics: ir.Table, reading: PreprocessOptions
+) -> ir.Table:
+    """Return the deaths: see ``tables.tasks.stays.read_deaths``."""
+    return stays.read_deaths(death_rows, demographics, reading.plausible_years)
 
 
 def _check_source(

@@ -18,14 +18,26 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     label = Pipeline(
         [
             Node(
+                nodes.select_visit_rows,
+                inputs=["visit", TASK, OPTIONS, READING],
+                outputs="visit_rows",
+                name="select_visit_rows",
+            ),
+            Node(
                 nodes.read_visits,
-                inputs=["visit", "demographics", TASK, OPTIONS, READING],
+                inputs=["visit_rows", "demographics", READING],
                 outputs="visits",
                 name="read_visits",
             ),
             Node(
+                nodes.select_death_rows,
+                inputs=["death", TASK, OPTIONS, READING],
+                outputs="death_rows",
+                name="select_death_rows",
+            ),
+            Node(
                 nodes.read_deaths,
-                inputs=["death", "demographics", TASK, OPTIONS, READING],
+                inputs=["death_rows", "demographics", READING],
                 outputs="deaths",
                 name="read_deaths",
             ),

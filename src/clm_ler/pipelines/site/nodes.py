@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
+from clm_ler.corridor import labels
 from clm_ler.corridor.finetune_options import FinetuneOptions
-from clm_ler.corridor.labels import select_labels
 from clm_ler.corridor.options import PreprocessOptions
 from clm_ler.engines.portable import row_count
 from clm_ler.modeling.evaluation.recalibration import along
+from clm_ler.tables.labels import LABELS
 from clm_ler.tables.tasks.definition import Tasks
 from clm_ler.terminology.translation import SOURCE
 
 logger = logging.getLogger(__name__)
 
-LABELS = {"person_id": "int64", "prediction_time": "timestamp", "label": "int64", "task": "string"}
 TRANSLATIONS = (*SOURCE, "vocab_token")
 RECALIBRATED = {"intercept": "risk_intercept", "intercept and slope": "risk_intercept_and_slope"}
 
@@ -38,28 +38,38 @@ def add_translations(
     return ibis.memtable(found.to_pyarrow())
 
 
-def find_labels(
+def select_label_rows(
     raw_labels: ir.Table | None,
+    task_candidates: ir.Table | None,
+    tasks: Tasks | None,
+    options: FinetuneOptions,
+    reading: PreprocessOptions,
+) -> ir.Table:
+    """Return the rows of ``raw_labels``; none where ``label`` has found index dates here, or without a table."""
+    defined = tasks if task_candidates is not None else None
+    return labels.select_label_rows(raw_labels, defined, options, reading)
+
+
+def find_labels(
+    label_rows: ir.Table,
     task_candidates: ir.Table | None,
     person_ids: ir.Table,
     coded_events: ir.Table,
     lab_events: ir.Table,
     tasks: Tasks | None,
-    options: FinetuneOptions,
-    reading: PreprocessOptions,
 ) -> ir.Table:
     """Return ``person_id, prediction_time, label, task``; no row if the site has no labels.
 
-    The index dates that ``label`` has found here come before ``raw_labels``. Where a label has no time, it is
+    The index dates that ``label`` has found here come before the ``label_rows``. Where a label has no time, it is
     that of the person's last event.
     """
-    if raw_labels is None and task_candidates is None:
+    if task_candidates is None and not row_count(label_rows.limit(1)):
         logger.info("There are no labels: risks are predicted for everybody, and not evaluated.")
         return ibis.memtable([], schema=LABELS)
     defined = tasks if task_candidates is not None else None
-    labels = select_labels(raw_labels, task_candidates, person_ids, defined, options, reading)
+    known = labels.select_labels(label_rows, task_candidates, person_ids, defined)
     last = last_events(coded_events, lab_events).select(whose="person_id", last="prediction_time")
-    timed = labels.left_join(last, labels.person_id == last.whose)
+    timed = known.left_join(last, known.person_id == last.whose)
     return timed.mutate(prediction_time=timed.prediction_time.coalesce(timed.last)).select(*LABELS)
 
 

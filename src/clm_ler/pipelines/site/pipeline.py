@@ -29,15 +29,19 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="add_translations",
             ),
             Node(
+                nodes.select_label_rows,
+                inputs=["raw_labels", "task_candidates", "params:task", "params:finetune", OPTIONS],
+                outputs="site_label_rows",
+                name="select_site_label_rows",
+            ),
+            Node(
                 nodes.find_labels,
                 inputs=[
-                    "raw_labels",
+                    "site_label_rows",
                     "task_candidates",
                     "new_person_ids",
                     *EVENTS,
                     "params:task",
-                    "params:finetune",
-                    OPTIONS,
                 ],
                 outputs="site_labels",
                 name="find_labels",

@@ -28,23 +28,40 @@ UNKNOWN, NO_START, NO_TIME = "person is not known", "no start", "no time"
 PLACEHOLDER = "placeholder date"
 
 
-def read_visits(
-    visit: ir.Table | None,
-    demographics: ir.Table,
+def select_rows(
+    table: ir.Table | None,
     source: TableSource | None,
+    columns: Mapping[str, str],
+    name: str,
     time_zone: str,
-    years: Years,
 ) -> ir.Table:
+    """Return the rows of visits or deaths that pass the filter, with keys of persons.
+
+    Without a table there are none.
+
+    Args:
+        table: The raw table.
+        source: How it is read.
+        columns: ``VISIT`` or ``DEATH``.
+        name: What it is called, for messages.
+        time_zone: Of the local times that moments become.
+    """
+    if table is None or source is None:
+        schema = VISITS if columns is VISIT else DEATHS
+        return ibis.memtable([], schema={column: schema[column] for column in columns})
+    rows = select(table, source, columns, name, None, time_zone).filter(_.passes_filter)
+    return rows.mutate(person_id=person_key(rows.person_id)).select(*columns)
+
+
+def read_visits(visit_rows: ir.Table, demographics: ir.Table, years: Years) -> ir.Table:
     """Return ``person_id, start_time, end_time, type`` and the ``reason`` why a row is lost.
 
     A type is in upper case, and empty where there is none. An end before the start, or outside of the plausible
-    years (9999-12-31 of a visit that goes on), is unknown. Without a table there are no rows.
+    years (9999-12-31 of a visit that goes on), is unknown.
     """
-    if visit is None or source is None:
-        return ibis.memtable([], schema=VISITS)
-    known = _with_known(visit, source, VISIT, "visit", demographics, time_zone)
+    known = _with_known(visit_rows, demographics)
     return known.select(
-        person_id=known.key.coalesce(-1),
+        person_id=known.person_id.coalesce(-1),
         start_time=known.start_time,
         end_time=ibis.cases(
             (
@@ -61,19 +78,11 @@ def read_visits(
     )
 
 
-def read_deaths(
-    death: ir.Table | None,
-    demographics: ir.Table,
-    source: TableSource | None,
-    time_zone: str,
-    years: Years,
-) -> ir.Table:
+def read_deaths(death_rows: ir.Table, demographics: ir.Table, years: Years) -> ir.Table:
     """Return ``person_id, time`` and the ``reason`` why a row is lost; several rows may be of one person."""
-    if death is None or source is None:
-        return ibis.memtable([], schema=DEATHS)
-    known = _with_known(death, source, DEATH, "death", demographics, time_zone)
+    known = _with_known(death_rows, demographics)
     return known.select(
-        person_id=known.key.coalesce(-1),
+        person_id=known.person_id.coalesce(-1),
         time=known.time,
         reason=ibis.cases(
             (known.known_id.isnull(), UNKNOWN),
@@ -83,19 +92,10 @@ def read_deaths(
     )
 
 
-def _with_known(
-    table: ir.Table,
-    source: TableSource,
-    columns: Mapping[str, str],
-    name: str,
-    demographics: ir.Table,
-    time_zone: str,
-) -> ir.Table:
-    """Return the rows that pass the filter, with the person's id: as it is given, and as it is known."""
-    rows = select(table, source, columns, name, None, time_zone).filter(_.passes_filter)
-    keyed = rows.mutate(key=person_key(rows.person_id))
+def _with_known(rows: ir.Table, demographics: ir.Table) -> ir.Table:
+    """Return the rows with ``known_id``: null where the person is not known."""
     persons = demographics.select(known_id="person_id")
-    return keyed.left_join(persons, keyed.key == persons.known_id)
+    return rows.left_join(persons, rows.person_id == persons.known_id)
 
 
 def merged_stays(visits: ir.Table, types: Sequence[str], merge_hours: float) -> ir.Table:
