@@ -196,6 +196,11 @@ def test_a_list_where_names_belong_is_told_with_its_place(
         loader("mine")["parameters"]
 
 
+def test_so_is_one_on_the_command_line(loader: Loader) -> None:
+    with pytest.raises(ValueError, match=r"--params: finetune\.labels must be names with values"):
+        loader(finetune={"labels": [1]})["parameters"]
+
+
 def test_a_tab_is_told_with_its_file(loader: Loader, conf: Path) -> None:
     (conf / "base" / "parameters.yml").write_text("preprocess:\n\ttables: {}\n")
     with pytest.raises(ValueError, match=r"parameters\.yml, unable to read line .*A tab there"):

@@ -70,10 +70,9 @@ class ConfigLoader(OmegaConfigLoader):
                 f"{error} (A tab there? YAML takes spaces only.)"  # Kedro names the file and the line
             ) from error
         except TypeError as error:  # OmegaConf's, which does not say where
-            base, own = map(self._file_parameters, (self.base_env, self._environment))
-            if key != "parameters" or (clash := _first_clash(base, own)) is None:
-                raise
-            raise ValueError(f"conf/{self._environment}: {clash}.") from error
+            if key == "parameters":
+                self._explain_clash()
+            raise error
         if key == "catalog":
             _read_as_text(found)
         return self._parameters(found) if key == "parameters" else found
@@ -142,6 +141,15 @@ class ConfigLoader(OmegaConfigLoader):
                 OmegaConf.update(merged, block, OmegaConf.select(own, block), merge=False)
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
 
+    def _explain_clash(self) -> None:
+        """Say where parameters do not fit together."""
+        base, own = map(self._file_parameters, (self.base_env, self._environment))
+        if clash := _first_clash(base, own):
+            raise ValueError(f"conf/{self._environment}: {clash}.") from None
+        files, given = OmegaConf.merge(base, own), OmegaConf.create(self.runtime_params or {})
+        if clash := _first_clash(files, given):
+            raise ValueError(f"--params: {clash}.") from None
+
     def _file_parameters(self, environment: str) -> DictConfig:
         texts = self._texts(environment, *self.config_patterns["parameters"])
         return cast(DictConfig, OmegaConf.merge({}, *map(OmegaConf.create, texts)))
@@ -182,7 +190,7 @@ def among(parameter: str, chosen: Any, known: list[str]) -> Any:
 
 
 def _first_clash(base: Any, own: Any, place: str = "") -> str | None:
-    """Return where an environment has a list in place of names with values, or the other way round."""
+    """Return where there is a list in place of names with values, or the other way round."""
     wanted, given = (_FORMS.get(type(part)) for part in (base, own))
     if wanted != given:
         return f"{place} must be {wanted}, not {given}" if wanted and given else None

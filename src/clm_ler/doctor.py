@@ -36,7 +36,7 @@ _LOOKS = {
     "a value": r"value|result|val$|wert$|ergebnis|befund",
     "an id": r"person|patient|subject|member|mrn|^pat_?(id|nr|no)$|(^|_)(id|pid|key)$",
 }
-# What no column is called, but a value may be: the first row of a file without a header.
+# What hardly any column is called, but a value may be: the first row of a file without a header.
 _VALUE = re.compile(r"[\W\d]")
 
 
@@ -162,15 +162,23 @@ def _read(name: str, table: Any, options: PreprocessOptions) -> Finding:
         read_rows(table, name, options, options.event_date_filter if name != "patient" else None)
     except (ValueError, IbisError, EngineError) as error:
         tables = table if isinstance(table, dict) else {name: table}
-        fault = _first_line(error).removeprefix(f"{name}: ").partition("; its columns are")[0]
+        fault, header, _rest = (
+            _first_line(error).removeprefix(f"{name}: ").partition("; its columns are")
+        )
         fault = fault if fault.endswith(("?", ".")) else f"{fault}."
         setting = f"set preprocess.tables.{name}.select_expr"
-        if any(_VALUE.match(column) for one in tables.values() for column in one.columns):
+        if not header and not all(map(_has_header, tables.values())):
             text = f"{fault} Its columns are not named here, for they may be a person's values: {setting}"
             return Finding(WRONG, name, text)
         looks = "; ".join(describe_columns(one) for one in tables.values())
         return Finding(WRONG, name, f"{fault} It has {looks}: {setting}")
     return Finding(OK, name, "found, and the columns that are selected are there")
+
+
+def _has_header(table: ir.Table) -> bool:
+    """Return whether the names of the columns are names, not the values of a person, as far as one can see."""
+    looks = [_look(name, kind) for name, kind in table.schema().items()]
+    return any(looks) and not any(map(_VALUE.match, table.columns))
 
 
 def describe_columns(table: ir.Table) -> str:

@@ -9,6 +9,7 @@ import sys
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
 from clm_ler.files.arrow import mapped_files
@@ -126,6 +127,18 @@ def test_a_person_of_very_many_events_gives_the_rows_of_duckdb(kedro_run, spark,
         assert rows(here, layer, name) == rows(there, layer, name)
     assert sorted_rows(here).equals(sorted_rows(there))
     assert max(map(len, encoded(there)["input_ids"])) > MANY
+
+
+def test_its_labels_are_those_of_duckdb(kedro_run, on_spark, storage, spark, tmp_path):
+    shutil.copytree(storage, tmp_path / "data")
+    task = yaml.safe_load((ROOT / "conf/tasks/long_stay.yml").read_text()) | {"min_events": 5}
+    places = {"duckdb": tmp_path / "data", spark.name: on_spark}
+    for name, place in places.items():
+        kedro_run(place, ["label"], engine=name, task=task)
+    for name in ("visits", "deaths", "labels"):
+        found = rows(on_spark, "03_primary", name)
+        assert found == rows(tmp_path / "data", "03_primary", name)
+        assert found
 
 
 def test_it_trains_the_model_that_duckdb_trains(on_spark, storage):

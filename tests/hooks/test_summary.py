@@ -240,6 +240,7 @@ def test_what_cannot_be_told_of_few_samples_is_left_out():
             {"cdm_root": "/cdm", "storage": "data/risk", "pretrain": {"max_steps": 3}},
             "kedro run --env=omop --pipelines=report --params=cdm_root=/cdm,storage=data/risk",
         ),
+        (None, {"storage": "my data"}, "kedro run --pipelines=report '--params=storage=my data'"),
     ],
 )
 def test_the_report_is_of_the_environment_and_storage_of_the_run(env, given, command):

@@ -3,6 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clm_ler.terminology.codes import canonical_code, ndc_alternative, ndc_product
+from tests.engines import both_engines
 
 NDC_FORMS = {
     # 4-4-2, 5-3-2, 5-4-1, 5-4-2
@@ -39,12 +40,14 @@ def run(backend, table, **columns):
     return backend.to_pyarrow(table.mutate(**columns)).to_pylist()
 
 
+@both_engines
 def test_every_ndc_form_gives_the_product_code(backend, as_table):
     codes = as_table([(code,) for code in NDC_FORMS], {"code": "string"})
     rows = run(backend, codes, product=ndc_product(codes.code))
     assert {row["code"]: row["product"] for row in rows} == NDC_FORMS
 
 
+@both_engines
 def test_ten_digits_have_a_second_reading_unless_they_begin_with_0(backend, as_table):
     forms = {
         "5024204062": "502420040",
@@ -90,12 +93,14 @@ CANONICAL = {
 }
 
 
+@both_engines
 def test_canonical_code(backend, as_table):
     codes = as_table(list(CANONICAL), {"system": "string", "code": "string"})
     rows = run(backend, codes, canonical=canonical_code(codes.system, codes.code))
     assert {(row["system"], row["code"]): row["canonical"] for row in rows} == CANONICAL
 
 
+@both_engines
 def test_a_canonical_code_stays_as_it_is(backend, as_table):
     rows = [(system, code) for (system, _), code in CANONICAL.items()]
     codes = as_table(rows, {"system": "string", "code": "string"})

@@ -10,7 +10,7 @@ class InteractiveHooks:
 
     @hook_impl
     def after_context_created(self) -> None:
-        """Switch it on in an interactive shell. A run elsewhere never shows rows, not even in an error."""
+        """Switch it on in an interactive shell. A run from a command line never shows rows, not even in an error."""
         if in_ipython():
             import ibis
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -61,12 +62,13 @@ def report_command(run_params: Mapping[str, Any]) -> str:
         if name == "storage" or name.endswith("_root")
     ]
     words = [
-        "kedro run",
+        "kedro",
+        "run",
         f"--env={run_params['env']}" if run_params.get("env") else "",
         "--pipelines=report",
         f"--params={','.join(places)}" if places else "",
     ]
-    return " ".join(filter(None, words))
+    return shlex.join(filter(None, words))
 
 
 def _place(dataset: Any) -> str:

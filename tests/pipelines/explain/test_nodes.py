@@ -5,14 +5,13 @@ from types import SimpleNamespace
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
 from clm_ler.pipelines.explain import figures, nodes
 from clm_ler.pipelines.explain.estimates import clustered_mean, clustered_ratio
 from clm_ler.pipelines.explain.options import ExplainOptions
-from clm_ler.pipelines.explain.person import _events, _heaviest, draw_person
+from clm_ler.pipelines.explain.person import draw_person
 
 FEW = ExplainOptions(min_persons=2)
 
@@ -135,12 +134,3 @@ def test_an_id_that_is_a_number_is_known_beside_others_that_are_texts():
     for person, said in (("1", "no test sample"), ("P-7", "no test sample"), ("x", "no such")):
         with pytest.raises(ValueError, match=said):
             draw_person(samples, None, None, model, ids, None, ExplainOptions(person=person))
-
-
-def test_a_code_without_a_result_has_no_bin_in_its_label():
-    parts = {"token": ["ICD10CM:J45", "LOINC:1-8"], "bin": [None, "30-40"], "days_before": [3, 4]}
-    parts |= {"from_code": [9.0, 2.0], "from_bin": [0.0, 1.0], "from_day": [0.0, 0.0]}
-    rows = pa.table(parts).to_pandas()
-    labels = [list(trace.text) for trace in _events(rows, {"ICD10CM:J45": "Asthma"})]
-    assert labels == [["Asthma"], ["LOINC:1-8, bin 30-40"]]
-    assert _heaviest(rows) == "Asthma"

@@ -209,7 +209,9 @@ def _best(rows: pd.DataFrame, scopes: Sequence[str]) -> str:
     model = times.index[0]
     told = f"Best with k = {_shot_name(last)}: {model}"
     if len(means) > 1:
-        return f"{told}, in {times.iloc[0]} of {len(first)} panels"
+        if (times == times.iloc[0]).sum() > 1:
+            return f"No classifier is best in most panels with k = {_shot_name(last)}"
+        return f"{told}, in {times.iloc[0]} of {len(means)} panels"
     where = SCOPE_NAMES.get(means[0], means[0]).lower()
     return f"{told}, {first['value'].iloc[0]:.3f} ({where})"
 
