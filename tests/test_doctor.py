@@ -47,13 +47,13 @@ def test_a_table_of_which_nothing_is_asked_for_is_told_with_its_columns():
     assert "Does its file begin with a header? It has pid (an id), born (a date)" in found.text
 
 
-@pytest.mark.parametrize("row", [(SECRET, "1950-01-01", "F"), (SECRET, "Mueller", "F")])
+@pytest.mark.parametrize("row", [(SECRET, "1950-01-01", "f"), ("Mueller, Anna", "female")])
 def test_the_first_row_of_a_file_without_a_header_is_not_told(row):
-    row = {name: ["x"] for name in row}
-    table = ibis.duckdb.connect().create_table("patient", ibis.memtable(row))
+    table = ibis.memtable({value: ["x"] for value in row})
+    table = ibis.duckdb.connect().create_table("patient", table)
     (found,) = tables_found(table, *SELECTED)
     assert found.level == WRONG and "begin with a header?" in found.text
-    assert SECRET not in found.text and "1950" not in found.text and "Mueller" not in found.text
+    assert not any(value in found.text for value in row if len(value) > 1)
 
 
 def test_a_table_that_is_not_there_is_wrong_unless_the_run_makes_it():
