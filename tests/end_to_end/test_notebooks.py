@@ -47,7 +47,7 @@ def test_a_table_shows_its_rows_at_once(kernel, chain, storage):
     NotebookClient(notebook, timeout=None, km=kernel).execute(cleanup_kc=False)
     outputs = cells[-1]["outputs"]
     (shown,) = [output for output in outputs if output["output_type"] == "execute_result"]
-    assert "lab_tokens" in shown["data"]["text/plain"]
+    assert "prescription" in shown["data"]["text/plain"]
 
 
 def test_there_are_five():
