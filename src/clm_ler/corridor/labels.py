@@ -44,9 +44,8 @@ def select_labels(
     """
     if tasks is not None:
         labels = _of_tasks(task_candidates, [task.name for task in tasks.root])
-    elif not row_count(
-        label_rows.limit(1)
-    ):  # a table that no row is taken of is refused where it is read
+    elif not row_count(label_rows.limit(1)):
+        # There is no table: one that no row is taken of was refused where it was read.
         raise ValueError(
             "There are no labels: give --params=task=NAME of a file in conf/tasks, and run `label`; or "
             "put a table of your own where the catalog entry 'raw_labels' points."
