@@ -124,6 +124,25 @@ def test_an_earlier_model_of_other_sizes_is_refused() -> None:
         continue_from(model, vocabulary, earlier, vocabulary)
 
 
+def test_an_earlier_model_that_saw_time_otherwise_is_refused() -> None:
+    vocabulary = {"[PAD]": 0, "a": 1, "b": 2}
+    earlier = build_model("clm_ler", 3, BINS, SIZES)
+    model = build_model("clm_ler", 3, BINS, SIZES | {"rope_theta": 1e6})
+    with pytest.raises(ValueError, match=r"rope_theta=10000.0, not 1000000.0: set pretrain"):
+        continue_from(model, vocabulary, earlier, vocabulary)
+
+
+def test_a_model_without_a_curve_of_ages_is_continued_with_one() -> None:
+    vocabulary = {"[PAD]": 0, "a": 1, "b": 2}
+    earlier = build_model("clm_ler", 3, BINS, SIZES)
+    model = build_model("clm_ler", 3, BINS, SIZES | {"age_waves": 4}).eval()
+    curve = model.base_model.embeddings.ages.weight.clone()
+    continue_from(model, vocabulary, earlier, vocabulary)
+    assert torch.equal(model.base_model.embeddings.ages.weight, curve)
+    weights = [m.base_model.layers[0].mlp[0].weight for m in (model, earlier)]
+    assert torch.equal(*weights)
+
+
 @pytest.mark.parametrize("harm", ["cut", "sizes", "lacking", "config", "code", "pickle"])
 def test_a_harmed_or_foreign_model_is_refused(harm: str, tmp_path: Path) -> None:
     build_model("clm_ler", 10, BINS, SIZES).save_pretrained(tmp_path)

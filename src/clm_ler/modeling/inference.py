@@ -95,7 +95,12 @@ def sample_windows(
     """Return the most recent window of each sample, with a query token for a model that knows it."""
     asks = getattr(config, "query_token", False)
     return evaluation_windows(
-        store, samples.rows, window, samples.ends, samples.days if asks else None
+        store,
+        samples.rows,
+        window,
+        samples.ends,
+        samples.days if asks else None,
+        age_at_query=getattr(config, "query_person", False),
     )
 
 

@@ -40,6 +40,7 @@ FLAVOURS = {
     ),
 }
 # Names of parameters that `continue_from` may leave as they are.
+AGES = "clm_ler.embeddings.ages."
 FORECASTS = "clm_ler.lab_forecasts."
 PER_LAB = ("clm_ler.embeddings.lab_rows.", f"{FORECASTS}labs.", f"{FORECASTS}decay.")
 EVENT_HEAD = "event_head."
@@ -79,26 +80,34 @@ def continue_from(
 ) -> None:
     """Give a model the weights of an earlier one, token by token where it concerns the vocabulary.
 
-    Tokens that are new keep their random weights, and so does what the earlier model did not predict or
+    Tokens that are new keep their random weights, and so does what the earlier model has no weights for or
     may have numbered otherwise: the targets of time to event.
 
     Raises:
-        ValueError: If the earlier model knows tokens that are gone, or has other sizes.
+        ValueError: If the earlier model knows tokens that are gone, sees time otherwise, or has other sizes.
     """
     if gone := earlier_vocabulary.keys() - vocabulary.keys():
         raise ValueError(
             f"The vocabulary lacks {len(gone)} of the {len(earlier_vocabulary)} tokens of "
             "pretrain.input_model; it may grow, not shrink."
         )
+    for name in ("time_encoding", "rope_theta"):
+        given, trained = (getattr(m.config, name, None) for m in (model, earlier))
+        if given != trained:
+            raise ValueError(
+                f"pretrain.input_model was trained with {name}={trained}, not {given}: set pretrain.{name}={trained}."
+            )
     tokens = list(earlier_vocabulary)
     new_rows = torch.tensor([vocabulary[token] for token in tokens])
     old_rows = torch.tensor([earlier_vocabulary[token] for token in tokens])
     by_token = _vocabulary_parameters(model)
     before = dict(earlier.named_parameters())
-    predicted_before = any(name.startswith(EVENT_HEAD) for name in before)
-    forecast_before = any(name.startswith(FORECASTS) for name in before)
-    anew = (*PER_LAB, *(EVENT_TARGETS if predicted_before else (EVENT_HEAD,)))
-    anew += () if forecast_before else (FORECASTS,)
+    lacking = tuple(
+        part
+        for part in (EVENT_HEAD, FORECASTS, AGES)
+        if not any(name.startswith(part) for name in before)
+    )
+    anew = (*PER_LAB, *EVENT_TARGETS, *lacking)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.startswith(anew):
@@ -135,6 +144,11 @@ def _copy_labs(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor)
 def number_labs(model: Any, codes: NDArray[np.integer]) -> None:
     """Give each lab code its rows of embeddings, one for each bin."""
     model.base_model.embeddings.number_labs(torch.tensor(codes, dtype=torch.long))
+
+
+def number_ages(model: Any, years: NDArray[np.integer]) -> None:
+    """Tell the age in years of each code, -1 for what is no age."""
+    model.base_model.embeddings.number_ages(torch.tensor(years, dtype=torch.long))
 
 
 def _vocabulary_parameters(model: PreTrainedModel) -> set[str]:

@@ -14,7 +14,7 @@ def windows_of(lengths):
     rows = np.arange(len(lengths))
     zero = np.zeros(len(lengths), np.int32)
     none = np.full(len(lengths), NO_QUERY, np.int32)
-    return Windows(rows, zero, zero, np.array(lengths, np.int32) - 1, none)
+    return Windows(rows, zero, zero, np.array(lengths, np.int32) - 1, none, none)
 
 
 def sampler(lengths, **options):

@@ -19,7 +19,7 @@ CLS, UNK = (0, IDS["[CLS]"], 0), IDS["[UNK]"]
 AGES = {index for token, index in IDS.items() if token.startswith("AGE:")}
 
 
-def reference(person, start, stop, size):
+def reference(person, start, stop, size, age_day=None):
     """The window of the events from ``start`` to ``stop``, as the text says it."""
     baseline, events = person.baseline[: size.override_maxlen - 1], person.events[start:stop]
     # Cut from the left until the last day has a position.
@@ -27,9 +27,9 @@ def reference(person, start, stop, size):
         events = events[1:]
     # Days are counted from the window's first event, which is day 1.
     rebased = [(day - events[0][0] + 1, token, lab_bin) for day, token, lab_bin in events]
-    # AGE is the age at the window's first event, in years of 365 days.
+    # AGE is the age on the day of the query, else at the window's first event, in years of 365 days.
     if events and person.birth_to_start is not None:
-        days_lived = person.birth_to_start + events[0][0] - 1
+        days_lived = person.birth_to_start + (age_day or events[0][0]) - 1
         age = IDS[f"AGE:{min(days_lived // 365, 99)}"]
     else:
         age = UNK
@@ -77,7 +77,7 @@ def test_evaluation_windows_end_where_they_are_told(data, people, size):
     assert got == [recent(people[row], size, end) for row, end in zip(rows, ends, strict=True)]
 
 
-def asked(person, size, end, day):
+def asked(person, size, end, day, age_at_query):
     """The window of the first ``end`` positions with a query token on a day, as the text says it."""
     tokens = person.tokens[:end]
     baseline = [token for token in tokens if token[0] == 0]
@@ -90,7 +90,7 @@ def asked(person, size, end, day):
         shown = shown[1:]
     smaller = WindowOptions(max(size.override_maxlen - 1, 2), size.max_position_embeddings)
     kept = Person(baseline[: size.override_maxlen - 2], shown, person.birth_to_start)
-    window = reference(kept, 0, len(shown), smaller)
+    window = reference(kept, 0, len(shown), smaller, day if age_at_query else None)
     place = min(max(day - shown[0][0], 0), longest) + 1 if shown else 1
     return [*window, (place, IDS["[CLS]"], 0)]
 
@@ -104,8 +104,13 @@ def test_a_query_stands_behind_the_events_on_its_day(data, people, size):
     ]
     days = [data.draw(st.integers(day, day + 60)) for day in last]
     store = make_store(people, rows_per_chunk=2)
-    windows = evaluation_windows(store, np.array(rows), size, np.array(ends), np.array(days))
-    expected = [asked(people[r], size, e, d) for r, e, d in zip(rows, ends, days, strict=True)]
+    at_query = data.draw(st.booleans())
+    windows = evaluation_windows(
+        store, np.array(rows), size, np.array(ends), np.array(days), at_query
+    )
+    expected = [
+        asked(people[r], size, e, d, at_query) for r, e, d in zip(rows, ends, days, strict=True)
+    ]
     assert rows_of(cut(store, windows, VOCABULARY)) == expected
     assert windows.lengths.tolist() == [len(window) for window in expected]
 

@@ -8,14 +8,15 @@ from tests.modeling.explanation.toy import VOCABULARY, batch_of, make_model, peo
 TIMES = ["rope_days", "order", "day_embedding"]
 
 
+@pytest.mark.parametrize("query_person", [True, False])
 @pytest.mark.parametrize("time_encoding", TIMES)
-def test_channels_say_what_the_model_says(time_encoding):
-    model = make_model(time_encoding=time_encoding)
+def test_channels_say_what_the_model_says(time_encoding, query_person):
+    model = make_model(time_encoding=time_encoding, query_person=query_person, age_waves=4)
     batch = batch_of(model, *people())
     inputs = read_inputs(model, batch, VOCABULARY)
     with torch.no_grad():
         logits = model(**batch).logits
-        found = log_odds(model, inputs.actual, inputs.labs, inputs.real, 1)
+        found = log_odds(model, inputs.actual, inputs.places, 1)
     torch.testing.assert_close(found, logits[:, 1] - logits[:, 0])
 
 
@@ -26,7 +27,7 @@ def test_all_is_where_the_model_is(time_encoding):
     batch = batch_of(model, *people())
     inputs = read_inputs(model.to("meta"), batch, VOCABULARY)
     mixed = inputs.actual.where(inputs.told, inputs.baseline)
-    assert log_odds(model, mixed, inputs.labs, inputs.real, 1).device.type == "meta"
+    assert log_odds(model, mixed, inputs.places, 1).device.type == "meta"
 
 
 def test_the_odds_of_a_class_are_against_all_others_and_those_of_a_task_are_its_own():
@@ -38,7 +39,7 @@ def test_the_odds_of_a_class_are_against_all_others_and_those_of_a_task_are_its_
         batch = batch_of(model, *people())
         inputs = read_inputs(model, batch, VOCABULARY)
         with torch.no_grad():
-            found = log_odds(model, inputs.actual, inputs.labs, inputs.real, 2)
+            found = log_odds(model, inputs.actual, inputs.places, 2)
             torch.testing.assert_close(found, expected(model(**batch).logits), atol=1e-4, rtol=1e-4)
 
 

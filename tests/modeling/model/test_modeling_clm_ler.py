@@ -99,6 +99,45 @@ def test_only_the_days_between_events_matter_to_rotary_days(batch: dict[str, Ten
     torch.testing.assert_close(model(**shifted).logits, model(**batch).logits, rtol=1e-4, atol=1e-4)
 
 
+def test_the_query_is_told_who_is_asked_about(batch: dict[str, Tensor]) -> None:
+    """With no layer in between, its state changes with the baseline alone, padded and packed."""
+    days = torch.where(torch.arange(max(LENGTHS)) < 2, 0, batch["position_ids"] + 1)
+    batch = {**batch, "position_ids": days * batch["attention_mask"]}
+    person, event = (batch["input_ids"].clone() for _ in range(2))
+    person[:, 1] = 5 + (person[:, 1] - 4) % (VOCABULARY - 5)
+    event[:, 2] = 5 + (event[:, 2] - 4) % (VOCABULARY - 5)
+    for told in (True, False):
+        torch.manual_seed(0)
+        asking = config(num_hidden_layers=0, pooling="query", query_token=True, query_person=told)
+        model = ClmLerModel(asking).eval()
+
+        def query(ids: Tensor, model: ClmLerModel = model) -> Tensor:
+            changed = {**batch, "input_ids": ids}
+            found = model(**changed).pooler_output
+            torch.testing.assert_close(model(**pack(changed)).pooler_output, found)
+            return found
+
+        same = query(batch["input_ids"])
+        assert torch.equal(query(event), same)
+        assert torch.equal(query(person), same) is not told
+
+
+def test_ages_that_are_near_each_other_have_rows_that_are_alike() -> None:
+    torch.manual_seed(0)
+    table = ClmLerModel(config(age_waves=8)).embeddings
+    years = torch.full((VOCABULARY,), -1)
+    years[4:44] = torch.arange(30, 70)
+    table.number_ages(years)
+    rows = table.code_rows(torch.arange(VOCABULARY))
+    others = [*range(4), *range(44, VOCABULARY)]
+    assert torch.equal(rows[others], table.codes(torch.tensor(others)))
+    apart = torch.cdist(rows[4:44], rows[4:44])
+    year, decade = apart.diagonal(1).mean(), apart.diagonal(10).mean()
+    assert 0 < year < decade / 3
+    rows[4:44].sum().backward()
+    assert not table.codes.weight.grad[4:44].any()  # no year has a row of its own
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_is_the_same_padded_and_packed(batch: dict[str, Tensor], pooling: str) -> None:
     torch.manual_seed(0)

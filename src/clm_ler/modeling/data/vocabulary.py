@@ -17,7 +17,7 @@ from clm_ler.tokens import (
     SPECIAL_TOKENS,
     UNK,
     age_ids,
-    system_of,
+    split_token,
 )
 
 
@@ -31,6 +31,7 @@ class Vocabulary:
         pad: Id of ``[PAD]``; likewise ``unk``, ``cls``, ``mask``.
         age_ids: int32 [OLDEST_AGE + 1], the token id of each age in whole years.
         is_age: bool [size], True for the age tokens.
+        years: int32 [size], the age that a token tells, -1 for any other.
         is_demographic: bool [size], True for the tokens of the baseline (ages included).
         is_code: bool [size], True for what is neither special nor demographic.
         codes: int32, the ids of those.
@@ -44,6 +45,7 @@ class Vocabulary:
     mask: int
     age_ids: npt.NDArray[np.int32]
     is_age: npt.NDArray[np.bool_]
+    years: npt.NDArray[np.int32]
     is_demographic: npt.NDArray[np.bool_]
     is_code: npt.NDArray[np.bool_]
     codes: npt.NDArray[np.int32]
@@ -73,9 +75,11 @@ class Vocabulary:
         if missing := [token for token in SPECIAL_TOKENS if token not in ids]:
             raise ValueError(f"The vocabulary has no {', '.join(missing)}.")
         is_age, is_demographic = np.zeros((2, len(ids)), dtype=bool)
+        years = np.full(len(ids), -1, np.int32)
         for token, index in ids.items():
-            system = system_of(token)
+            system, code = split_token(token)
             is_age[index] = system == AGE
+            years[index] = int(code) if system == AGE and code else -1
             is_demographic[index] = system in DEMOGRAPHIC_SYSTEMS
         is_code = ~is_demographic
         is_code[[ids[token] for token in SPECIAL_TOKENS]] = False
@@ -88,6 +92,7 @@ class Vocabulary:
             mask=ids[MASK],
             age_ids=np.array(age_ids(ids), np.int32),
             is_age=is_age,
+            years=years,
             is_demographic=is_demographic,
             is_code=is_code,
             codes=np.flatnonzero(is_code).astype(np.int32),

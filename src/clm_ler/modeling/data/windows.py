@@ -1,8 +1,9 @@
 """Which stretch of a person's history a model sees, for many persons at once.
 
 A window is ``[CLS]``, the baseline tokens, and a contiguous stretch of events whose days are counted
-from its own first event (day 1), with ``AGE`` the age at that event. It may end with a query token, a
-second ``[CLS]`` on the day of the prediction: by it alone a model learns when it is asked.
+from its own first event (day 1). It may end with a query token, a second ``[CLS]`` on the day of the
+prediction: by it alone a model learns when it is asked. ``AGE`` is the age on that day, without a query
+the age at the window's first event.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.tokens import DAYS_PER_YEAR
 
 NO_QUERY = int(np.iinfo(np.int32).min)
+FIRST_EVENT = NO_QUERY
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,11 @@ class WindowOptions:
     override_maxlen: Annotated[
         int, Ge(2), doc("Tokens of a window, [CLS] and the query token included")
     ] = 512
-    max_position_embeddings: Annotated[int, Ge(2), doc("Days of a window")] = 1825
+    max_position_embeddings: Annotated[
+        int,
+        Ge(2),
+        doc("Days of a window; models with a row for each day are smaller with the published 1825"),
+    ] = 36_500
 
     def __post_init__(self) -> None:
         if self.override_maxlen < 2 or self.max_position_embeddings < 2:
@@ -45,6 +51,7 @@ class Windows:
         events: int32 [n], number of events, may be 0.
         query_days: int32 [n], the day of the query token as the row counts days; ``NO_QUERY`` where
             the window has none.
+        age_days: int32 [n], the day whose age is told; ``FIRST_EVENT`` for that of the first event.
     """
 
     rows: npt.NDArray[np.int64]
@@ -52,6 +59,7 @@ class Windows:
     firsts: npt.NDArray[np.int32]
     events: npt.NDArray[np.int32]
     query_days: npt.NDArray[np.int32]
+    age_days: npt.NDArray[np.int32]
 
     @property
     def has_query(self) -> npt.NDArray[np.bool_]:
@@ -128,6 +136,7 @@ def evaluation_windows(
     options: WindowOptions,
     ends: npt.NDArray[np.integer] | None = None,
     query_days: npt.NDArray[np.integer] | None = None,
+    age_at_query: bool = True,
 ) -> Windows:
     """Return the most recent window of each row.
 
@@ -138,12 +147,15 @@ def evaluation_windows(
         ends: Number of leading positions of the row that may be seen, baseline included, [n]; by
             default all.
         query_days: The days of the query tokens, [n]; by default there are none.
+        age_at_query: Whether ``AGE`` is that of the query's day, where there is a query.
     """
     ends = store.lengths[rows] if ends is None else np.minimum(ends, store.lengths[rows])
     baseline = _baseline_lengths(store, rows, ends)
     room = options.override_maxlen - 1 - (query_days is not None)
     events = np.minimum(ends - baseline, np.maximum(room - baseline, 0))
     windows = _windows(rows, baseline, ends - events, events, room, query_days)
+    if not age_at_query:
+        windows = replace(windows, age_days=np.full_like(windows.age_days, FIRST_EVENT))
     return _fit_days(store, windows, options)
 
 
@@ -153,7 +165,7 @@ def cut(store: TokenStore, windows: Windows, vocabulary: Vocabulary) -> Tokens:
     The query token stands last. Where a window has no event it stands on day 1: nothing may tell when
     the first one will be.
 
-    ``AGE`` becomes the age at the window's first event, in years of 365 days, where the birth is
+    ``AGE`` becomes the age on the window's ``age_days``, in years of 365 days, where the birth is
     known. A window without any event tells no age: its ``AGE`` is ``[UNK]``, because the one in the
     store is that of an event which may lie after the prediction time.
     """
@@ -177,7 +189,8 @@ def cut(store: TokenStore, windows: Windows, vocabulary: Vocabulary) -> Tokens:
     places = np.flatnonzero(days == 0)
     places = places[vocabulary.is_age[ids[places]]]
     window_of = np.searchsorted(offsets, places, side="right") - 1
-    ages = _age_tokens(store, windows, first_days, vocabulary)[window_of]
+    told = np.where(windows.age_days == FIRST_EVENT, first_days, windows.age_days)
+    ages = _age_tokens(store, windows, told, vocabulary)[window_of]
     ids[places] = np.where(ages < 0, ids[places], ages)
     return Tokens(offsets, ids, types, days)
 
@@ -188,11 +201,11 @@ def _interleave(*columns: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
 
 
 def _age_tokens(
-    store: TokenStore, windows: Windows, first_days: npt.NDArray[np.int32], vocabulary: Vocabulary
+    store: TokenStore, windows: Windows, days: npt.NDArray[np.int32], vocabulary: Vocabulary
 ) -> npt.NDArray[np.int32]:
-    """Return the age token of each window, negative where the stored one is to stay."""
+    """Return the token of the age on a day of each window, negative where the stored one is to stay."""
     born = store.birth_to_start[windows.rows]
-    years = (born.astype(np.int64) + first_days - 1) // DAYS_PER_YEAR
+    years = (born.astype(np.int64) + days - 1) // DAYS_PER_YEAR
     ages = vocabulary.age_ids.take(years, mode="clip")
     ages[born == BIRTH_UNKNOWN] = -1
     ages[windows.events == 0] = vocabulary.unk
@@ -210,7 +223,7 @@ def _windows(
     """Return windows of at most ``room`` tokens beside ``[CLS]`` and the query."""
     if query_days is None:
         query_days = np.full(len(rows), NO_QUERY)
-    columns = (np.minimum(baseline, room), firsts, events, query_days)
+    columns = (np.minimum(baseline, room), firsts, events, query_days, query_days)
     return Windows(np.asarray(rows, np.int64), *(column.astype(np.int32) for column in columns))
 
 

@@ -53,21 +53,37 @@ class Channels(NamedTuple):
         )
 
 
+class Places(NamedTuple):
+    """What stands where, whatever it tells; each ``[B, L]``.
+
+    Attributes:
+        labs: The lab whose result a token is, from 1; 0 for any other.
+        is_person: True at ``[CLS]`` and the baseline.
+        real: True at tokens, False at padding.
+    """
+
+    labs: Tensor
+    is_person: Tensor
+    real: Tensor
+
+    def take(self, rows: Tensor) -> Self:
+        """Return some of the sequences."""
+        return type(self)(*(part[rows] for part in self))
+
+
 class EncoderInputs(NamedTuple):
     """A batch as the encoder reads it, and as its baseline has it.
 
     Attributes:
         actual: What is there.
         baseline: What would be there if nothing were told.
-        labs: The lab whose result a token is, from 1; 0 for any other, ``[B, L]``.
-        real: True at tokens, False at padding, ``[B, L]``.
+        places: What stands where.
         told: True where a token tells of the person, ``[B, L]``.
     """
 
     actual: Channels
     baseline: Channels
-    labs: Tensor
-    real: Tensor
+    places: Places
     told: Tensor
 
 
@@ -102,7 +118,8 @@ def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) ->
             torch.where(is_code, asked, days),
             real,
         )
-    return EncoderInputs(actual, baseline, encoder.embeddings.lab_of(codes, bins), real, told)
+    places = Places(encoder.embeddings.lab_of(codes, bins), days == 0, real)
+    return EncoderInputs(actual, baseline, places, told)
 
 
 def _channels(
@@ -110,10 +127,7 @@ def _channels(
 ) -> Channels:
     """Return the channels of tokens whose code is shown as another, perhaps."""
     table = encoder.embeddings
-    rows = table.codes(shown)
-    values = table.lab_bins(bins)
-    if table.has_lab_rows:
-        values = values + table.lab_rows(table.lab_row_of(codes, bins))
+    rows, values = table.code_rows(shown), table.bin_rows(codes, bins)
     embeds_days = table.time_encoding == "day_embedding"
     of_days = table.days(days) if embeds_days else torch.zeros_like(rows)
     order = torch.arange(codes.shape[1], device=codes.device).expand_as(codes)
@@ -129,18 +143,19 @@ def _half_head(encoder: ClmLerModel) -> int:
     return encoder.config.hidden_size // encoder.config.num_attention_heads // 2
 
 
-def log_odds(model: Any, channels: Channels, labs: Tensor, real: Tensor, outcome: int) -> Tensor:
+def log_odds(model: Any, channels: Channels, places: Places, outcome: int) -> Tensor:
     """Return the logarithm of the odds of an outcome, ``[B]``, from channels.
 
     Args:
         model: The fine-tuned model.
         channels: What the encoder reads.
-        labs: See :class:`EncoderInputs`.
-        real: See :class:`EncoderInputs`.
+        places: What stands where.
         outcome: The class, or of several tasks the number of the task.
     """
     encoder = model.clm_ler
-    hidden = encoder.embeddings.norm(channels.codes + channels.bins + channels.days)
+    labs, is_person, real = places
+    rows = channels.codes + channels.bins + channels.days
+    hidden = encoder.embeddings.complete(rows, is_person, real, None)
     angles = channels.cosine, channels.sine
     pooled = encoder.encode(hidden, angles, labs, channels.before, real).pooler_output
     # Only forecasts of labs read `before`; a gradient is asked for where there are none, too.

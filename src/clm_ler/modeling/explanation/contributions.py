@@ -21,7 +21,13 @@ from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.data.windows import Windows, cut
-from clm_ler.modeling.explanation.channels import Channels, EncoderInputs, log_odds, read_inputs
+from clm_ler.modeling.explanation.channels import (
+    Channels,
+    EncoderInputs,
+    Places,
+    log_odds,
+    read_inputs,
+)
 from clm_ler.modeling.inference import by_batch, sample_windows, trained_window
 
 FIRST_STEPS, MOST_STEPS = 16, 256
@@ -111,23 +117,23 @@ def contributions(model: PreTrainedModel, inputs: EncoderInputs, outcome: int) -
     from captum.attr import IntegratedGradients  # seconds to import
 
     def score(*parts: Tensor) -> Tensor:
-        *channels, labs, real = parts
-        return log_odds(model, Channels(*channels), labs, real, outcome)
+        channels, places = parts[: len(inputs.actual)], parts[len(inputs.actual) :]
+        return log_odds(model, Channels(*channels), Places(*places), outcome)
 
     gradients = IntegratedGradients(score)
     ends = inputs.actual, inputs.baseline
     with torch.no_grad():
-        there, nothing = (score(*end, inputs.labs, inputs.real) for end in ends)
-    found = torch.zeros(3, *inputs.labs.shape, device=there.device)
+        there, nothing = (score(*end, *inputs.places) for end in ends)
+    found = torch.zeros(3, *inputs.told.shape, device=there.device)
     gap, steps = torch.zeros_like(there), torch.zeros_like(there, dtype=torch.long)
     rows, size = torch.arange(len(there), device=there.device), FIRST_STEPS
     while len(rows) and size <= MOST_STEPS:
         parts = gradients.attribute(
             tuple(inputs.actual.take(rows)),
             tuple(inputs.baseline.take(rows)),
-            additional_forward_args=(inputs.labs[rows], inputs.real[rows]),
+            additional_forward_args=tuple(inputs.places.take(rows)),
             n_steps=size,
-            internal_batch_size=max(len(rows), TOKENS_AT_ONCE // inputs.labs.shape[1]),
+            internal_batch_size=max(len(rows), TOKENS_AT_ONCE // inputs.told.shape[1]),
         )
         found[:, rows] = _by_channel(Channels(*(part.detach() for part in parts)))
         told = found[:, rows].sum(dim=(0, 2))

@@ -81,7 +81,7 @@ def _curves(model: PreTrainedModel, inputs: EncoderInputs, ranks: Tensor, outcom
 
     def score(kept: Tensor) -> Floats:
         mixed = inputs.actual.where(kept, inputs.baseline)
-        values = log_odds(model, mixed, inputs.labs, inputs.real, outcome)
+        values = log_odds(model, mixed, inputs.places, outcome)
         return values.double().cpu().numpy()
 
     deleted = [score(ranks >= fraction) for fraction in FRACTIONS]
@@ -105,8 +105,7 @@ def _occlusion(
     kept[torch.arange(len(places), device=places.device), places] = False
     without = inputs.actual.take(copies).where(kept, inputs.baseline.take(copies))
     one = torch.full((1,), row, device=places.device)
-    labs, real = inputs.labs[copies], inputs.real[copies]
-    there = log_odds(model, inputs.actual.take(one), labs[:1], real[:1], outcome)
-    effect = there - log_odds(model, without, labs, real, outcome)
+    there = log_odds(model, inputs.actual.take(one), inputs.places.take(one), outcome)
+    effect = there - log_odds(model, without, inputs.places.take(copies), outcome)
     found = spearmanr(total[row][places.cpu().numpy()], effect.cpu().numpy()).statistic
     return float(found)

@@ -28,6 +28,10 @@ class ClmLerConfig(PreTrainedConfig):
         rope_theta: Base of the rotary wavelengths (Su et al. 2021, arXiv:2104.09864).
         query_token: Whether sequences end with a query token, a second ``[CLS]`` on the day of the
             prediction.
+        query_person: Whether the query token is told who is asked about: what the baseline tells is added to
+            it, and ``AGE`` is the age on its day. Otherwise ``AGE`` is that at the first event seen.
+        age_waves: Number of cosines that the embedding of an age is made of, so that ages which are near
+            each other are alike; 0: each year of age has a row that knows nothing of the others.
         lab_rows: Number of lab codes that have an embedding of their own for each bin, beside the shared
             ones of code and bin.
         pooling: What :class:`ClmLerModel` returns as the embedding of a sequence: the state of the query
@@ -61,6 +65,8 @@ class ClmLerConfig(PreTrainedConfig):
     time_encoding: str = "rope_days"
     rope_theta: float = 10000.0
     query_token: bool = False
+    query_person: bool = False
+    age_waves: int = 0
     lab_rows: int = 0
     pooling: str = "mean"
     lab_forecasts: bool = False

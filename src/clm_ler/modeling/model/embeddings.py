@@ -1,9 +1,14 @@
 """What a token is to the model, before it sees the others."""
 
+from math import pi
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
+from clm_ler.modeling.model.pooling import query_places, sequences_of
+from clm_ler.tokens import OLDEST_AGE
 
 
 class ClmLerEmbeddings(nn.Module):
@@ -27,25 +32,81 @@ class ClmLerEmbeddings(nn.Module):
             self.lab_rows = nn.Embedding(rows, size, padding_idx=0)
             self.lab_of_code: Tensor
             self.register_buffer("lab_of_code", torch.zeros(config.vocab_size, dtype=torch.long))
+        self.tells_query = config.query_person
+        self.has_age_curve = config.age_waves > 0
+        if self.has_age_curve:
+            self.ages = nn.Linear(config.age_waves, size, bias=False)
+            self.age_of_code: Tensor
+            self.register_buffer("age_of_code", torch.zeros(config.vocab_size, dtype=torch.long))
         if config.time_encoding == "day_embedding":
             self.days = nn.Embedding(config.max_position_embeddings, size)
         self.time_encoding = config.time_encoding
         self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """Return ``[batch, length, hidden_size]``."""
-        embedded = self.codes(input_ids) + self.lab_bins(token_type_ids)
-        if self.has_lab_rows:
-            embedded = embedded + self.lab_rows(self.lab_row_of(input_ids, token_type_ids))
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        cu_seq_lens: Tensor | None = None,
+    ) -> Tensor:
+        """Return ``[batch, length, hidden_size]``; arguments as of the model."""
+        rows = self.code_rows(input_ids) + self.bin_rows(input_ids, token_type_ids)
         if self.time_encoding == "day_embedding":
-            embedded = embedded + self.days(position_ids)
-        return self.dropout(self.norm(embedded))
+            rows = rows + self.days(position_ids)
+        is_person = position_ids == 0
+        return self.dropout(self.complete(rows, is_person, attention_mask, cu_seq_lens))
+
+    def code_rows(self, codes: Tensor) -> Tensor:
+        """Return what tells a code, ``[..., hidden_size]``: its row, of an age a point of the curve."""
+        rows: Tensor = self.codes(codes)
+        if not self.has_age_curve:
+            return rows
+        ages = self.age_of_code[codes].unsqueeze(-1)
+        return torch.where(ages > 0, self.age_rows(ages - 1), rows)
+
+    def age_rows(self, years: Tensor) -> Tensor:
+        """Return what tells ages ``[..., 1]``, ``[..., hidden_size]``: near ages have rows that are alike."""
+        waves = torch.arange(1, self.ages.in_features + 1, device=years.device)
+        rows: Tensor = self.ages(torch.cos(pi * waves * years / OLDEST_AGE))
+        return rows
+
+    def bin_rows(self, codes: Tensor, bins: Tensor) -> Tensor:
+        """Return what tells a lab bin, ``[..., hidden_size]``: its row, and that of the lab's bin."""
+        rows: Tensor = self.lab_bins(bins)
+        if self.has_lab_rows:
+            rows = rows + self.lab_rows(self.lab_row_of(codes, bins))
+        return rows
+
+    def complete(
+        self,
+        rows: Tensor,
+        is_person: Tensor,
+        attention_mask: Tensor | None,
+        cu_seq_lens: Tensor | None,
+    ) -> Tensor:
+        """Return the embeddings of tokens from the sum of their rows, ``[batch, length, hidden_size]``.
+
+        Args:
+            rows: The sums.
+            is_person: True at the tokens that tell of the person and not of an event, ``[batch, length]``.
+            attention_mask: As of the model; so is the next one.
+            cu_seq_lens: Borders of packed sequences.
+        """
+        if self.tells_query:
+            rows = _tell_query(rows, is_person, attention_mask, cu_seq_lens)
+        return cast(Tensor, self.norm(rows))
 
     def number_labs(self, codes: Tensor) -> None:
         """Give each lab code its rows, in the order of ``codes``, ``[lab_rows]``."""
         self.lab_of_code.zero_()
         self.lab_of_code[codes] = torch.arange(1, len(codes) + 1)
+
+    def number_ages(self, years: Tensor) -> None:
+        """Tell the age in years of each code, ``[vocab_size]``; -1 for what is no age."""
+        self.age_of_code.copy_(years + 1)
 
     def lab_row_of(self, codes: Tensor, bins: Tensor) -> Tensor:
         """Return the row of each (lab, bin); 0 for what is no lab, or has no bin to be seen."""
@@ -58,3 +119,14 @@ class ClmLerEmbeddings(nn.Module):
             return torch.zeros_like(codes)
         known = (bins > 0) & (bins <= self.num_lab_bins)
         return self.lab_of_code[codes] * known
+
+
+def _tell_query(
+    rows: Tensor, is_person: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
+) -> Tensor:
+    """Return rows where those that tell of a person are added to the query of the same sequence."""
+    told = is_person if attention_mask is None else is_person & attention_mask.bool()
+    told_rows = (rows * told.unsqueeze(-1)).flatten(0, 1)
+    queries = query_places(is_person, attention_mask, cu_seq_lens)
+    place = queries[sequences_of(is_person, cu_seq_lens).flatten()]  # of each token's query
+    return rows.flatten(0, 1).index_add(0, place, told_rows).view_as(rows)

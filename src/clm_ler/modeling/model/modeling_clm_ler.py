@@ -194,7 +194,7 @@ class ClmLerModel(ClmLerPreTrainedModel):
         days = order if position_ids is None else position_ids
         bins = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         return self.encode(
-            self.embeddings(input_ids, bins, days),
+            self.embeddings(input_ids, bins, days, attention_mask, cu_seq_lens),
             self.angles_of(days, order),
             self.embeddings.lab_of(input_ids, bins),
             days_before_query(days, attention_mask, cu_seq_lens),

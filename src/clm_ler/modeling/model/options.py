@@ -29,10 +29,15 @@ class ModelOptions:
     time_encoding: Annotated[
         TimeEncoding, doc("How clm_ler sees time; order does not see days")
     ] = "rope_days"
-    rope_theta: Annotated[float, Gt(0), doc("Base of the rotary wavelengths")] = 10_000.0
+    rope_theta: Annotated[
+        float, Gt(0), doc("Base of the rotary wavelengths, which are counted in days")
+    ] = 1_000_000.0
     bin_loss_weight: Annotated[
         float, Ge(0), doc("Weight of masked lab bins in the loss; 0: no bin head")
     ] = 1.0
+    age_waves: Annotated[
+        int, Ge(0), doc("Cosines that the embedding of an age is made of; 0: a row for each year")
+    ] = 8
     lab_bin_rows: Annotated[
         bool, doc("An embedding for each (lab, bin), beside those of lab and bin")
     ] = True

@@ -25,6 +25,18 @@ def sequences_of(tokens: Tensor, cu_seq_lens: Tensor | None) -> Tensor:
     return sequence_of_token(cu_seq_lens, tokens.shape[1])[None]
 
 
+def query_places(
+    tokens: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
+) -> Tensor:
+    """Return where the last token of each sequence stands among all positions, ``[sequences]``."""
+    if cu_seq_lens is not None:
+        return cu_seq_lens[1:].long() - 1
+    batch, length = tokens.shape
+    starts = torch.arange(batch, device=tokens.device) * length
+    lengths = length if attention_mask is None else attention_mask.sum(dim=1)
+    return starts + lengths - 1
+
+
 def days_before_query(
     days: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
 ) -> Tensor:
@@ -44,15 +56,15 @@ def pool(
     if pooling == "query+mean":
         parts = (pool(hidden, name, attention_mask, cu_seq_lens) for name in ("query", "mean"))
         return torch.cat(list(parts), dim=-1)
+    if pooling == "query" or pooling == "last":
+        places = query_places(hidden[..., 0], attention_mask, cu_seq_lens)
+        return hidden.flatten(0, 1).index_select(0, places)
     if cu_seq_lens is not None:
         tokens = hidden.squeeze(0)
         if pooling == "mean":
             return torch.segment_reduce(tokens, "mean", lengths=cu_seq_lens.diff().long())
-        return tokens[cu_seq_lens[:-1] if pooling == "cls" else cu_seq_lens[1:] - 1]
+        return tokens[cu_seq_lens[:-1]]
     if pooling == "cls":
         return hidden[:, 0]
     real = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask
-    lengths = real.sum(dim=1)
-    if pooling == "mean":
-        return (hidden * real.unsqueeze(-1)).sum(dim=1) / lengths.unsqueeze(-1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), lengths.long() - 1]
+    return (hidden * real.unsqueeze(-1)).sum(dim=1) / real.sum(dim=1, keepdim=True)

@@ -134,6 +134,7 @@ class Tte:
         """Return what the model's configuration takes from the objective."""
         return {
             "query_token": True,
+            "query_person": True,
             "event_targets": len(self.kinds),
             "event_edges": list(self.options.event_edges),
             "lab_forecasts": True,

@@ -13,7 +13,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from clm_ler.files.atomic import read_json, replace_folder
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary, vocabulary_digest
-from clm_ler.modeling.loading import build_model, continue_from, load_model, number_labs
+from clm_ler.modeling.loading import (
+    build_model,
+    continue_from,
+    load_model,
+    number_ages,
+    number_labs,
+)
 from clm_ler.modeling.model.card import DescribedModel
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.objectives.base import Objective
@@ -168,10 +174,12 @@ def initial_model(
 ) -> PreTrainedModel:
     """Return the model that training starts from: random, or with the weights of an earlier one."""
     set_seed(seed)
-    bins = Vocabulary.from_tokenizer(tokenizer).bins
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
     chosen = asdict(options) | objective.configure() | {"lab_rows": len(labs)}
-    model = build_model(options.model_type, len(tokenizer), bins, chosen)
+    model = build_model(options.model_type, len(tokenizer), vocabulary.bins, chosen)
     objective.start(model)
+    if getattr(model.config, "age_waves", 0):
+        number_ages(model, vocabulary.years)
     if len(labs):
         number_labs(model, labs.to_numpy())
     if parent_model is not None and parent_tokenizer is not None:
