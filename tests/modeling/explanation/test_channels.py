@@ -3,15 +3,15 @@ import torch
 
 from clm_ler.modeling.explanation.channels import log_odds, read_inputs
 from clm_ler.modeling.loading import build_model
-from tests.modeling.explanation.toy import VOCABULARY, batch_of, make_model, people
+from tests.modeling.explanation.toy import TOLD, VOCABULARY, batch_of, make_model, people
 
 TIMES = ["rope_days", "order", "day_embedding"]
 
 
-@pytest.mark.parametrize("query_person", [True, False])
+@pytest.mark.parametrize("told", [TOLD, {}])
 @pytest.mark.parametrize("time_encoding", TIMES)
-def test_channels_say_what_the_model_says(time_encoding, query_person):
-    model = make_model(time_encoding=time_encoding, query_person=query_person, age_waves=4)
+def test_channels_say_what_the_model_says(time_encoding, told):
+    model = make_model(time_encoding=time_encoding, **told)
     batch = batch_of(model, *people())
     inputs = read_inputs(model, batch, VOCABULARY)
     with torch.no_grad():

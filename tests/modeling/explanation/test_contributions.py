@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from clm_ler.modeling.explanation.contributions import LARGEST_GAP, explain
-from tests.modeling.explanation.toy import VOCABULARY, history, make_model, people
+from tests.modeling.explanation.toy import TOLD, VOCABULARY, history, make_model, people
 from tests.modeling.test_inference import make_store, whole_rows
 
 
@@ -16,17 +16,19 @@ def explained(model, store, samples, outcome=1):
     return [found[number] for number in range(len(samples))]
 
 
+@pytest.mark.parametrize("told", [TOLD, {}])
 @pytest.mark.parametrize("time_encoding", ["rope_days", "order", "day_embedding"])
-def test_contributions_add_up_to_the_difference_from_the_baseline(time_encoding):
-    model = make_model(time_encoding=time_encoding)
+def test_contributions_add_up_to_the_difference_from_the_baseline(time_encoding, told):
+    model = make_model(time_encoding=time_encoding, **told)
     for one in explained(model, *people()):
         told = one.code.sum() + one.lab_bin.sum() + one.day.sum()
         assert told == pytest.approx(one.log_odds - one.baseline + one.gap, abs=1e-4)
         assert abs(one.gap) <= LARGEST_GAP * (abs(one.code) + abs(one.lab_bin) + abs(one.day)).sum()
 
 
-def test_only_what_tells_of_the_person_contributes():
-    model = make_model()
+@pytest.mark.parametrize("told", [TOLD, {}])
+def test_only_what_tells_of_the_person_contributes(told):
+    model = make_model(**told)
     store, samples = people()
     for part in explain(model, store, samples, VOCABULARY, 1):
         silent = ~part.inputs.told.numpy()
@@ -64,7 +66,7 @@ def test_a_channel_that_the_model_does_not_use_adds_nothing():
 
 
 def test_a_sample_is_explained_the_same_alone_and_among_others():
-    model = make_model()
+    model = make_model(**TOLD)
     store, samples = people()
     together = explained(model, store, samples)
     for number, one in enumerate(together):

@@ -24,6 +24,9 @@ def history(rng, events):
     ]
 
 
+TOLD = {"query_person": True, "age_waves": 4}  # the query is told who is asked about
+
+
 def make_model(**changes):
     torch.manual_seed(0)
     settings = {
@@ -43,6 +46,8 @@ def make_model(**changes):
     config = ClmLerConfig(**settings | changes)
     config.window_length, config.tasks = 32, ["outcome"]
     model = ClmLerForSequenceClassification(config).eval()
+    if config.age_waves:
+        model.clm_ler.embeddings.number_ages(torch.tensor(VOCABULARY.years))
     if config.lab_rows:
         model.clm_ler.embeddings.number_labs(torch.tensor(LABS))
     return model
