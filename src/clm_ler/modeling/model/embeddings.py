@@ -16,7 +16,8 @@ class ClmLerEmbeddings(nn.Module):
 
     A bin that is only added to its code cannot say *which* lab was low once states are pooled; a row for
     each (lab, bin) can. ``lab_of_code`` holds the number of each code among the labs, from 1; 0 for what is
-    no lab.
+    no lab. By choice an age is a point on a curve, which all persons teach, and no row of its own;
+    ``age_of_code`` holds the age of each code in years, plus 1; 0 for what is no age.
     """
 
     def __init__(self, config: ClmLerConfig) -> None:
@@ -70,7 +71,8 @@ class ClmLerEmbeddings(nn.Module):
     def age_rows(self, years: Tensor) -> Tensor:
         """Return what tells ages ``[..., 1]``, ``[..., hidden_size]``: near ages have rows that are alike."""
         waves = torch.arange(1, self.ages.in_features + 1, device=years.device)
-        rows: Tensor = self.ages(torch.cos(pi * waves * years / OLDEST_AGE))
+        curve = torch.cos(pi * waves * years / OLDEST_AGE)
+        rows: Tensor = self.ages(curve.to(self.ages.weight.dtype))
         return rows
 
     def bin_rows(self, codes: Tensor, bins: Tensor) -> Tensor:
