@@ -110,6 +110,10 @@ def windowed_features(
         at: A local folder for what is larger than memory.
     """
     persons, times, timelines = read_timelines(events, train, min_persons)
+    if not len(persons):  # no code has enough persons
+        return Features(
+            lambda samples: sp.csr_matrix(ages.rows(samples)), digest("age alone", ages.digest)
+        )
     person_ids, moments = keys_of(seen)
     who = np.searchsorted(persons, person_ids).clip(max=len(persons) - 1)
     known = persons[who] == person_ids
