@@ -52,7 +52,7 @@ HEADS = {
 }
 SETTINGS = (
     {"probe_first": False, "learning_rate": 1e-3, "num_train_epochs": 10},
-    {"probe_first": True, "learning_rate": 3e-4, "num_train_epochs": 5},
+    {"probe_first": True, "learning_rate": 3e-4, "num_train_epochs": 4},
 )
 
 
@@ -88,6 +88,8 @@ def main() -> None:
     pretrained = catalog.load("pretrained_model")
     torch.manual_seed(SEED)
     scratch = type(pretrained)(pretrained.config)
+    for own, known in zip(scratch.buffers(), pretrained.buffers(), strict=True):
+        own.copy_(known)  # which codes are labs, and which are ages
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
     window = options.window(pretrained.config.max_position_embeddings)
     drawn = [

@@ -17,6 +17,8 @@ from kedro.framework.startup import bootstrap_project
 from sklearn.metrics import roc_auc_score
 from timing import PROJECT
 
+from clm_ler.files.atomic import read_json, write_json
+
 CHAIN = ("split", "preprocess", "vocab", "pretrain", "label", "finetune")
 
 
@@ -24,7 +26,10 @@ def task_of(concept: int, years: float) -> dict[str, Any]:
     """Return the task of a condition's first time, asked of persons of some years of age at least."""
     return {
         "name": f"first_{concept}",
-        "events": {"outcome": {"concepts": [{"id": concept}]}, "asked": {"codes": {"SNOMED": ["*"]}}},
+        "events": {
+            "outcome": {"concepts": [{"id": concept}]},
+            "asked": {"codes": {"SNOMED": ["*"]}},
+        },
         "index": {
             "event": "asked",
             "keep": "yearly",
@@ -61,26 +66,37 @@ def aurocs(storage: Path, cdm: Path) -> pd.DataFrame:
     rows = scores.merge(labels, on=["sample_id", "task"])
     rows["risk"] = rows["probabilities"].str[1]
     groups = rows.groupby(["task", "model"], sort=False)
-    found = groups.apply(lambda part: roc_auc_score(part["label"], part["risk"]))
-    return found.rename("auroc").reset_index()
+    return groups.apply(auroc_of).rename("auroc").reset_index()
+
+
+def auroc_of(rows: pd.DataFrame) -> float:
+    """Return the AUROC, NaN where all labels are the same."""
+    known = rows["label"].nunique() > 1
+    return roc_auc_score(rows["label"], rows["risk"]) if known else float("nan")
+
+
+def absolute(path: str) -> Path:
+    """Return a path that does not depend on where it is read from."""
+    return Path(path).resolve()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--cdm", type=Path, required=True)
-    parser.add_argument("--storage", type=Path, required=True)
+    parser.add_argument("--cdm", type=absolute, required=True)
+    parser.add_argument("--storage", type=absolute, required=True)
     parser.add_argument("--concepts", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--age", type=float, default=30)
     arguments = parser.parse_args()
     bootstrap_project(PROJECT)
+    given = {name: str(value) for name, value in vars(arguments).items() if name != "seeds"}
     parts = []
     for seed in arguments.seeds:
         storage = arguments.storage / f"seed_{seed}"
-        if not (storage / "done").exists():
+        if read_json(storage / "done.json") != given:
             run(
                 storage,
                 arguments.cdm,
@@ -89,7 +105,7 @@ def main() -> None:
                 pretrain={"max_steps": arguments.steps},
                 task=[task_of(concept, arguments.age) for concept in arguments.concepts],
             )
-            (storage / "done").touch()
+            write_json(storage / "done.json", given)
         parts.append(aurocs(storage, arguments.cdm).assign(seed=f"seed {seed}"))
     rows = pd.concat(parts)
     by_seed = rows.pivot_table("auroc", "model", "seed", sort=False)

@@ -12,9 +12,9 @@ from clm_ler.modeling import inference
 from clm_ler.modeling.data.samples import Samples
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.data.windows import WindowOptions
+from clm_ler.modeling.data.windows import WindowOptions, cut
 from clm_ler.modeling.evaluation.counts import ages, count_features
-from clm_ler.modeling.inference import embed, predict_logits, predict_proba
+from clm_ler.modeling.inference import embed, predict_logits, predict_proba, sample_windows
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification
 from clm_ler.tokens import SPECIAL_TOKENS
@@ -191,3 +191,18 @@ def test_the_whole_model_is_where_it_computes(model, monkeypatch):
     found = list(inference.by_batch(elsewhere, np.full(4, 8), 16, work))
     assert [len(index) for index, _devices in found] == [2, 2]
     assert all(devices == {"meta"} for _index, devices in found)
+
+
+@pytest.mark.parametrize(
+    ("asks", "age"),
+    [
+        ({"query_token": True, "query_person": True}, "AGE:41"),
+        ({"query_token": True}, "AGE:40"),
+        ({}, "AGE:40"),
+    ],
+)
+def test_a_model_is_told_the_age_that_it_was_trained_with(asks: dict[str, bool], age: str) -> None:
+    store = make_store([[(1, FIRST_CODE, 0), (390, FIRST_CODE, 0)]])
+    windows = sample_windows(store, whole_rows(store, np.arange(1)), WINDOW, ClmLerConfig(**asks))
+    shown = cut(store, windows, VOCABULARY).input_ids
+    assert [TOKENS[number] for number in shown if TOKENS[number].startswith("AGE")] == [age]

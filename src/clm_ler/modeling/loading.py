@@ -81,7 +81,7 @@ def continue_from(
     """Give a model the weights of an earlier one, token by token where it concerns the vocabulary.
 
     Tokens that are new keep their random weights, and so does what the earlier model has no weights for or
-    may have numbered otherwise: the targets of time to event.
+    may have numbered otherwise: the targets of time to event, the curve of ages.
 
     Raises:
         ValueError: If the earlier model knows tokens that are gone, sees time otherwise, or has other sizes.
@@ -91,12 +91,7 @@ def continue_from(
             f"The vocabulary lacks {len(gone)} of the {len(earlier_vocabulary)} tokens of "
             "pretrain.input_model; it may grow, not shrink."
         )
-    for name in ("time_encoding", "rope_theta"):
-        given, trained = (getattr(m.config, name, None) for m in (model, earlier))
-        if given != trained:
-            raise ValueError(
-                f"pretrain.input_model was trained with {name}={trained}, not {given}: set pretrain.{name}={trained}."
-            )
+    _check_choices(model.config, earlier.config)
     tokens = list(earlier_vocabulary)
     new_rows = torch.tensor([vocabulary[token] for token in tokens])
     old_rows = torch.tensor([earlier_vocabulary[token] for token in tokens])
@@ -120,6 +115,18 @@ def continue_from(
             else:
                 parameter.copy_(before[name])
         _copy_labs(model, new_rows, earlier, old_rows)
+
+
+def _check_choices(ours: Any, theirs: Any) -> None:
+    """Refuse what would give the weights of an earlier model another meaning."""
+    names = ["model_type", "time_encoding"]
+    names += ["rope_theta"] if getattr(theirs, "time_encoding", "") != "day_embedding" else []
+    names += ["age_waves"] if getattr(theirs, "age_waves", 0) else []
+    other = {name: getattr(theirs, name, None) for name in names}
+    other = {name: kept for name, kept in other.items() if kept != getattr(ours, name, None)}
+    if other:
+        told = ", ".join(f"pretrain.{name}={kept}" for name, kept in other.items())
+        raise ValueError(f"pretrain.input_model was trained with other choices: set {told}.")
 
 
 def _copy_labs(model: Any, tokens: Tensor, earlier: Any, earlier_tokens: Tensor) -> None:

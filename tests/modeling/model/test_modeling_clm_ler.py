@@ -61,8 +61,10 @@ def masked_lm(**changes: object) -> ClmLerForMaskedLM:
     return ClmLerForMaskedLM(config(**changes))
 
 
-def test_padding_changes_nothing(batch: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("kind", [torch.bool, torch.long, torch.float])
+def test_padding_changes_nothing(batch: dict[str, Tensor], kind: torch.dtype) -> None:
     model = masked_lm().eval()
+    batch = {**batch, "attention_mask": batch["attention_mask"].to(kind)}
     changed = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 17)
     real, found = batch["attention_mask"] == 1, model(**{**batch, "input_ids": changed}).logits
     torch.testing.assert_close(found[real], model(**batch).logits[real])
@@ -102,7 +104,9 @@ def test_only_the_days_between_events_matter_to_rotary_days(batch: dict[str, Ten
 def test_the_query_is_told_who_is_asked_about(batch: dict[str, Tensor]) -> None:
     """With no layer in between, its state changes with the baseline alone, padded and packed."""
     days = torch.where(torch.arange(max(LENGTHS)) < 2, 0, batch["position_ids"] + 1)
-    batch = {**batch, "position_ids": days * batch["attention_mask"]}
+    ids = batch["input_ids"].clone()
+    ids[:, 0] = ids[range(len(LENGTHS)), [length - 1 for length in LENGTHS]] = 2  # [CLS], the query
+    batch = {**batch, "input_ids": ids, "position_ids": days * batch["attention_mask"]}
     person, event = (batch["input_ids"].clone() for _ in range(2))
     person[:, 1] = 5 + (person[:, 1] - 4) % (VOCABULARY - 5)
     event[:, 2] = 5 + (event[:, 2] - 4) % (VOCABULARY - 5)
@@ -120,6 +124,11 @@ def test_the_query_is_told_who_is_asked_about(batch: dict[str, Tensor]) -> None:
         same = query(batch["input_ids"])
         assert torch.equal(query(event), same)
         assert torch.equal(query(person), same) is not told
+        unasked = batch["input_ids"].clone()
+        unasked[range(len(LENGTHS)), [length - 1 for length in LENGTHS]] = 7  # no query
+        changed = unasked.clone()
+        changed[:, 1] = person[:, 1]
+        assert torch.equal(query(changed), query(unasked))
 
 
 def test_ages_that_are_near_each_other_have_rows_that_are_alike() -> None:

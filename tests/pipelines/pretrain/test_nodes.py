@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from clm_ler.modeling.loading import load_model
 from clm_ler.modeling.objectives import OBJECTIVES
 from clm_ler.modeling.training.checkpoints import ChangedRunError
 from clm_ler.pipelines.pretrain import nodes
@@ -111,6 +112,14 @@ def test_codes_and_extremes_of_labs_are_targets_by_their_persons(outputs: dict[s
     assert (predicted["persons"] >= 10).all() and predicted["persons"].is_monotonic_decreasing
     assert (predicted["log_rates"].map(len) == len(options().event_edges)).all()
     assert outputs["trained_model"].config.event_targets == len(predicted)
+
+
+def test_the_model_knows_which_tokens_are_ages(outputs: dict[str, Any], tmp_path: Path) -> None:
+    outputs["trained_model"].save_pretrained(tmp_path)
+    ages = load_model(tmp_path).base_model.embeddings.age_of_code
+    ids = tokenizer().get_vocab()
+    assert [int(ages[ids[word]]) for word in ("AGE:0", "AGE:40", "[CLS]")] == [1, 41, 0]
+    assert outputs["trained_model"].config.query_person
 
 
 def test_the_pipeline_ends_with_a_figure(outputs: dict[str, Any]) -> None:
@@ -237,6 +246,10 @@ def test_a_preset_gives_what_is_not_set() -> None:
         with pytest.raises(ValidationError, match="is for model_type clm_ler; set mlm"):
             options(objective=objective, model_type=model_type)
     assert options(model_type="bert").objective == "mlm"
+    days = {"model_type": "bert"}, {"time_encoding": "day_embedding"}, {}
+    bare = {"preset": "bare", "presets": {"bare": {}}, "checkpoints": ""}
+    found = [PretrainOptions(**bare, **chosen) for chosen in days]
+    assert [one.max_position_embeddings for one in found] == [1825, 1825, 36_500]
     assert options(objective="mlm").pooling == "mean" and options().pooling == "query+labs"
     with pytest.raises(ValidationError, match="for an objective with a query"):
         options(objective="mlm", pooling="query")

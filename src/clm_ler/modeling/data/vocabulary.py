@@ -1,5 +1,6 @@
 """What the torch side needs to know of a tokenizer, as arrays."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from clm_ler.files.digests import json_sha256
 from clm_ler.tokens import (
     AGE,
+    AGE_TOKEN,
     CLS,
     DEMOGRAPHIC_SYSTEMS,
     MASK,
@@ -17,7 +19,7 @@ from clm_ler.tokens import (
     SPECIAL_TOKENS,
     UNK,
     age_ids,
-    split_token,
+    system_of,
 )
 
 
@@ -77,9 +79,10 @@ class Vocabulary:
         is_age, is_demographic = np.zeros((2, len(ids)), dtype=bool)
         years = np.full(len(ids), -1, np.int32)
         for token, index in ids.items():
-            system, code = split_token(token)
+            system = system_of(token)
             is_age[index] = system == AGE
-            years[index] = int(code) if system == AGE and code else -1
+            age = re.match(AGE_TOKEN, token)
+            years[index] = int(age["age"]) if age else -1
             is_demographic[index] = system in DEMOGRAPHIC_SYSTEMS
         is_code = ~is_demographic
         is_code[[ids[token] for token in SPECIAL_TOKENS]] = False

@@ -32,7 +32,7 @@ class WindowOptions:
     max_position_embeddings: Annotated[
         int,
         Ge(2),
-        doc("Days of a window; models with a row for each day are smaller with the published 1825"),
+        doc("Days of a window; where each day has a row of weights, 1825 as published if not set"),
     ] = 36_500
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from clm_ler.modeling.data.batches import Batch
 from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.modeling.model.modeling_clm_ler import ClmLerForSequenceClassification, ClmLerModel
-from clm_ler.modeling.model.pooling import days_before_query
+from clm_ler.modeling.model.pooling import days_before_query, tells_query
 
 
 class Channels(NamedTuple):
@@ -58,12 +58,12 @@ class Places(NamedTuple):
 
     Attributes:
         labs: The lab whose result a token is, from 1; 0 for any other.
-        is_person: True at ``[CLS]`` and the baseline.
+        to_query: True where what a token tells is added to the query.
         real: True at tokens, False at padding.
     """
 
     labs: Tensor
-    is_person: Tensor
+    to_query: Tensor
     real: Tensor
 
     def take(self, rows: Tensor) -> Self:
@@ -118,7 +118,8 @@ def read_inputs(model: PreTrainedModel, batch: Batch, vocabulary: Vocabulary) ->
             torch.where(is_code, asked, days),
             real,
         )
-    places = Places(encoder.embeddings.lab_of(codes, bins), days == 0, real)
+    to_query = tells_query(codes, days, real, None)
+    places = Places(encoder.embeddings.lab_of(codes, bins), to_query, real)
     return EncoderInputs(actual, baseline, places, told)
 
 
@@ -127,7 +128,9 @@ def _channels(
 ) -> Channels:
     """Return the channels of tokens whose code is shown as another, perhaps."""
     table = encoder.embeddings
-    rows, values = table.code_rows(shown), table.bin_rows(codes, bins)
+    rows, values = table.code_rows(shown), table.lab_bins(bins)
+    if table.has_lab_rows:
+        values = values + table.lab_rows(table.lab_row_of(codes, bins))
     embeds_days = table.time_encoding == "day_embedding"
     of_days = table.days(days) if embeds_days else torch.zeros_like(rows)
     order = torch.arange(codes.shape[1], device=codes.device).expand_as(codes)
@@ -153,9 +156,12 @@ def log_odds(model: Any, channels: Channels, places: Places, outcome: int) -> Te
         outcome: The class, or of several tasks the number of the task.
     """
     encoder = model.clm_ler
-    labs, is_person, real = places
+    labs, to_query, real = places
+    table = encoder.embeddings
     rows = channels.codes + channels.bins + channels.days
-    hidden = encoder.embeddings.complete(rows, is_person, real, None)
+    if table.tells_query:
+        rows = table.tell_query(rows, to_query, real, None)
+    hidden = table.norm(rows)
     angles = channels.cosine, channels.sine
     pooled = encoder.encode(hidden, angles, labs, channels.before, real).pooler_output
     # Only forecasts of labs read `before`; a gradient is asked for where there are none, too.

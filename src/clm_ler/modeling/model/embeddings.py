@@ -1,13 +1,13 @@
 """What a token is to the model, before it sees the others."""
 
 from math import pi
-from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from clm_ler.modeling.model.configuration_clm_ler import ClmLerConfig
-from clm_ler.modeling.model.pooling import query_places, sequences_of
+from clm_ler.modeling.model.pooling import query_places, tells_query
 from clm_ler.tokens import OLDEST_AGE
 
 
@@ -54,52 +54,56 @@ class ClmLerEmbeddings(nn.Module):
         cu_seq_lens: Tensor | None = None,
     ) -> Tensor:
         """Return ``[batch, length, hidden_size]``; arguments as of the model."""
-        rows = self.code_rows(input_ids) + self.bin_rows(input_ids, token_type_ids)
+        rows = self.code_rows(input_ids) + self.lab_bins(token_type_ids)
+        if self.has_lab_rows:
+            rows = rows + self.lab_rows(self.lab_row_of(input_ids, token_type_ids))
         if self.time_encoding == "day_embedding":
             rows = rows + self.days(position_ids)
-        is_person = position_ids == 0
-        return self.dropout(self.complete(rows, is_person, attention_mask, cu_seq_lens))
+        if self.tells_query:
+            told = tells_query(input_ids, position_ids, attention_mask, cu_seq_lens)
+            rows = self.tell_query(rows, told, attention_mask, cu_seq_lens)
+        return self.dropout(self.norm(rows))
 
     def code_rows(self, codes: Tensor) -> Tensor:
         """Return what tells a code, ``[..., hidden_size]``: its row, of an age a point of the curve."""
         rows: Tensor = self.codes(codes)
         if not self.has_age_curve:
             return rows
-        ages = self.age_of_code[codes].unsqueeze(-1)
-        return torch.where(ages > 0, self.age_rows(ages - 1), rows)
+        ages = self.age_of_code[codes]
+        of_ages = F.embedding((ages - 1).clamp(min=0), self.age_rows())
+        return torch.where((ages > 0).unsqueeze(-1), of_ages, rows)
 
-    def age_rows(self, years: Tensor) -> Tensor:
-        """Return what tells ages ``[..., 1]``, ``[..., hidden_size]``: near ages have rows that are alike."""
-        waves = torch.arange(1, self.ages.in_features + 1, device=years.device)
+    def age_rows(self) -> Tensor:
+        """Return the points of the curve, ``[ages, hidden_size]``: near ages have rows that are alike."""
+        on = self.ages.weight.device
+        years = torch.arange(OLDEST_AGE + 1, device=on)[:, None]
+        waves = torch.arange(1, self.ages.in_features + 1, device=on)
         curve = torch.cos(pi * waves * years / OLDEST_AGE)
         rows: Tensor = self.ages(curve.to(self.ages.weight.dtype))
         return rows
 
-    def bin_rows(self, codes: Tensor, bins: Tensor) -> Tensor:
-        """Return what tells a lab bin, ``[..., hidden_size]``: its row, and that of the lab's bin."""
-        rows: Tensor = self.lab_bins(bins)
-        if self.has_lab_rows:
-            rows = rows + self.lab_rows(self.lab_row_of(codes, bins))
-        return rows
-
-    def complete(
+    def tell_query(
         self,
         rows: Tensor,
-        is_person: Tensor,
+        told: Tensor,
         attention_mask: Tensor | None,
         cu_seq_lens: Tensor | None,
     ) -> Tensor:
-        """Return the embeddings of tokens from the sum of their rows, ``[batch, length, hidden_size]``.
+        """Return rows where those that tell of a person are added to the query of the same sequence.
 
         Args:
-            rows: The sums.
-            is_person: True at the tokens that tell of the person and not of an event, ``[batch, length]``.
+            rows: Of the tokens, ``[batch, length, hidden_size]``.
+            told: From :func:`~clm_ler.modeling.model.pooling.tells_query`.
             attention_mask: As of the model; so is the next one.
             cu_seq_lens: Borders of packed sequences.
         """
-        if self.tells_query:
-            rows = _tell_query(rows, is_person, attention_mask, cu_seq_lens)
-        return cast(Tensor, self.norm(rows))
+        kept = rows * told.unsqueeze(-1)
+        if cu_seq_lens is None:
+            sums = kept.sum(dim=1)
+        else:
+            sums = torch.segment_reduce(kept[0], "sum", lengths=cu_seq_lens.diff().long())
+        queries = query_places(told, attention_mask, cu_seq_lens)
+        return rows.flatten(0, 1).index_add(0, queries, sums).view_as(rows)
 
     def number_labs(self, codes: Tensor) -> None:
         """Give each lab code its rows, in the order of ``codes``, ``[lab_rows]``."""
@@ -121,14 +125,3 @@ class ClmLerEmbeddings(nn.Module):
             return torch.zeros_like(codes)
         known = (bins > 0) & (bins <= self.num_lab_bins)
         return self.lab_of_code[codes] * known
-
-
-def _tell_query(
-    rows: Tensor, is_person: Tensor, attention_mask: Tensor | None, cu_seq_lens: Tensor | None
-) -> Tensor:
-    """Return rows where those that tell of a person are added to the query of the same sequence."""
-    told = is_person if attention_mask is None else is_person & attention_mask.bool()
-    told_rows = (rows * told.unsqueeze(-1)).flatten(0, 1)
-    queries = query_places(is_person, attention_mask, cu_seq_lens)
-    place = queries[sequences_of(is_person, cu_seq_lens).flatten()]  # of each token's query
-    return rows.flatten(0, 1).index_add(0, place, told_rows).view_as(rows)

@@ -33,8 +33,29 @@ def query_places(
         return cu_seq_lens[1:].long() - 1
     batch, length = tokens.shape
     starts = torch.arange(batch, device=tokens.device) * length
-    lengths = length if attention_mask is None else attention_mask.sum(dim=1)
+    lengths = length if attention_mask is None else attention_mask.sum(dim=1).long()
     return starts + lengths - 1
+
+
+def tells_query(
+    input_ids: Tensor,
+    days: Tensor,
+    attention_mask: Tensor | None,
+    cu_seq_lens: Tensor | None,
+) -> Tensor:
+    """Return True at the tokens whose rows are added to the query: those of day 0, bool as the input.
+
+    A sequence that does not end as it begins, with ``[CLS]``, has no query.
+    """
+    last = query_places(input_ids, attention_mask, cu_seq_lens)
+    if cu_seq_lens is not None:
+        first = cu_seq_lens[:-1].long()
+    else:
+        first = torch.arange(len(input_ids), device=last.device) * input_ids.shape[1]
+    codes = input_ids.flatten()
+    asks = (codes[first] == codes[last]) & (first < last)
+    told = (days == 0) & asks[sequences_of(input_ids, cu_seq_lens)]
+    return told if attention_mask is None else told & (attention_mask > 0)
 
 
 def days_before_query(

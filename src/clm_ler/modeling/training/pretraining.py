@@ -178,7 +178,8 @@ class PretrainingTrainer(BatchTrainer):
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the weights that decay: matrices only, no bias, norm or embedding."""
-        return get_parameter_names(model, [nn.LayerNorm, nn.Embedding], ["bias"])
+        names = ["bias", r"embeddings\.ages"]  # a curve of embeddings, made by a linear layer
+        return get_parameter_names(model, [nn.LayerNorm, nn.Embedding], names)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device

@@ -16,6 +16,7 @@ from clm_ler.modeling.objectives.mlm import MlmOptions
 from clm_ler.modeling.objectives.tte import TteOptions
 from clm_ler.modeling.training.options import TrainingOptions
 
+PUBLISHED_DAYS = 1825  # of a window; a century would make a table of 36,500 rows
 # What may change between the start of a training and its continuation.
 NOT_COMPARED = {
     "checkpoints",
@@ -58,8 +59,10 @@ class PretrainOptions(TrainingOptions, TteOptions, MlmOptions, WindowOptions, Mo
         if given.get("preset") not in presets:
             raise ValueError(f"preset must be one of {', '.join(presets)}")
         chosen = presets[given["preset"]] | given
+        ours = chosen.get("model_type", cls.model_type) == "clm_ler"
+        if not ours or chosen.get("time_encoding") == "day_embedding":
+            chosen.setdefault("max_position_embeddings", PUBLISHED_DAYS)
         if chosen.get("objective") is None:
-            ours = chosen.get("model_type", cls.model_type) == "clm_ler"
             chosen["objective"] = "mlm+tte" if ours else "mlm"
         if chosen.get("pooling") is None:
             chosen["pooling"] = "mean" if chosen["objective"] == "mlm" else "query+labs"
