@@ -9,8 +9,9 @@ import pytest
 from clm_ler.files.locks import LockedFolderError, lock_folder
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background job
 from clm_ler.files.locks import lock_folder
 lock = lock_folder(Path(sys.argv[1]))
 print("locked", flush=True)
