@@ -81,7 +81,7 @@ def continue_from(
     """Give a model the weights of an earlier one, token by token where it concerns the vocabulary.
 
     Tokens that are new keep their random weights, and so does what the earlier model has no weights for or
-    may have numbered otherwise: the targets of time to event, the curve of ages.
+    may have numbered otherwise: the targets of time to event.
 
     Raises:
         ValueError: If the earlier model knows tokens that are gone, sees time otherwise, or has other sizes.

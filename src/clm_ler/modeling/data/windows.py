@@ -19,7 +19,7 @@ from clm_ler.modeling.data.vocabulary import Vocabulary
 from clm_ler.tokens import DAYS_PER_YEAR
 
 NO_QUERY = int(np.iinfo(np.int32).min)
-FIRST_EVENT = NO_QUERY
+FIRST_EVENT = NO_QUERY  # where nothing is asked, the age is that at the first event
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def pool(
     if pooling == "query+mean":
         parts = (pool(hidden, name, attention_mask, cu_seq_lens) for name in ("query", "mean"))
         return torch.cat(list(parts), dim=-1)
-    if pooling == "query" or pooling == "last":
+    if pooling in ("query", "last"):
         places = query_places(hidden[..., 0], attention_mask, cu_seq_lens)
         return hidden.flatten(0, 1).index_select(0, places)
     if cu_seq_lens is not None:
