@@ -11,6 +11,10 @@ from hypothesis import settings
 from clm_ler.engines import engine_of
 from tests.parsed_once import keep_what_was_parsed
 
+# Several processes run side by side, and start others: more threads than cores wait for one another by spinning.
+# Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 keep_what_was_parsed()
 
 # A busy machine is slow now and then; no test is about time. CI gives the same answer every time;

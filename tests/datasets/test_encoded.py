@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from kedro.io import DatasetError
 
 from clm_ler.datasets.encoded import EncodedSequencesDataset
 from clm_ler.datasets.person_table import PersonTableDataset
@@ -57,6 +58,22 @@ def test_columns_come_back_narrow(dataset, tmp_path):
     assert table.schema == SCHEMA
     late = (*ROWS[2][:4], [1, LAST_DAY], 0)
     assert sorted(stored_rows(table), key=lambda row: row[0]) == [ROWS[1], ROWS[3], late, ROWS[0]]
+
+
+@pytest.mark.parametrize("harm", ["delete", "cut"])
+def test_a_broken_file_is_told_and_made_again(harm, dataset, tmp_path):
+    rows = as_table(dataset.connection, ROWS, tmp_path / "rows.parquet")
+    dataset.save(rows)
+    before = stored_rows(dataset.load())
+    (file,) = (tmp_path / "encoded").rglob("*.arrow")
+    if harm == "delete":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DatasetError, match="^encoded: a file is missing or broken .* writes it again"):
+        dataset.load()
+    dataset.save(rows)
+    assert stored_rows(dataset.load()) == before
 
 
 def test_person_tables_are_encoded_bucket_by_bucket_in_order(dataset, tmp_path, monkeypatch):

@@ -44,6 +44,7 @@ def store():
 def test_the_whole_chain_runs_with_all_its_data_and_models_in_a_bucket(store, kedro_run, tmp_path):
     trained = ("pretrain", "finetune", "ehrshot_eval")
     local = {name: SMALL[name] | {"checkpoints": str(tmp_path / name)} for name in trained}
+    local["pretrain"] |= {"num_train_epochs": 1}
     cohort = {"persons": 150, "ehrshot": {"persons": 60}}
     # Of so few patients there are no eight with each label.
     models = {"clm_ler": ["lr_lbfgs"], **dict.fromkeys(BASELINES, ())}

@@ -8,6 +8,7 @@ from typing import ClassVar
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.expr.operations import Relation
+from kedro.io import DatasetError
 
 from clm_ler.datasets.person_table import PersonTableDataset
 from clm_ler.files.arrow import map_files
@@ -31,7 +32,13 @@ class EncodedSequencesDataset(PersonTableDataset):
         """Return the whole table; no token is read yet where the storage is local."""
         paths = self._stored().addresses()
         if paths and not self._fs_prefix:
-            return map_files(paths)
+            try:
+                return map_files(paths)
+            except (FileNotFoundError, pa.ArrowInvalid) as broken:
+                raise DatasetError(
+                    f"{self._folder.name}: a file is missing or broken ({broken}). Run the pipeline that "
+                    "writes it again: it keeps the files that are whole."
+                ) from broken
         streams = (self._folder.filesystem.open(path, "rb") for path in paths)
         tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
         return pa.concat_tables([SCHEMA.empty_table(), *tables])
