@@ -1,6 +1,7 @@
 """The first time of a condition within three years, on any OMOP folder: the model beside its baselines.
 
     python benchmarks/first_events.py --cdm DIR --storage DIR --concepts 192671 317576 [--seeds 1 2 3] [--steps 3000]
+        [--preset tiny] [--age 30]
 
 Asked once a year, at a SNOMED code, of everyone of at least ``--age`` with a year of history. All conditions are
 tasks of one model. Each seed splits the persons, pre-trains and fine-tunes anew. Prints a Markdown table of the
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--concepts", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--preset", default="tiny")
     parser.add_argument("--age", type=float, default=30)
     arguments = parser.parse_args()
     bootstrap_project(PROJECT)
@@ -102,7 +104,7 @@ def main() -> None:
                 arguments.cdm,
                 seed=seed,
                 split={"salt": f"seed {seed}"},
-                pretrain={"max_steps": arguments.steps},
+                pretrain={"preset": arguments.preset, "max_steps": arguments.steps},
                 task=[task_of(concept, arguments.age) for concept in arguments.concepts],
             )
             write_json(storage / "done.json", given)

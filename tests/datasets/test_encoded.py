@@ -70,7 +70,9 @@ def test_a_broken_file_is_told_and_made_again(harm, dataset, tmp_path):
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(DatasetError, match="^encoded: a file is missing or broken .* writes it again"):
+    with pytest.raises(
+        DatasetError, match=r"^encoded: a file is missing or broken .* writes it again"
+    ):
         dataset.load()
     dataset.save(rows)
     assert stored_rows(dataset.load()) == before
