@@ -3,8 +3,8 @@
     python benchmarks/few_labels.py --storage DIR [DIR ...] [--shots 8 32 128 -1] [--draws 5]
 
 For each task it draws as many samples with the outcome as without, from the train and from the validation persons
-(-1: all there are, once), fits the heads of `ehrshot_eval` on frozen embeddings and on the baselines' features, takes the best one by validation,
-and tests on all test samples. Prints the AUROC, the mean over tasks and draws, and what the model and the hybrid
+(-1: all there are, once), fits the heads of `ehrshot_eval` on frozen embeddings and on the baselines' features, takes
+the best one by validation, and tests on all test samples. Prints the AUROC, the mean over tasks and draws, and what the model and the hybrid
 are ahead, with a 95 % interval clustered by person, for each storage; of the mean over storages no interval, as
 their test persons may be the same.
 """
@@ -29,9 +29,9 @@ from clm_ler.files.progress import Progress
 from clm_ler.modeling.data.samples import NO_LABEL
 from clm_ler.modeling.data.store import TokenStore
 from clm_ler.modeling.data.vocabulary import Vocabulary
-from clm_ler.modeling.data.windows import WindowOptions
 from clm_ler.modeling.evaluation.baselines import best_of, counts_and_age
 from clm_ler.modeling.evaluation.combining import Scores, candidate_scores, choose_combination
+from clm_ler.modeling.evaluation.counts import age_column, count_features
 from clm_ler.modeling.evaluation.differences import AurocEstimate, mean_of
 from clm_ler.modeling.evaluation.probes import Matrix, fit_probe
 from clm_ler.modeling.evaluation.windowed import windowed_tokens
@@ -39,19 +39,11 @@ from clm_ler.modeling.inference import embed
 from clm_ler.modeling.loading import encoder_of
 from clm_ler.modeling.model.configuration_clm_ler import pooled_parts
 from clm_ler.pipelines.ehrshot_eval.cells import UNLABELLED_ROWS
-from clm_ler.pipelines.ehrshot_eval.options import HeadOptions
+from clm_ler.pipelines.ehrshot_eval.options import EhrshotOptions
 from clm_ler.tokens import system_of
 
-LOOKBACKS = (30, 365)
-MODEL, HYBRID, WINDOWED = "model", "hybrid", "windowed"
+MODEL, WINDOWED, BOTH, HYBRID = "clm_ler", "windowed", "clm_ler_windowed", "hybrid"
 BASELINES = ("count", WINDOWED, "demographics")
-HEADS = {
-    MODEL: ("lr_standardised", "lr_lasso"),
-    WINDOWED: ("gbm_wide", "lr_standardised"),
-    "count": ("gbm", "lr_lbfgs"),
-    "demographics": ("lr_standardised",),
-    "both": ("gbm_wide",),
-}
 Rows = NDArray[np.intp]
 
 
@@ -66,7 +58,7 @@ class Asked:
         persons: The person of each, a number below their count.
         features: A matrix with a row for each sample, by kind.
         parts: The lengths of what the embedding is joined from.
-        heads: The classifiers, by name.
+        options: The heads of each kind, as the benchmark has them.
     """
 
     tasks: list[str]
@@ -75,7 +67,7 @@ class Asked:
     persons: NDArray[np.integer]
     features: Mapping[str, Matrix]
     parts: list[int]
-    heads: Mapping[str, HeadOptions]
+    options: EhrshotOptions
 
     def known(self, task: int, split: str) -> Rows:
         """Return the samples of a split that have a label."""
@@ -90,16 +82,15 @@ def read(storage: Path) -> Asked:
         names = ("samples", "labelled_encoded", "tokenizer", "pretrained_model")
         table, encoded, tokenizer, model = (context.catalog.load(name) for name in names)
         frame, store = wide_samples(table), TokenStore.from_arrow(encoded)
-        heads = context.params["ehrshot_eval"].heads
+        options = context.params["ehrshot_eval"]
     samples = to_samples(frame, store)
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.config)
-    window = WindowOptions(128, model.config.max_position_embeddings)
+    window = options.window(model.config.max_position_embeddings)
     encoder = encoder_of(model, "query+labs")
-    counts = counts_and_age(store, vocabulary, samples, LOOKBACKS, 0)
+    counts = counts_and_age(store, vocabulary, samples, options.lookbacks, 0)
     words = tokenizer.get_vocab()
-    genders = [number for word, number in words.items() if system_of(word) == "GENDER"]
-    oldest = 2 * vocabulary.size  # the baseline is in the earliest of three periods
-    person = counts[:, [*(oldest + number for number in sorted(genders)), counts.shape[1] - 1]]
+    genders = sorted(number for word, number in words.items() if system_of(word) == "GENDER")
+    gender = count_features(store, samples, vocabulary.size)[:, genders].toarray()
     embedded = embed(encoder, store, samples, vocabulary, window)
     windowed = windowed_tokens(store, vocabulary, samples)
     return Asked(
@@ -111,11 +102,11 @@ def read(storage: Path) -> Asked:
             MODEL: embedded,
             WINDOWED: windowed,
             "count": counts,
-            "demographics": person.toarray(),
-            "both": sp.hstack([sp.csr_matrix(embedded), windowed], format="csr", dtype=np.float32),
+            "demographics": np.hstack([gender, age_column(store, samples)]).astype(np.float32),
+            BOTH: sp.hstack([sp.csr_matrix(embedded), windowed], format="csr", dtype=np.float32),
         },
         parts=pooled_parts(encoder.config),
-        heads=heads,
+        options=options,
     )
 
 
@@ -139,19 +130,20 @@ def scores(asked: Asked, task: int, train: Rows, valid: Rows, test: Rows) -> dic
         split: (rows := asked.known(task, split))[evenly_spaced(len(rows), UNLABELLED_ROWS)]
         for split in ("train", "valid")
     }
+    heads = asked.options.heads
     said: dict[str, dict[str, Any]] = {}
     for kind, features in asked.features.items():
         probe = best_of(
             [
                 fit_probe(
-                    asked.heads[head].estimator,  # type: ignore[arg-type]
-                    asked.heads[head].grid,
+                    heads[head].estimator,  # type: ignore[arg-type]
+                    heads[head].grid,
                     (features[train], labels[train]),
                     (features[valid], labels[valid]),
                     features[some["train"]],
                     asked.parts if kind == MODEL else (),
                 )
-                for head in HEADS[kind]
+                for head in asked.options.models[kind]  # type: ignore[index]
             ]
         )
         places = {"valid": valid, "test": test, "some": some["valid"]}
@@ -159,12 +151,12 @@ def scores(asked: Asked, task: int, train: Rows, valid: Rows, test: Rows) -> dic
     together = {
         name: candidate_scores(
             *(Scores(said[kind][name], np.sort(said[kind]["some"])) for kind in (MODEL, WINDOWED)),
-            said["both"][name],
+            said[BOTH][name],
         )
         for name in ("valid", "test")
     }
     chosen, _aurocs = choose_combination(labels[valid], together["valid"])
-    found = {kind: parts["test"] for kind, parts in said.items() if kind != "both"}
+    found = {kind: parts["test"] for kind, parts in said.items() if kind != BOTH}
     return found | {HYBRID: together["test"][chosen]}
 
 

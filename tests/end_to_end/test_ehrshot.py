@@ -12,7 +12,7 @@ TASKS = ("guo_los", "lab_anemia", "new_hypertension", "chexpert")
 PROBE_ONLY = {
     "tasks": list(TASKS),
     "shots": [8],
-    "replicates": 1,
+    "replicates": 2,
     "max_length": 64,
     "models": {
         **dict.fromkeys(BASELINES, ()),

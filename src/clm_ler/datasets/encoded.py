@@ -31,16 +31,16 @@ class EncodedSequencesDataset(PersonTableDataset):
     def load(self) -> pa.Table:
         """Return the whole table; no token is read yet where the storage is local."""
         paths = self._stored().addresses()
-        if paths and not self._fs_prefix:
-            try:
+        try:
+            if paths and not self._fs_prefix:
                 return map_files(paths)
-            except (FileNotFoundError, pa.ArrowInvalid) as broken:
-                raise DatasetError(
-                    f"{self._folder.name}: a file is missing or broken ({broken}). Run the pipeline that "
-                    "writes it again: it keeps the files that are whole."
-                ) from broken
-        streams = (self._folder.filesystem.open(path, "rb") for path in paths)
-        tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
+            streams = (self._folder.filesystem.open(path, "rb") for path in paths)
+            tables = [pa.ipc.open_file(stream).read_all() for stream in streams]
+        except (FileNotFoundError, pa.ArrowInvalid) as broken:
+            raise DatasetError(
+                f"{self._folder.name}: a file is missing or broken ({broken}). Run the pipeline that "
+                "writes it again: it keeps the files that are whole."
+            ) from broken
         return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
     def _size(self) -> str:
